@@ -1,0 +1,1 @@
+"""The composers: one use case, one function."""

@@ -1,0 +1,101 @@
+"""Named bytes as one run of bytes, and numpy columns as named bytes.
+
+This is what crosses a pipe to a worker and what a sealed version is made of. Layout: 8 bytes little-endian length of a JSON
+index `[[name, size], ...]`, the index, then the parts one after the other. Reading checks every length, so a damaged run of
+bytes is an error and never a short part.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from tradewind.core.errors import Tampered
+
+MAX_INDEX = 1 << 24
+
+
+def join(parts: Mapping[str, bytes]) -> bytes:
+    """Write named parts as one run of bytes, in the order given."""
+    index = json.dumps([[name, len(data)] for name, data in parts.items()], separators=(",", ":")).encode()
+    return b"".join((len(index).to_bytes(8, "little"), index, *parts.values()))
+
+
+def split(data: bytes | memoryview) -> dict[str, bytes]:
+    """Read named parts back; raises Tampered where lengths or names do not add up."""
+    view = memoryview(data)
+    size = int.from_bytes(view[:8], "little")
+    if len(view) < 8 or size > MAX_INDEX or 8 + size > len(view):
+        raise Tampered("a bundle is cut short")
+    try:
+        index = [(str(name), int(length)) for name, length in json.loads(bytes(view[8 : 8 + size]))]
+    except (ValueError, TypeError) as error:
+        raise Tampered("a bundle's index cannot be read") from error
+    parts: dict[str, bytes] = {}
+    at = 8 + size
+    for name, length in index:
+        if name in parts or length < 0 or at + length > len(view):
+            raise Tampered(f"a bundle's part {name!r} is doubled or cut short")
+        parts[name] = bytes(view[at : at + length])
+        at += length
+    if at != len(view):
+        raise Tampered("a bundle has bytes after its last part")
+    return parts
+
+
+def pack_arrays(arrays: Mapping[str, np.ndarray[Any, Any]]) -> bytes:
+    """Write arrays of one row count or many; numbers raw, dates as integers, text as UTF-8 with offsets."""
+    head: list[list[Any]] = []
+    parts: dict[str, bytes] = {"": b""}
+    for number, (name, array) in enumerate(arrays.items()):
+        kind, body = _pack(np.ascontiguousarray(array))
+        head.append([name, kind, list(array.shape)])
+        for suffix, data in body.items():
+            parts[f"{number}{suffix}"] = data
+    parts[""] = json.dumps(head, separators=(",", ":")).encode()
+    return join(parts)
+
+
+def unpack_arrays(data: bytes | memoryview) -> dict[str, np.ndarray[Any, Any]]:
+    """Read arrays back; numeric arrays are read-only views of `data`."""
+    parts = split(data)
+    try:
+        head = json.loads(parts[""])
+        return {name: _unpack(kind, tuple(shape), parts, str(number)) for number, (name, kind, shape) in enumerate(head)}
+    except (KeyError, ValueError, TypeError) as error:
+        raise Tampered("packed columns cannot be read") from error
+
+
+def _pack(array: np.ndarray[Any, Any]) -> tuple[str, dict[str, bytes]]:
+    if array.dtype.kind == "M":
+        unit = np.datetime_data(array.dtype)[0]
+        return f"M8[{unit}]", {"": array.view("i8").astype("<i8").tobytes()}
+    if array.dtype.kind in "biuf":
+        return array.dtype.newbyteorder("<").str, {"": array.astype(array.dtype.newbyteorder("<")).tobytes()}
+    flat = array.ravel().tolist()
+    text = [b"" if value is None else str(value).encode() for value in flat]
+    offsets = np.zeros(len(text) + 1, "<i8")
+    np.cumsum([len(piece) for piece in text], out=offsets[1:])
+    body = {"": b"".join(text), "o": offsets.tobytes()}
+    if any(value is None for value in flat):
+        body["n"] = np.array([value is None for value in flat], "u1").tobytes()
+    return "text", body
+
+
+def _unpack(kind: str, shape: tuple[int, ...], parts: Mapping[str, bytes], key: str) -> np.ndarray[Any, Any]:
+    body = parts[key]
+    if kind != "text":
+        if kind.startswith("M8"):
+            return np.frombuffer(body, "<i8").view(kind).reshape(shape)
+        return np.frombuffer(body, kind).reshape(shape)
+    offsets = np.frombuffer(parts[key + "o"], "<i8").tolist()
+    values: list[str | None] = [body[a:b].decode() for a, b in zip(offsets[:-1], offsets[1:], strict=True)]
+    if key + "n" in parts:
+        gone = parts[key + "n"]
+        values = [None if gone[at] else value for at, value in enumerate(values)]
+    array = np.empty(len(values), object)
+    array[:] = values
+    return array.reshape(shape)

@@ -1,0 +1,243 @@
+"""A model is a business question; a recipe is one way to learn its answer."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol, runtime_checkable
+
+from tradewind.core.errors import BadValue
+from tradewind.core.schema import Schema
+from tradewind.core.table import Table
+
+State = Any
+"""What a recipe learned, in memory: a class of the recipe's own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Knob:
+    """One thing that can be turned in a recipe: validation, search space and documentation at once."""
+
+    name: str
+    default: float | int | str | bool
+    low: float | None = None
+    high: float | None = None
+    choices: tuple[str, ...] = ()
+    log: bool = False
+    meaning: str = ""
+
+    def check(self, value: Any) -> Any:
+        """Return the value, or raise BadValue."""
+        if self.choices:
+            if value not in self.choices:
+                raise BadValue(f"{self.name} must be one of {', '.join(self.choices)}, not {value!r}")
+            return value
+        if isinstance(self.default, bool):
+            if not isinstance(value, bool):
+                raise BadValue(f"{self.name} must be true or false")
+            return value
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise BadValue(f"{self.name} must be a number, not {value!r}")
+        if (self.low is not None and value < self.low) or (self.high is not None and value > self.high):
+            raise BadValue(f"{self.name} must lie between {self.low} and {self.high}, not {value}")
+        return int(value) if isinstance(self.default, int) else float(value)
+
+
+def settle(knobs: tuple[Knob, ...], params: Mapping[str, Any]) -> dict[str, Any]:
+    """Return every knob's value: the given one, checked, or the default; an unknown name is an error."""
+    known = {knob.name: knob for knob in knobs}
+    for name in params:
+        if name not in known:
+            raise BadValue(f"there is no knob {name!r}", hint=f"knobs: {', '.join(known) or 'none'}")
+    return {name: knob.check(params[name]) if name in params else knob.default for name, knob in known.items()}
+
+
+class Recipe(Protocol):
+    """One way to learn a model. Optional capabilities are the protocols below: having the method is having it."""
+
+    name: str
+    knobs: tuple[Knob, ...]
+
+    def fit(self, table: Table, params: Mapping[str, Any], seed: int) -> State:
+        """Learn a state from a modelling table. Rows without a target are the known plan of the future."""
+        ...
+
+    def predict(self, state: State, asked: Table) -> Table:
+        """Answer a table of questions: one row of the model's `gives` per asked row, in the same order."""
+        ...
+
+    def dump(self, state: State) -> Mapping[str, bytes]:
+        """Write the state as named bytes: ONNX, safetensors, JSON or Arrow; never code."""
+        ...
+
+    def load(self, parts: Mapping[str, bytes]) -> State:
+        """Read the state back, importing no training library."""
+        ...
+
+
+@runtime_checkable
+class Expands(Protocol):
+    """Can say which questions "everything, next `horizon` periods" stands for."""
+
+    def expand(self, state: State, horizon: int | None, where: Mapping[str, Any]) -> Table:
+        """Return the table of questions for every key that fits `where`; raises NotFound where none does."""
+        ...
+
+
+@runtime_checkable
+class Calibrates(Protocol):
+    """Can set its intervals from predictions of rows it did not learn from."""
+
+    def calibrate(self, state: State, held: Table) -> State:
+        """Return the state with intervals set from `held`: asked columns + `truth`, `mean`, `p50`, `block`, `horizon`."""
+        ...
+
+
+@runtime_checkable
+class Explains(Protocol):
+    """Can say what drove each answer."""
+
+    def explain(self, state: State, asked: Table) -> Table:
+        """Return one `driver_*` column per driver, in the unit of the answer, one row per asked row."""
+        ...
+
+
+@runtime_checkable
+class Updates(Protocol):
+    """Can take new actuals without refitting."""
+
+    def update(self, state: State, table: Table) -> State:
+        """Return the state moved on to the end of `table`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """What good means: the metric (lower is better) and how a version must compare with its naive baseline.
+
+    Default: beat the baseline by `by_errors` standard errors of the paired difference. `at_most` is a fixed bound instead.
+    """
+
+    metric: str
+    by_errors: float = 1.0
+    at_most: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A business question: what it is asked, what it needs, what it gives, how it is judged.
+
+    `tables` are the business tables it can learn from, the first one required. `recipes` start with the naive baseline.
+    `file` names its exported manifest. Its `assemble.py` and `example.py` are found beside it.
+    """
+
+    name: str
+    question: str
+    task: str  # forecast | classify | cluster | regress | rank
+    file: str
+    tables: tuple[str, ...]
+    asks: Schema
+    needs: Schema
+    gives: Schema
+    goal: Goal
+    recipes: tuple[str, ...]
+    horizon: int | None = None  # periods asked by default, where time is asked at all
+
+
+@dataclass(frozen=True, slots=True)
+class Truth:
+    """A number the example world knows: ask `asked`, measure the answer, compare."""
+
+    name: str
+    asked: Table
+    measure: Callable[[Table], float]
+    value: float
+    tolerance: float
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A small world with known truth: what contract tests learn from and check against."""
+
+    tables: Mapping[str, Table]
+    truths: tuple[Truth, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """How much work a training may do. `cpu_seconds` bounds the search, not the last fit."""
+
+    cpu_seconds: float = 240.0
+    folds: int = 3
+    memory_mb: int = 4096
+    threads: int = 2
+    deadline_s: float = 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """The outcome of a training: the winner's parts, and how every candidate did on the same folds."""
+
+    recipe: str
+    params: Mapping[str, Any]
+    parts: Mapping[str, bytes]
+    leaderboard: Table  # recipe, wape, mase, bias, coverage_80, seconds, ... one row per recipe
+    scores: Mapping[str, float]  # the winner's metrics, and skill / skill_error against the baseline
+    facts: Mapping[str, Any] = field(default_factory=dict)  # rows, span, grain, series, seed, golden inputs' names
+
+
+@dataclass(frozen=True, slots=True)
+class Artifact:
+    """A version at rest: its manifest (plain JSON data) and its named parts. Never code."""
+
+    manifest: Mapping[str, Any]
+    parts: Mapping[str, bytes]
+
+    @property
+    def model(self) -> str:
+        """Return the model's name."""
+        return str(self.manifest["model"])
+
+    @property
+    def version(self) -> int:
+        """Return the version number."""
+        return int(self.manifest["version"])
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """How far long work has come: `fraction` 0-1 of the whole, `eta_s` seconds left or None while unknown."""
+
+    stage: str
+    fraction: float
+    message: str = ""
+    eta_s: float | None = None
+
+
+class Progress:
+    """Report steps to whoever listens, with the time left.
+
+    `listen` may raise Cancelled to stop the work at its next step.
+    """
+
+    __slots__ = ("_listen", "_start")
+
+    def __init__(self, listen: Callable[[Step], None] | None = None) -> None:
+        self._listen = listen
+        self._start = time.monotonic()
+
+    def __call__(self, stage: str, fraction: float, message: str = "") -> None:
+        """Report one step."""
+        if self._listen is None:
+            return
+        spent = time.monotonic() - self._start
+        left = spent * (1 - fraction) / fraction if 0.02 < fraction <= 1 else None
+        self._listen(Step(stage, min(max(fraction, 0.0), 1.0), message, left))
+
+    def part(self, low: float, high: float) -> Progress:
+        """Return a progress whose 0-1 is this one's low-high."""
+        return Progress(lambda step: self(step.stage, low + (high - low) * step.fraction, step.message))
+
+
+SILENT = Progress()

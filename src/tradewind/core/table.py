@@ -1,0 +1,298 @@
+"""A table: columns under a schema, and the digest that names it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tradewind.core.bundle import join, pack_arrays, split, unpack_arrays
+from tradewind.core.errors import BadValue, InvalidInput, MissingColumn
+from tradewind.core.schema import Column, Role, Schema, Type
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import polars as pl
+
+Array = np.ndarray[Any, Any]
+
+
+class Table:
+    """Immutable columns under a schema, held as a polars frame or as numpy columns.
+
+    A worker holds numpy columns only and never imports polars; everywhere else `frame` is there. Dates are `datetime64[D]`,
+    timestamps `datetime64[us]`, text is `object` with None where missing, a missing number is NaN.
+    """
+
+    __slots__ = ("_columns", "_digest", "_frame", "schema")
+
+    def __init__(self, schema: Schema, *, frame: pl.DataFrame | None = None, columns: Mapping[str, Array] | None = None) -> None:
+        self.schema = schema
+        self._frame = frame
+        self._columns: dict[str, Array] = dict(columns or {})
+        self._digest = ""
+
+    @classmethod
+    def from_frame(cls, frame: Any, schema: Schema | None = None) -> Table:
+        """Make a table of a polars, pandas or Arrow frame; without a schema types are read off the columns."""
+        made = _polars(frame)
+        return cls(schema.select(made.columns) if schema else _schema_of(made), frame=made)
+
+    @classmethod
+    def from_columns(cls, columns: Mapping[str, Array], schema: Schema | None = None) -> Table:
+        """Make a table of numpy columns of one length."""
+        if len({len(column) for column in columns.values()}) > 1:
+            raise InvalidInput("the columns of a table differ in length")
+        return cls((schema or Schema(())).select(columns), columns=columns)
+
+    @classmethod
+    def from_rows(cls, rows: Sequence[Mapping[str, Any]], schema: Schema) -> Table:
+        """Make a table of rows; every value is checked against its column and all bad ones are named at once."""
+        if not isinstance(rows, Sequence) or any(not isinstance(row, Mapping) for row in rows):
+            raise InvalidInput("rows must be a list of objects", hint='send {"rows": [{"column": value}, ...]}')
+        names = dict.fromkeys(name for row in rows for name in row)
+        wrong: list[dict[str, str]] = []
+        columns = {name: _typed([row.get(name) for row in rows], schema.get(name) or Column(name, type=_guess(rows, name)), wrong) for name in names}
+        missing = [name for name in schema.required if name not in names]
+        wrong += [{"pointer": f"/rows/*/{name}", "message": "is missing"} for name in missing]
+        if wrong:
+            kind = MissingColumn if missing else BadValue
+            raise kind(f"{wrong[0]['pointer']}: {wrong[0]['message']}", hint="the answer lists every bad field", fields=wrong[:100])
+        return cls(schema.select(columns), columns=columns)
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Table:
+        """Read a table from the wire."""
+        parts = split(data)
+        return cls(Schema.from_dict(json.loads(parts["schema"])), columns=unpack_arrays(parts["columns"]))
+
+    def to_bytes(self) -> bytes:
+        """Write the table for the wire: numpy columns, no code."""
+        columns = {name: self.column(name) for name in self.names}
+        return join({"schema": json.dumps(self.schema.as_dict()).encode(), "columns": pack_arrays(columns)})
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Return the column names in order."""
+        return tuple(self._frame.columns) if self._frame is not None else tuple(self._columns)
+
+    def __len__(self) -> int:
+        if self._frame is not None:
+            return self._frame.height
+        return len(next(iter(self._columns.values()))) if self._columns else 0
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.names
+
+    def __repr__(self) -> str:
+        return f"Table({len(self)} rows: {', '.join(self.names)})"
+
+    def column(self, name: str) -> Array:
+        """Return one column as a numpy array; raises MissingColumn."""
+        if name not in self._columns:
+            if self._frame is None or name not in self._frame.columns:
+                raise MissingColumn(f'column "{name}" is missing', hint=f"there are: {', '.join(self.names)}")
+            self._columns[name] = _numpy(self._frame[name])
+        return self._columns[name]
+
+    @property
+    def frame(self) -> pl.DataFrame:
+        """Return the table as a polars frame."""
+        if self._frame is None:
+            import polars as pl
+
+            made = {name: _series(name, array) for name, array in self._columns.items()}
+            self._frame = pl.DataFrame(list(made.values()))
+        return self._frame
+
+    def to_pandas(self) -> pd.DataFrame:
+        """Return the table as a pandas frame."""
+        return self.frame.to_pandas()
+
+    def to_rows(self) -> list[dict[str, Any]]:
+        """Return the rows as plain data: dates as ISO text, NaN as None."""
+        plain = [_plain(self.column(name)) for name in self.names]
+        return [dict(zip(self.names, row, strict=True)) for row in zip(*plain, strict=True)]
+
+    def select(self, names: Iterable[str]) -> Table:
+        """Return the table with these columns."""
+        chosen = tuple(names)
+        if self._frame is not None:
+            return Table(self.schema.select(chosen), frame=self._frame.select(chosen))
+        return Table.from_columns({name: self.column(name) for name in chosen}, self.schema)
+
+    def with_columns(self, columns: Mapping[str, Array], *described: Column) -> Table:
+        """Return the table with columns added or replaced."""
+        merged = {name: self.column(name) for name in self.names} | dict(columns)
+        return Table.from_columns(merged, self.schema.with_columns(*described))
+
+    def take(self, keep: Array) -> Table:
+        """Return the rows that a mask or an index chooses."""
+        if self._frame is not None:
+            index = np.flatnonzero(keep) if keep.dtype == bool else keep
+            return Table(self.schema, frame=self._frame[index])
+        return Table(self.schema, columns={name: array[keep] for name, array in self._columns.items()})
+
+    def digest(self) -> str:
+        """Name the table by its content (SHA-256, hexadecimal)."""
+        if not self._digest:
+            self._digest = hashlib.sha256(self.to_bytes()).hexdigest()
+        return self._digest
+
+    def checked(self, schema: Schema) -> Table:
+        """Return the same table if it has what the schema requires, inside the stated ranges, else raise."""
+        for column in schema:
+            if column.name not in self:
+                if column.required:
+                    raise MissingColumn(f'column "{column.name}" is missing', hint=f"there are: {', '.join(self.names)}")
+                continue
+            if column.type in (Type.NUMBER, Type.INTEGER):
+                _check_numbers(self.column(column.name), column)
+        return self
+
+
+def _check_numbers(values: Array, column: Column) -> None:
+    if values.dtype.kind not in "biuf":
+        raise BadValue(f'column "{column.name}" must hold numbers')
+    if values.dtype.kind == "f" and np.isinf(values).any():
+        raise BadValue(f'column "{column.name}" holds an infinite value')
+    if column.required and values.dtype.kind == "f" and np.isnan(values).any():
+        raise BadValue(f'column "{column.name}" has missing values')
+    low, high = column.minimum, column.maximum
+    if (low is not None and (values < low).any()) or (high is not None and (values > high).any()):
+        raise BadValue(f'column "{column.name}" must lie between {low} and {high}')
+
+
+def _polars(frame: Any) -> pl.DataFrame:
+    import polars as pl
+
+    if isinstance(frame, pl.DataFrame):
+        return frame
+    if isinstance(frame, pl.LazyFrame):
+        return frame.collect()
+    if isinstance(frame, Table):
+        return frame.frame
+    try:
+        if type(frame).__module__.startswith("pandas"):
+            made = pl.from_pandas(frame)
+        elif hasattr(frame, "__arrow_c_stream__") or type(frame).__module__.startswith("pyarrow"):
+            made = pl.DataFrame(pl.from_arrow(frame))
+        else:
+            made = pl.DataFrame(frame)
+    except (TypeError, ValueError, pl.exceptions.PolarsError) as error:
+        raise InvalidInput(f"cannot read a table from {type(frame).__name__}: {error}", hint="give polars, pandas or Arrow") from error
+    return made
+
+
+_KINDS = {"D": Type.DATE, "M": Type.TIMESTAMP, "b": Type.FLAG, "i": Type.INTEGER, "f": Type.NUMBER}
+
+
+def _schema_of(frame: pl.DataFrame) -> Schema:
+    columns = []
+    for name, dtype in frame.schema.items():
+        letter = "D" if dtype == _date() else "M" if dtype.is_temporal() else "i" if dtype.is_integer() else "f" if dtype.is_numeric() else "t"
+        kind = Type.FLAG if str(dtype) == "Boolean" else _KINDS.get(letter, Type.TEXT)
+        columns.append(Column(name, Role.TIME if kind in (Type.DATE, Type.TIMESTAMP) else Role.INPUT, kind))
+    return Schema(tuple(columns))
+
+
+def _date() -> Any:
+    import polars as pl
+
+    return pl.Date
+
+
+def _numpy(series: pl.Series) -> Array:
+    import polars as pl
+
+    dtype = series.dtype
+    if dtype == pl.Date:
+        return series.to_physical().cast(pl.Int64).fill_null(np.iinfo("i8").min).to_numpy().astype("i8").view("M8[D]")
+    if dtype == pl.Datetime:
+        return series.dt.replace_time_zone(None).cast(pl.Datetime("us")).to_numpy().astype("M8[us]")
+    if dtype == pl.Boolean:
+        return series.to_numpy() if series.null_count() == 0 else series.cast(pl.Float64).to_numpy()
+    if dtype.is_numeric():
+        return series.to_numpy() if series.null_count() == 0 else series.cast(pl.Float64).to_numpy()
+    array = np.empty(len(series), object)
+    array[:] = series.cast(pl.String).to_list()
+    return array
+
+
+def _series(name: str, array: Array) -> pl.Series:
+    import polars as pl
+
+    if array.dtype.kind == "M" and np.datetime_data(array.dtype)[0] == "D":
+        return pl.Series(name, array.astype("M8[ms]")).cast(pl.Date)
+    if array.dtype.kind == "M":
+        return pl.Series(name, array.astype("M8[us]"))
+    if array.dtype == object:
+        return pl.Series(name, array.tolist(), dtype=pl.String)
+    if array.dtype.kind == "f":
+        return pl.Series(name, array).fill_nan(None)
+    return pl.Series(name, array)
+
+
+def _plain(array: Array) -> list[Any]:
+    if array.dtype.kind == "M":
+        text = np.datetime_as_string(array).tolist()
+        return [None if value == "NaT" else value for value in text]
+    if array.dtype.kind == "f":
+        values = np.round(array.astype("f8"), 6)
+        return [None if value != value else value for value in values.tolist()]
+    return list(array.tolist())
+
+
+def _guess(rows: Sequence[Mapping[str, Any]], name: str) -> Type:
+    value = next((row[name] for row in rows if row.get(name) is not None), None)
+    if isinstance(value, bool):
+        return Type.FLAG
+    return Type.NUMBER if isinstance(value, int | float) else Type.TEXT
+
+
+def _typed(values: list[Any], column: Column, wrong: list[dict[str, str]]) -> Array:
+    """Return the values as an array of the column's type; every bad value is added to `wrong`."""
+    array: Array = np.empty(len(values), {Type.DATE: "M8[D]", Type.TIMESTAMP: "M8[us]", Type.TEXT: object}.get(column.type, "f8"))
+    for at, value in enumerate(values):
+        try:
+            array[at] = _one(value, column)
+        except (ValueError, TypeError, OverflowError) as error:
+            wrong.append({"pointer": f"/rows/{at}/{column.name}", "message": str(error)})
+            array[at] = None if array.dtype == object else np.datetime64("NaT") if array.dtype.kind == "M" else np.nan
+    if column.type is Type.INTEGER and not np.isnan(array).any():
+        return array.astype("i8")
+    return array
+
+
+def _one(value: Any, column: Column) -> Any:
+    kind = column.type
+    if value is None:
+        if column.required:
+            raise ValueError("must not be empty")
+        return None if kind is Type.TEXT else np.datetime64("NaT") if kind in (Type.DATE, Type.TIMESTAMP) else np.nan
+    if kind is Type.TEXT:
+        if isinstance(value, list | dict):
+            raise ValueError("must be text")
+        return str(value)
+    if kind in (Type.DATE, Type.TIMESTAMP):
+        if isinstance(value, bool | int | float | list | dict):
+            raise ValueError("must be a date as in 2026-11-30")
+        try:
+            return np.datetime64(str(value).removesuffix("Z"), "D" if kind is Type.DATE else "us")
+        except ValueError as error:
+            raise ValueError("must be a date as in 2026-11-30") from error
+    if isinstance(value, bool):
+        return float(value)
+    if not isinstance(value, int | float):
+        raise ValueError("must be a number")
+    number = float(value)
+    if not np.isfinite(number):
+        raise ValueError("must be a finite number")
+    if column.minimum is not None and number < column.minimum:
+        raise ValueError(f"must be at least {column.minimum:g}")
+    if column.maximum is not None and number > column.maximum:
+        raise ValueError(f"must be at most {column.maximum:g}")
+    return number

@@ -1,0 +1,1 @@
+"""Read, guess, clean, align and keep business tables."""

@@ -1,0 +1,52 @@
+"""The models, found by their folders or by the entry point group `tradewind.models`."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from functools import cache
+from importlib.metadata import entry_points
+from types import ModuleType
+from typing import Any
+
+from tradewind.core.errors import NotFound
+from tradewind.core.model import Model, Recipe
+
+
+@cache
+def _homes() -> dict[str, str]:
+    """Return model name -> module path."""
+    found = {entry.name: entry.value for entry in entry_points(group="tradewind.models")}
+    folders = {module.name: f"{__name__}.{module.name}" for module in pkgutil.iter_modules(__path__) if module.ispkg}
+    return found | {name: home for name, home in folders.items() if not name.startswith("_")}
+
+
+def names() -> tuple[str, ...]:
+    """List the models."""
+    return tuple(sorted(_homes()))
+
+
+def module(model: str, file: str = "") -> ModuleType:
+    """Import one file of a model's folder; raises NotFound for a model there is not."""
+    if model not in _homes():
+        raise NotFound(f"there is no model {model!r}", hint=f"models: {', '.join(names())}")
+    return importlib.import_module(_homes()[model] + (f".{file}" if file else ""))
+
+
+def get(name: str) -> Model:
+    """Return the model of that name."""
+    model: Model = module(name).MODEL
+    return model
+
+
+def recipe(model: str, name: str) -> Recipe:
+    """Return one recipe of a model, importing only its own file."""
+    if name not in get(model).recipes:
+        raise NotFound(f"{model} has no recipe {name!r}", hint=f"recipes: {', '.join(get(model).recipes)}")
+    found: Recipe = module(model, name).RECIPE
+    return found
+
+
+def part(model: str, file: str, name: str) -> Any:
+    """Return one function of a model's folder: `assemble` of assemble.py, `example` of example.py."""
+    return getattr(module(model, file), name)

@@ -1,0 +1,1 @@
+"""Shared craft of the models: calendar, panels, intervals, trees as arrays, the sample company."""

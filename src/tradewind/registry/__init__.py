@@ -1,0 +1,1 @@
+"""Versions: pack, verify, export, and who serves."""

@@ -1,0 +1,1 @@
+"""Learn: split, search, score, calibrate, refit."""

@@ -1,0 +1,1 @@
+"""Keys, sealing, blobs and the ledger: the only code that touches keys or writes at rest."""

@@ -1,0 +1,1 @@
+"""Pages: one template, one style, no CDN."""

@@ -1,0 +1,1 @@
+"""Run model code in jailed processes."""
