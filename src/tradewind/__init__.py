@@ -1,13 +1,15 @@
 """Tradewind: local-first commercial intelligence. Nothing ever leaves the machine.
 
-    import tradewind as tw
-    desk = tw.open("shop/")
+import tradewind as tw
+desk = tw.open("shop/")
 """
 
 from __future__ import annotations
 
 import os
 from typing import TYPE_CHECKING, Any
+
+from tradewind.core.version import VERSION
 
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # before anything can import onnxruntime: its Linux wheels report home by default
 
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
     from tradewind.core.table import Table
     from tradewind.desk import Desk, demo, open
 
-__version__ = "0.1.0"
+__version__ = VERSION
 __all__ = ["Answer", "Desk", "Fact", "Table", "TradewindError", "demo", "open"]
 
 _HOMES = {

@@ -7,34 +7,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tradewind.core import show
+from tradewind.core.fact import Chart, Fact
 from tradewind.core.table import Table
 
 if TYPE_CHECKING:
     import pandas as pd
 
-
-@dataclass(frozen=True, slots=True)
-class Fact:
-    """One number (or name) with its unit and what it means."""
-
-    name: str
-    value: float | int | str | bool | None
-    unit: str = ""
-    meaning: str = ""
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return the fact as plain data, empty parts left out."""
-        said: dict[str, Any] = {"name": self.name, "value": self.value}
-        return said | {key: text for key, text in (("unit", self.unit), ("meaning", self.meaning)) if text}
-
-
-@dataclass(frozen=True, slots=True)
-class Chart:
-    """A picture to be drawn from a table: `kind` names the drawing, `options` its titles and columns."""
-
-    kind: str
-    table: Table
-    options: Mapping[str, Any] = field(default_factory=dict)
+__all__ = ["Answer", "Chart", "Fact"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -60,22 +40,14 @@ class Answer:
 
     def to_pandas(self) -> pd.DataFrame:
         """Return the table as a pandas frame; an answer without a table gives its facts."""
-        from tradewind.core import show
-
         return show.frame(self).to_pandas()
 
     def save(self, path: str | Path) -> Path:
         """Write the table to a .csv, .xlsx, .parquet or .json file; spreadsheet formulas are escaped."""
-        from tradewind.core import show
-
         return show.save(self, Path(path))
 
     def __repr__(self) -> str:
-        from tradewind.core import show
-
         return show.text(self)
 
     def _repr_html_(self) -> str:
-        from tradewind.core import show
-
         return show.html(self)

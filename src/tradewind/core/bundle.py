@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -32,7 +33,7 @@ def split(data: bytes | memoryview) -> dict[str, bytes]:
         raise Tampered("a bundle is cut short")
     try:
         index = [(str(name), int(length)) for name, length in json.loads(bytes(view[8 : 8 + size]))]
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, RecursionError) as error:
         raise Tampered("a bundle's index cannot be read") from error
     parts: dict[str, bytes] = {}
     at = 8 + size
@@ -65,7 +66,7 @@ def unpack_arrays(data: bytes | memoryview) -> dict[str, np.ndarray[Any, Any]]:
     try:
         head = json.loads(parts[""])
         return {name: _unpack(kind, tuple(shape), parts, str(number)) for number, (name, kind, shape) in enumerate(head)}
-    except (KeyError, ValueError, TypeError) as error:
+    except (KeyError, ValueError, TypeError, RecursionError) as error:
         raise Tampered("packed columns cannot be read") from error
 
 
@@ -92,7 +93,7 @@ def _unpack(kind: str, shape: tuple[int, ...], parts: Mapping[str, bytes], key: 
             return np.frombuffer(body, "<i8").view(kind).reshape(shape)
         return np.frombuffer(body, kind).reshape(shape)
     offsets = np.frombuffer(parts[key + "o"], "<i8").tolist()
-    values: list[str | None] = [body[a:b].decode() for a, b in zip(offsets[:-1], offsets[1:], strict=True)]
+    values: list[str | None] = [body[a:b].decode() for a, b in pairwise(offsets)]
     if key + "n" in parts:
         gone = parts[key + "n"]
         values = [None if gone[at] else value for at, value in enumerate(values)]

@@ -19,7 +19,15 @@ def _key(name: str, *synonyms: str, required: bool = True) -> Column:
     return Column(name, Role.ENTITY, T.TEXT, required, synonyms=synonyms)
 
 
-def _num(name: str, *synonyms: str, role: Role = Role.INPUT, required: bool = False, unit: str = "", low: float | None = None, high: float | None = None) -> Column:
+def _num(
+    name: str,
+    *synonyms: str,
+    role: Role = Role.INPUT,
+    required: bool = False,
+    unit: str = "",
+    low: float | None = None,
+    high: float | None = None,
+) -> Column:
     return Column(name, role, T.NUMBER, required, unit, synonyms=synonyms, minimum=low, maximum=high)
 
 
@@ -27,7 +35,9 @@ def _text(name: str, *synonyms: str, role: Role = Role.STATIC, required: bool = 
     return Column(name, role, T.TEXT, required, synonyms=synonyms, sensitive=sensitive)
 
 
-_PRODUCT = _key("product", "sku", "item", "item_id", "article", "stockcode", "stock_code", "product_id", "upc", "ean", "material", "unique_id")
+_PRODUCT = _key(
+    "product", "sku", "item", "item_id", "article", "stockcode", "stock_code", "product_id", "upc", "ean", "material", "unique_id"
+)
 _STORE = _key("store", "shop", "outlet", "location", "agency", "store_id", "market", "branch", required=False)
 _CUSTOMER = _key("customer", "customer_id", "customerid", "client", "user", "user_id", "member")
 _DAY = _date("date", "ds", "day", "week", "month", "timestamp", "invoicedate", "invoice_date", "order_date", "time", "period", "datum")
@@ -39,9 +49,24 @@ TABLES: Mapping[str, Schema] = MappingProxyType(
                 _DAY,
                 _PRODUCT,
                 _STORE,
-                _num("units", "qty", "quantity", "sales_units", "volume", "y", "demand", "sold", "menge", role=Role.TARGET, required=True, unit="units"),
+                _num(
+                    "units",
+                    "qty",
+                    "quantity",
+                    "sales_units",
+                    "volume",
+                    "y",
+                    "demand",
+                    "sold",
+                    "menge",
+                    role=Role.TARGET,
+                    required=True,
+                    unit="units",
+                ),
                 _num("revenue", "sales", "turnover", "amount", "value", role=Role.PAST, unit="money"),
-                _num("price", "unit_price", "unitprice", "sell_price", "price_actual", "actual_price", role=Role.LEVER, unit="money", low=0),
+                _num(
+                    "price", "unit_price", "unitprice", "sell_price", "price_actual", "actual_price", role=Role.LEVER, unit="money", low=0
+                ),
                 _num("promotion", "promo", "on_promotion", "onpromotion", "deal", "is_promo", role=Role.LEVER, low=0, high=1),
                 _num("stock", "inventory", "on_hand", "stock_level", role=Role.PAST, unit="units"),
             ),
@@ -87,7 +112,12 @@ TABLES: Mapping[str, Schema] = MappingProxyType(
             ("product",),
         ),
         "stores": Schema(
-            (_key("store", "shop", "outlet", "location", "agency", "store_id"), _text("region", "area", "state"), _text("format", "type"), _num("size", "area_m2", "sqm", role=Role.STATIC)),
+            (
+                _key("store", "shop", "outlet", "location", "agency", "store_id"),
+                _text("region", "area", "state"),
+                _text("format", "type"),
+                _num("size", "area_m2", "sqm", role=Role.STATIC),
+            ),
             ("store",),
         ),
         "customers": Schema(
@@ -129,7 +159,12 @@ TABLES: Mapping[str, Schema] = MappingProxyType(
         ),
         "outcomes": Schema((_DAY, _text("geo", "region", "dma", role=Role.ENTITY)), ("date", "geo")),
         "events": Schema(
-            (_DAY, _text("name", "event", "holiday", role=Role.EVENT, required=True), _text("kind", "type", role=Role.EVENT), _date("until", "end", "end_date", required=False, role=Role.EVENT)),
+            (
+                _DAY,
+                _text("name", "event", "holiday", role=Role.EVENT, required=True),
+                _text("kind", "type", role=Role.EVENT),
+                _date("until", "end", "end_date", required=False, role=Role.EVENT),
+            ),
             ("date", "name"),
         ),
         "reviews": Schema(
@@ -166,7 +201,15 @@ TABLES: Mapping[str, Schema] = MappingProxyType(
             ),
             ("name",),
         ),
-        "treatments": Schema((_CUSTOMER, _DAY, _text("arm", "group", "variant", role=Role.LEVER, required=True), _num("outcome", "response", role=Role.TARGET)), ("customer", "date")),
+        "treatments": Schema(
+            (
+                _CUSTOMER,
+                _DAY,
+                _text("arm", "group", "variant", role=Role.LEVER, required=True),
+                _num("outcome", "response", role=Role.TARGET),
+            ),
+            ("customer", "date"),
+        ),
         "targets": Schema((_DAY, _key("metric", "kpi"), _num("value", "target", role=Role.TARGET, required=True)), ("date", "metric")),
     }
 )

@@ -216,16 +216,23 @@ class Step:
 
 
 class Progress:
-    """Report steps to whoever listens, with the time left.
+    """Report steps to whoever listens, with the time left; hand over finished pieces to whoever keeps them.
 
-    `listen` may raise Cancelled to stop the work at its next step.
+    `listen` may raise Cancelled to stop the work at its next step. `keep` takes a name and bytes: a piece of work that a
+    later run of the same job can start from.
     """
 
-    __slots__ = ("_listen", "_start")
+    __slots__ = ("_keep", "_listen", "_start")
 
-    def __init__(self, listen: Callable[[Step], None] | None = None) -> None:
+    def __init__(self, listen: Callable[[Step], None] | None = None, keep: Callable[[str, bytes], None] | None = None) -> None:
         self._listen = listen
+        self._keep = keep
         self._start = time.monotonic()
+
+    def keep(self, name: str, data: bytes) -> None:
+        """Hand over a finished piece of the work."""
+        if self._keep is not None:
+            self._keep(name, data)
 
     def __call__(self, stage: str, fraction: float, message: str = "") -> None:
         """Report one step."""
@@ -237,7 +244,7 @@ class Progress:
 
     def part(self, low: float, high: float) -> Progress:
         """Return a progress whose 0-1 is this one's low-high."""
-        return Progress(lambda step: self(step.stage, low + (high - low) * step.fraction, step.message))
+        return Progress(lambda step: self(step.stage, low + (high - low) * step.fraction, step.message), self._keep)
 
 
 SILENT = Progress()

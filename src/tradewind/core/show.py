@@ -4,17 +4,48 @@ from __future__ import annotations
 
 import html as markup
 import json as coding
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
-from tradewind.core.answer import Answer, Fact
 from tradewind.core.errors import BadValue, DiskFull, EmptyTable
+from tradewind.core.fact import Fact
+from tradewind.core.table import Table
 
 if TYPE_CHECKING:
     import polars as pl
 
 ROWS = 20
 FORMULA = r"^[=+\-@\t\r]"
+
+
+class Answer(Protocol):
+    """What can be shown: `core.answer.Answer` is one."""
+
+    @property
+    def facts(self) -> tuple[Fact, ...]:
+        """Return the facts."""
+        ...
+
+    @property
+    def table(self) -> Table | None:
+        """Return the table."""
+        ...
+
+    @property
+    def words(self) -> str:
+        """Return the words."""
+        ...
+
+    @property
+    def source(self) -> Mapping[str, Any]:
+        """Return what made the answer."""
+        ...
+
+    @property
+    def memo(self) -> dict[str, Any]:
+        """Return the renderings kept so far."""
+        ...
 
 
 def number(value: Any) -> str:
@@ -99,7 +130,13 @@ def frame(answer: Answer) -> pl.DataFrame:
         return answer.table.frame
     if not answer.facts:
         raise EmptyTable("this answer holds neither a table nor facts")
-    return pl.DataFrame({"fact": [fact.name for fact in answer.facts], "value": [str(fact.value) for fact in answer.facts], "unit": [fact.unit for fact in answer.facts]})
+    return pl.DataFrame(
+        {
+            "fact": [fact.name for fact in answer.facts],
+            "value": [str(fact.value) for fact in answer.facts],
+            "unit": [fact.unit for fact in answer.facts],
+        }
+    )
 
 
 def save(answer: Answer, path: Path) -> Path:

@@ -39,14 +39,16 @@ class Table:
     def from_frame(cls, frame: Any, schema: Schema | None = None) -> Table:
         """Make a table of a polars, pandas or Arrow frame; without a schema types are read off the columns."""
         made = _polars(frame)
-        return cls(schema.select(made.columns) if schema else _schema_of(made), frame=made)
+        read = _schema_of(made)
+        return cls(_known(schema, read) if schema else read, frame=made)
 
     @classmethod
     def from_columns(cls, columns: Mapping[str, Array], schema: Schema | None = None) -> Table:
         """Make a table of numpy columns of one length."""
         if len({len(column) for column in columns.values()}) > 1:
             raise InvalidInput("the columns of a table differ in length")
-        return cls((schema or Schema(())).select(columns), columns=columns)
+        read = Schema(tuple(Column(name, type=_type_of(column)) for name, column in columns.items()))
+        return cls(_known(schema or Schema(()), read), columns=columns)
 
     @classmethod
     def from_rows(cls, rows: Sequence[Mapping[str, Any]], schema: Schema) -> Table:
@@ -55,13 +57,16 @@ class Table:
             raise InvalidInput("rows must be a list of objects", hint='send {"rows": [{"column": value}, ...]}')
         names = dict.fromkeys(name for row in rows for name in row)
         wrong: list[dict[str, str]] = []
-        columns = {name: _typed([row.get(name) for row in rows], schema.get(name) or Column(name, type=_guess(rows, name)), wrong) for name in names}
+        columns = {
+            name: _typed([row.get(name) for row in rows], schema.get(name) or Column(name, type=_guess(rows, name)), wrong)
+            for name in names
+        }
         missing = [name for name in schema.required if name not in names]
         wrong += [{"pointer": f"/rows/*/{name}", "message": "is missing"} for name in missing]
         if wrong:
             kind = MissingColumn if missing else BadValue
             raise kind(f"{wrong[0]['pointer']}: {wrong[0]['message']}", hint="the answer lists every bad field", fields=wrong[:100])
-        return cls(schema.select(columns), columns=columns)
+        return cls.from_columns(columns, schema)
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Table:
@@ -159,11 +164,24 @@ def _check_numbers(values: Array, column: Column) -> None:
         raise BadValue(f'column "{column.name}" must hold numbers')
     if values.dtype.kind == "f" and np.isinf(values).any():
         raise BadValue(f'column "{column.name}" holds an infinite value')
-    if column.required and values.dtype.kind == "f" and np.isnan(values).any():
+    # a target may be missing: rows of the future plan have none
+    if column.required and column.role is not Role.TARGET and values.dtype.kind == "f" and np.isnan(values).any():
         raise BadValue(f'column "{column.name}" has missing values')
     low, high = column.minimum, column.maximum
     if (low is not None and (values < low).any()) or (high is not None and (values > high).any()):
         raise BadValue(f'column "{column.name}" must lie between {low} and {high}')
+
+
+def _known(schema: Schema, read: Schema) -> Schema:
+    """Return what the schema says of the columns that were read; what it does not know stays as read."""
+    chosen = tuple(schema.get(column.name) or column for column in read)
+    return Schema(chosen, tuple(name for name in schema.key if name in read))
+
+
+def _type_of(array: Array) -> Type:
+    if array.dtype.kind == "M":
+        return Type.DATE if np.datetime_data(array.dtype)[0] == "D" else Type.TIMESTAMP
+    return {"b": Type.FLAG, "i": Type.INTEGER, "u": Type.INTEGER, "f": Type.NUMBER}.get(array.dtype.kind, Type.TEXT)
 
 
 def _polars(frame: Any) -> pl.DataFrame:
@@ -193,7 +211,9 @@ _KINDS = {"D": Type.DATE, "M": Type.TIMESTAMP, "b": Type.FLAG, "i": Type.INTEGER
 def _schema_of(frame: pl.DataFrame) -> Schema:
     columns = []
     for name, dtype in frame.schema.items():
-        letter = "D" if dtype == _date() else "M" if dtype.is_temporal() else "i" if dtype.is_integer() else "f" if dtype.is_numeric() else "t"
+        letter = (
+            "D" if dtype == _date() else "M" if dtype.is_temporal() else "i" if dtype.is_integer() else "f" if dtype.is_numeric() else "t"
+        )
         kind = Type.FLAG if str(dtype) == "Boolean" else _KINDS.get(letter, Type.TEXT)
         columns.append(Column(name, Role.TIME if kind in (Type.DATE, Type.TIMESTAMP) else Role.INPUT, kind))
     return Schema(tuple(columns))
@@ -242,7 +262,7 @@ def _plain(array: Array) -> list[Any]:
         return [None if value == "NaT" else value for value in text]
     if array.dtype.kind == "f":
         values = np.round(array.astype("f8"), 6)
-        return [None if value != value else value for value in values.tolist()]
+        return [None if gone else value for value, gone in zip(values.tolist(), np.isnan(values).tolist(), strict=True)]
     return list(array.tolist())
 
 
@@ -278,17 +298,24 @@ def _one(value: Any, column: Column) -> Any:
             raise ValueError("must be text")
         return str(value)
     if kind in (Type.DATE, Type.TIMESTAMP):
-        if isinstance(value, bool | int | float | list | dict):
-            raise ValueError("must be a date as in 2026-11-30")
-        try:
-            return np.datetime64(str(value).removesuffix("Z"), "D" if kind is Type.DATE else "us")
-        except ValueError as error:
-            raise ValueError("must be a date as in 2026-11-30") from error
+        return _when(value, "D" if kind is Type.DATE else "us")
     if isinstance(value, bool):
         return float(value)
     if not isinstance(value, int | float):
-        raise ValueError("must be a number")
-    number = float(value)
+        raise TypeError("must be a number")
+    return _ranged(float(value), column)
+
+
+def _when(value: Any, unit: str) -> np.datetime64:
+    if isinstance(value, bool | int | float | list | dict):
+        raise TypeError("must be a date as in 2026-11-30")
+    try:
+        return np.datetime64(str(value).removesuffix("Z"), unit)  # type: ignore[call-overload, no-any-return]
+    except ValueError as error:
+        raise ValueError("must be a date as in 2026-11-30") from error
+
+
+def _ranged(number: float, column: Column) -> float:
     if not np.isfinite(number):
         raise ValueError("must be a finite number")
     if column.minimum is not None and number < column.minimum:

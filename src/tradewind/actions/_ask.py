@@ -1,0 +1,127 @@
+"""Put a question to a version in its jailed worker, and keep its default answers at hand."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from tradewind.core.answer import Answer, Fact
+from tradewind.core.bundle import join, split
+from tradewind.core.errors import BadValue, EmptyTable, TooBig, from_dict
+from tradewind.core.model import Model
+from tradewind.core.schema import Role
+from tradewind.core.table import Table
+from tradewind.models import get
+from tradewind.workspace import Workspace
+
+MOST_ROWS = 200_000
+MOST_AHEAD = 3660
+
+
+def as_asked(question: Model, asked: Any) -> Table:
+    """Return what was asked as a table: rows, a frame or a Table; raises EmptyTable, TooBig and InvalidInput."""
+    if isinstance(asked, Table):
+        table = asked
+    elif isinstance(asked, Sequence) and not isinstance(asked, str | bytes):
+        if len(asked) > MOST_ROWS:
+            raise TooBig(f"{len(asked):,} rows in one question; the limit is {MOST_ROWS:,}", hint="ask in several requests")
+        table = Table.from_rows(asked, question.asks)
+    else:
+        table = Table.from_frame(asked, question.asks)
+    if len(table) == 0:
+        raise EmptyTable("nothing is asked: there are no rows", hint=f"a row has {', '.join(question.asks.names)}")
+    if len(table) > MOST_ROWS:
+        raise TooBig(f"{len(table):,} rows in one question; the limit is {MOST_ROWS:,}", hint="ask in several requests")
+    return table.checked(question.asks)
+
+
+def ask(
+    ws: Workspace, model: str, number: int, *, asked: Table | None, horizon: int | None, where: Mapping[str, Any], explain: bool
+) -> Answer:
+    """Ask a version and check its answer against what the model promises to give."""
+    question = get(model)
+    if horizon is not None and (isinstance(horizon, bool) or not isinstance(horizon, int) or not 1 <= horizon <= MOST_AHEAD):
+        raise BadValue(f"horizon must be a whole number from 1 to {MOST_AHEAD}, not {horizon!r}")
+    head = {"do": "predict", "horizon": horizon, "where": dict(where), "explain": explain}
+    request = {"head": json.dumps(head).encode()} | ({"asked": asked.to_bytes()} if asked is not None else {})
+    reply = split(ws.pool.call(ws.serve(model, number), join(request)))
+    said = json.loads(reply["head"])
+    if "error" in said:
+        raise from_dict(said["error"])
+    table = Table.from_bytes(reply["table"]).checked(question.gives)
+    if asked is not None and len(table) != len(asked):
+        raise from_dict({"error": "Unexpected", "message": f"{model} answered {len(table)} rows to {len(asked)} questions"})
+    return _worded(table, said, {"model": model, "version": number, "recipe": said.get("recipe", ""), "rows": len(table)})
+
+
+def default(ws: Workspace, model: str, number: int, *, horizon: int | None, where: Mapping[str, Any], explain: bool) -> Answer | None:
+    """Return a kept answer to a default question, cut out of the whole where that was computed at promotion; else None."""
+    key = (model, number, horizon, explain, tuple(sorted(where.items())))
+    kept = ws.answers.get(key)
+    if kept is not None:
+        return kept
+    whole = ws.answers.get(("whole", model, number))
+    if whole is None or whole.table is None or explain or horizon not in (None, get(model).horizon):
+        return None
+    place = (
+        whole.memo["index"].get(tuple(str(where.get(name, "")) for name in whole.memo["keys"]))
+        if set(where) == set(whole.memo["keys"])
+        else None
+    )
+    if place is None:
+        return None
+    table = whole.table.take(np.arange(*place))
+    said = {"recipe": whole.source["recipe"], "notes": []}
+    return ws.answers.put(key, _worded(table, said, dict(whole.source) | {"rows": len(table)}))
+
+
+def keep_default(ws: Workspace, key: tuple[Any, ...], answer: Answer) -> Answer:
+    """Keep the answer to a default question for the next one who asks it."""
+    return ws.answers.put(key, answer) if answer.table is not None and len(answer.table) <= 4000 else answer
+
+
+def warm(ws: Workspace, model: str, number: int) -> Answer:
+    """Load a version into its worker and compute what it is usually asked, before anyone does."""
+    kept = ws.answers.get(("whole", model, number))
+    if kept is not None:
+        ws.serve(model, number)
+        return kept
+    answer = ask(ws, model, number, asked=None, horizon=get(model).horizon, where={}, explain=False)
+    if answer.table is not None:
+        answer.memo.update(_index(answer.table, get(model)))
+        ws.answers.put(("whole", model, number), answer)
+    return answer
+
+
+def _index(table: Table, question: Model) -> dict[str, Any]:
+    """Return where each key's rows lie; rows of one key stand together."""
+    keys = [name for name in question.asks.of(Role.ENTITY) if name in table]
+    labels = list(zip(*(table.column(name).tolist() for name in keys), strict=True)) if keys else [()] * len(table)
+    starts = [at for at in range(len(labels)) if at == 0 or labels[at] != labels[at - 1]]
+    ends = [*starts[1:], len(labels)]
+    return {"keys": keys, "index": {tuple(map(str, labels[a])): (a, b) for a, b in zip(starts, ends, strict=True)}}
+
+
+def _worded(table: Table, said: Mapping[str, Any], source: Mapping[str, Any]) -> Answer:
+    facts = [Fact("rows", len(table))]
+    words = f"{source['model']} version {source['version']} ({source['recipe']}) answered {len(table):,} rows."
+    if "mean" in table:
+        total = float(np.nansum(table.column("mean")))
+        facts.append(Fact("expected_total", round(total, 4), "", "sum of the mean forecasts"))
+    notes = [str(note) for note in said.get("notes", ())]
+    facts += [Fact("note", note) for note in notes]
+    return Answer(facts=tuple(facts), table=table, words=" ".join([words, *notes]), source=source)
+
+
+def timed(call: Callable[[], object], *, times: int = 7) -> float:
+    """Return the median milliseconds of a call."""
+    spent = []
+    for _ in range(times):
+        began = time.perf_counter()
+        call()
+        spent.append(1000 * (time.perf_counter() - began))
+    return float(np.median(spent))

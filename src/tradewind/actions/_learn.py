@@ -1,0 +1,120 @@
+"""From business tables to a trained version: assemble, align, learn in a process of its own."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from tradewind.core.answer import Fact
+from tradewind.core.errors import BadValue, NotFound
+from tradewind.core.model import Budget, Model, Progress, Trained
+from tradewind.core.table import Table
+from tradewind.core.version import VERSION
+from tradewind.data.align import align
+from tradewind.models import part
+from tradewind.training.learn import trained_from
+from tradewind.workspace import Workspace
+
+JOB = "tradewind.actions.job:job"
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """A modelling table, what was repaired on the way, and which table states it came from."""
+
+    table: Table
+    facts: tuple[Fact, ...]
+    sources: Mapping[str, str]
+
+
+def ready(ws: Workspace, question: Model, table: str | None, progress: Progress) -> Ready:
+    """Return the modelling table of a model, assembled from what is loaded; raises NotFound where the main table is missing."""
+    main, *others = question.tables
+    sources: dict[str, str] = {}
+    found: dict[str, Table] = {}
+    for name in (main, *others):
+        digest = ws.table_digest(table if table and name == main else name)
+        if digest is not None:
+            sources[name] = digest
+            found[name] = ws.table(table if table and name == main else name)
+    if main not in found:
+        raise NotFound(f"table {table or main!r} is not loaded; {question.name} learns from it", hint=f"tradewind load FILE --table {main}")
+    progress("assemble", 0.0, ", ".join(found))
+    options = {name: str(ws.options.get(name, "")) for name in ("country", "subdivision")}
+    panel = part(question.name, "assemble", "assemble")(found, **options)
+    progress("align", 0.5, f"{len(panel)} rows")
+    aligned, facts = align(panel)
+    return Ready(aligned.checked(question.needs), facts, sources)
+
+
+def taught(
+    ws: Workspace, question: Model, given: Ready, *, wanted: Mapping[str, Any], budget: Budget, only_compare: bool, progress: Progress
+) -> dict[str, bytes]:
+    """Run the learning in a process of its own; pieces that an earlier, stopped run finished are not done twice."""
+    job = {"model": question.name, "budget": asdict(budget), "only_compare": only_compare, **wanted}
+    data = given.table.to_bytes()
+    key = hashlib.sha256(data + json.dumps(job, sort_keys=True).encode() + VERSION.encode()).hexdigest()
+    pieces = {str(event.body["piece"]): str(event.body["blob"]) for event in ws.ledger.read("piece") if event.body["job"] == key}
+    kept = {f"kept/{name}": ws.blobs.get(blob) for name, blob in pieces.items() if ws.blobs.has(blob)}
+    if kept:
+        progress("resume", 0.0, f"{len(kept)} finished pieces of an earlier run")
+
+    def keep(name: str, piece: bytes) -> None:
+        pieces[name] = ws.blobs.put(piece)
+        ws.ledger.append(_piece(ws, key, name, pieces[name]))
+
+    done = ws.pool.run(
+        JOB,
+        {"job": json.dumps(job).encode(), "table": data, **kept},
+        progress=Progress(lambda step: progress(step.stage, step.fraction, step.message), keep),
+        memory_mb=budget.memory_mb,
+        deadline_s=budget.deadline_s,
+    )
+    for blob in pieces.values():
+        ws.blobs.drop(blob)
+    return done
+
+
+def _piece(ws: Workspace, job: str, name: str, blob: str) -> Any:
+    from tradewind.core.event import Event
+
+    return Event("piece", ws.actor.name, {"job": job, "piece": name, "blob": blob})
+
+
+def wanted(
+    question: Model, recipes: Sequence[str] | None, params: Mapping[str, Any] | None, seed: int, incumbent: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    """Return what a job is asked to try; the baseline always comes along. Raises BadValue for an unknown recipe."""
+    baseline, *rest = question.recipes
+    chosen = [name for name in (recipes if recipes is not None else rest) if name != baseline]
+    for name in chosen:
+        if name not in question.recipes:
+            raise BadValue(f"{question.name} has no recipe {name!r}", hint=f"recipes: {', '.join(question.recipes)}")
+    return {
+        "recipes": [baseline, *chosen],
+        "params": {key: dict(value) for key, value in (params or {}).items()},
+        "seed": seed,
+        "incumbent": incumbent,
+    }
+
+
+def learned(done: Mapping[str, bytes]) -> tuple[Trained, dict[str, bytes]]:
+    """Read a finished job: what was trained, and its golden questions and answers as parts."""
+    parts = {name.removeprefix("part/"): data for name, data in done.items() if name.startswith("part/")}
+    golden = {name: data for name, data in done.items() if name.startswith("golden")}
+    return trained_from(done["trained"].decode(), parts, Table.from_bytes(done["leaderboard"])), golden
+
+
+def made_now(ws: Workspace, given: Ready) -> dict[str, Any]:
+    """Return who made a version of what, and when."""
+    return {
+        "by": ws.actor.name,
+        "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "tradewind": VERSION,
+        "tables": dict(given.sources),
+        "repairs": [fact.as_dict() for fact in given.facts],
+    }

@@ -1,0 +1,33 @@
+"""One number the house states, and a picture to be drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from tradewind.core.table import Table
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """One number (or name) with its unit and what it means."""
+
+    name: str
+    value: float | int | str | bool | None
+    unit: str = ""
+    meaning: str = ""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the fact as plain data, empty parts left out."""
+        said: dict[str, Any] = {"name": self.name, "value": self.value}
+        return said | {key: text for key, text in (("unit", self.unit), ("meaning", self.meaning)) if text}
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """A picture to be drawn from a table: `kind` names the drawing, `options` its titles and columns."""
+
+    kind: str
+    table: Table
+    options: Mapping[str, Any] = field(default_factory=dict)

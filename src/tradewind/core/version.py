@@ -1,0 +1,3 @@
+"""The version of this Tradewind."""
+
+VERSION = "0.1.0"

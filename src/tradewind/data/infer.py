@@ -1,0 +1,213 @@
+"""Guess which business table this is and which of its columns is which of ours, and say why."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import polars as pl
+
+from tradewind.core.answer import Fact
+from tradewind.core.catalog import TABLES, table_schema
+from tradewind.core.errors import BadValue, MissingColumn
+from tradewind.core.schema import Column, Schema
+from tradewind.data.dates import looks_dated
+from tradewind.data.match import BY_VALUE, Match, assign, candidates, fits, fold, is_index
+from tradewind.data.parse import looks_numeric
+from tradewind.data.read import Raw
+from tradewind.data.roles import describe
+from tradewind.data.types import convert
+from tradewind.data.unpivot import unpivot
+
+OPEN_TABLES = ("customers", "outcomes", "products", "stores")
+"""Tables whose further columns are the point of them: a new name in `map` is no mistake there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Guess:
+    """What was guessed: the table, its schema, the frame under our names and types, theirs -> ours, and why."""
+
+    table: str
+    schema: Schema
+    frame: pl.DataFrame
+    mapping: dict[str, str]
+    why: tuple[Fact, ...]
+
+
+def infer(raw: Raw, *, table: str | None = None, map: Mapping[str, str] | None = None, wide: Sequence[str] = ()) -> Guess:
+    """Guess the table and the columns; `map` is theirs -> ours and stands.
+
+    Raises MissingColumn for a required column that nothing fits (the hint names the likeliest), BadValue for a mapping that cannot be.
+    """
+    decimal = next((str(fact.value) for fact in raw.facts if fact.name == "decimal_mark"), ".")
+    if table is not None:
+        table_schema(table)
+    fixed = _fixed(raw, dict(map or {}), wide)
+    frame, facts = (raw.frame, ()) if table not in (None, "sales") and not wide else unpivot(raw.frame, wide, decimal)
+    fixed = {theirs: ours for theirs, ours in fixed.items() if theirs in frame.columns}
+    named, found = _choose(frame, table, fixed, raw.name, decimal)
+    schema = TABLES[named]
+    _check_map(named, schema, fixed)
+    frame, found, single = _single_series(named, frame, found, decimal)
+    missing = [column.name for column in schema if column.required and column.name not in found]
+    if missing:
+        raise _missing(schema, frame, found, missing, name=raw.name, decimal=decimal)
+    mapping, left_out = _names(schema, frame, found, fixed)
+    long = frame.select(pl.col(theirs).alias(ours) for theirs, ours in mapping.items())
+    typed, read = convert(long, schema, decimal=decimal, name=raw.name, theirs={ours: theirs for theirs, ours in mapping.items()})
+    described, said = describe(typed, schema, named)
+    why = (
+        *facts,
+        Fact("table", named, meaning="as you said" if table else "the business table whose columns these are"),
+        *single,
+        *_reasons(found),
+        *left_out,
+        *read,
+        *said,
+    )
+    return Guess(named, described, typed, mapping, why)
+
+
+def _fixed(raw: Raw, mapped: dict[str, str], wide: Sequence[str]) -> dict[str, str]:
+    """Check what the user mapped: every one of theirs exists, no two go to one of ours."""
+    names = {fold(name): name for name in raw.frame.columns} | {name: name for name in raw.frame.columns}
+    made = {
+        "product",
+        "units",
+        "date",
+        *(match for pattern in wide for match in re.findall(r"\{(\w+)\}|=(\w+)", pattern) for match in match if match),
+    }
+    fixed: dict[str, str] = {}
+    for theirs, ours in mapped.items():
+        exact = theirs if theirs in raw.frame.columns else names.get(theirs.strip()) or names.get(fold(theirs))
+        if exact is None and theirs not in made:
+            close = difflib.get_close_matches(theirs, raw.frame.columns, 3, 0.5) or raw.frame.columns[:10]
+            raise MissingColumn(f'column "{theirs}" is missing in {raw.name}', hint=f"did you mean: {', '.join(close)}")
+        if ours in fixed.values():
+            first = next(name for name, other in fixed.items() if other == ours)
+            raise BadValue(f'both "{first}" and "{theirs}" are mapped to "{ours}"', hint="map one of them")
+        fixed[exact or theirs] = ours
+    return fixed
+
+
+def _check_map(table: str, schema: Schema, fixed: Mapping[str, str]) -> None:
+    for ours in fixed.values():
+        close = difflib.get_close_matches(ours, schema.names, 1, 0.75)
+        if ours not in schema and close and table not in OPEN_TABLES:
+            raise BadValue(f'{table} has no column "{ours}"', hint=f"did you mean {close[0]}? there are: {', '.join(schema.names)}")
+
+
+def _choose(frame: pl.DataFrame, table: str | None, fixed: Mapping[str, str], name: str, decimal: str) -> tuple[str, dict[str, Match]]:
+    """Take the table that was named, or the one whose columns these are best."""
+    if table is not None:
+        return table, assign(TABLES[table], frame, fixed, decimal=decimal, by_values=True)
+    stem = fold(name.split(".", maxsplit=1)[0])
+    best: tuple[float, str, dict[str, Match]] = (-1e9, "sales", {})
+    for named, schema in TABLES.items():
+        found = assign(schema, frame, fixed, decimal=decimal, by_values=named == "sales")
+        if "units" in found and found["units"].score > BY_VALUE:  # else any date with figures would be sales of one product
+            _, found, _ = _single_series(named, frame, found, decimal)
+        needed = [column.name for column in schema if column.required]
+        score = sum((2.0 if ours in needed else 1.0) * match.score for ours, match in found.items())
+        score -= 4.0 * sum(ours not in found for ours in needed)
+        score -= 3.0 * sum(ours not in schema for ours in fixed.values())
+        score += 3.0 if named in stem or named.removesuffix("s") in stem.split("_") else 0.0
+        score -= 1.0 if named == "outcomes" else 0.0  # asks for a date only, so it would take anything
+        score -= 4.0 if _repeats(schema, frame, found) else 0.0
+        score -= 2.0 if _loses(schema, frame, found, decimal) else 0.0
+        if score > best[0]:
+            best = (score, named, found)
+    _, named, found = best
+    return named, assign(TABLES[named], frame, fixed, decimal=decimal, by_values=True)
+
+
+def _repeats(schema: Schema, frame: pl.DataFrame, found: Mapping[str, Match]) -> bool:
+    """Tell whether a table of one row per product, store or customer would hold most of them several times."""
+    if len(schema.key) != 1 or schema.key[0] not in found:
+        return False
+    return frame[found[schema.key[0]].theirs].n_unique() < 0.7 * frame.height
+
+
+def _loses(schema: Schema, frame: pl.DataFrame, found: Mapping[str, Match], decimal: str) -> bool:
+    """Tell whether the table has no place for the dates, or would add up rows of different things."""
+    used = {match.theirs for match in found.values()}
+    sample = frame.head(500)
+    if schema.time is None:
+        return any(name not in used and looks_dated(sample[name]) for name in frame.columns)
+    only_date = schema.required == (schema.time,)
+    others = [name for name in frame.columns if only_date and name not in used and not looks_dated(sample[name])]
+    return any(sample[name].null_count() < sample.height and not looks_numeric(sample[name], decimal) for name in others)
+
+
+def _single_series(
+    table: str, frame: pl.DataFrame, found: dict[str, Match], decimal: str
+) -> tuple[pl.DataFrame, dict[str, Match], tuple[Fact, ...]]:
+    """Name the one product of a file that has no column for it: dates and numbers only are one series."""
+    if table != "sales" or "product" in found or "units" not in found or "date" not in found:
+        return frame, found, ()
+    if candidates(TABLES["sales"].columns[1], frame.head(2000), found, decimal) or "product" in frame.columns:
+        return frame, found, ()
+    named = frame.with_columns(product=pl.lit("all"))
+    return (
+        named,
+        {**found, "product": Match("product", 1.0, "there is no column of products: the file is one series")},
+        (Fact("product", "all", meaning="the file has no column of products and is taken as one series"),),
+    )
+
+
+def _missing(
+    schema: Schema, frame: pl.DataFrame, found: Mapping[str, Match], missing: list[str], *, name: str, decimal: str
+) -> MissingColumn:
+    ours = missing[0]
+    column = schema.get(ours) or Column(ours)
+    options = candidates(column, frame.head(2000), found, decimal)
+    if not options:  # nothing is free: a column that was taken for something optional may be the one
+        options = [
+            match.theirs
+            for other, match in found.items()
+            if not (schema.get(other) or column).required and fits(column, frame[match.theirs].head(2000), decimal)
+        ]
+    likely = "theirs" if not options else f'"{options[0]}"' if " " in options[0] else options[0]
+    hint = f"tradewind load {name} --map {likely}={ours}"
+    hint += (
+        f" (could also be: {', '.join(options[1:6])})"
+        if len(options) > 1
+        else ""
+        if options
+        else f"; there are: {', '.join(frame.columns[:12])}"
+    )
+    fields = [{"pointer": f"/columns/{each}", "message": "is missing"} for each in missing]
+    return MissingColumn(f'column "{ours}" is missing in {name}', hint=hint, fields=fields)
+
+
+def _names(
+    schema: Schema, frame: pl.DataFrame, found: Mapping[str, Match], fixed: Mapping[str, str]
+) -> tuple[dict[str, str], tuple[Fact, ...]]:
+    """Return theirs -> the name it gets, ours first; columns that only number the rows are left out."""
+    mapping = {
+        found[ours].theirs: ours
+        for ours in [*(name for name in schema.names if name in found), *(name for name in found if name not in schema)]
+    }
+    numbered: list[str] = []
+    empty: list[str] = []
+    for theirs in frame.columns:
+        if theirs in mapping:
+            continue
+        if is_index(theirs, frame[theirs]):
+            numbered.append(theirs)
+        elif frame[theirs].null_count() == frame.height:
+            empty.append(theirs)
+        else:
+            name = fixed.get(theirs) or theirs.strip() or "unnamed"
+            while name in mapping.values():
+                name = f"their_{name}"
+            mapping[theirs] = name
+    facts = [Fact("left_out", ", ".join(numbered), meaning="only the number of the row")] if numbered else []
+    facts += [Fact("empty_columns", ", ".join(empty), meaning="left out: no value in any row")] if empty else []
+    return mapping, tuple(facts)
+
+
+def _reasons(found: Mapping[str, Match]) -> tuple[Fact, ...]:
+    return tuple(Fact(f"column.{ours}", match.theirs, meaning=match.why) for ours, match in found.items())

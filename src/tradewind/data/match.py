@@ -1,0 +1,222 @@
+"""Which of their columns is which of ours: by name first, then by values."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+
+import polars as pl
+
+from tradewind.core.schema import Column, Role, Schema, Type
+from tradewind.data.dates import looks_dated
+from tradewind.data.parse import looks_numeric
+
+MORE: Mapping[str, tuple[str, ...]] = {
+    "date": (
+        "date_time",
+        "datetime",
+        "dates",
+        "dt",
+        "sale_date",
+        "sales_date",
+        "transaction_date",
+        "week_start",
+        "week_ending",
+        "quarter",
+        "year_month",
+        "calendar_date",
+        "tag",
+        "woche",
+        "monat",
+        "fecha",
+        "data",
+    ),
+    "product": (
+        "artikel",
+        "produkt",
+        "produit",
+        "producto",
+        "prodotto",
+        "series_id",
+        "series",
+        "sku_id",
+        "product_code",
+        "product_name",
+        "article_id",
+        "item_nbr",
+        "item_name",
+        "material_number",
+    ),
+    "store": ("filiale", "store_nbr", "store_number", "store_code", "shop_id", "magasin", "tienda", "standort", "markt"),
+    "units": (
+        "units_sold",
+        "quantity_sold",
+        "qty_sold",
+        "unit_sales",
+        "sales_qty",
+        "sold_units",
+        "num_sold",
+        "pieces",
+        "absatz",
+        "anzahl",
+        "stueck",
+        "cantidad",
+        "quantite",
+    ),
+    "quantity": ("menge", "anzahl", "units_sold", "quantity_sold"),
+    "revenue": ("umsatz", "sales_value", "sales_amount", "net_sales", "gross_sales", "chiffre_affaires", "ventas"),
+    "price": ("preis", "prix", "precio", "prezzo", "avg_price", "average_price", "price_per_unit", "verkaufspreis"),
+    "promotion": ("aktion", "promo_flag", "promotion_flag", "in_promotion"),
+    "stock": ("bestand", "stock_on_hand", "lagerbestand"),
+    "customer": ("kunde", "kunden_nr", "kundennummer", "customer_no", "customer_number", "cust_id", "client_id", "member_id", "shopper"),
+    "order": (
+        "order_number",
+        "order_no",
+        "invoice_number",
+        "invoice_id",
+        "receipt",
+        "receipt_id",
+        "transaction_id",
+        "basket_id",
+        "bestellung",
+        "rechnung",
+    ),
+    "channel": ("kanal", "source", "platform"),
+    "spend": ("ausgaben", "spending", "media_spend", "ad_spend"),
+    "category": ("kategorie", "warengruppe", "product_category", "department"),
+    "brand": ("marke",),
+    "rating": ("bewertung", "stars_rating"),
+    "text": ("review_text", "kommentar", "review"),
+}
+"""Names that other shops use, beside the synonyms of the catalog."""
+
+LETTERS = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "ß": "ss", "ø": "o", "æ": "ae", "œ": "oe", "ł": "l"})
+INDEX = re.compile(r"__index_level_\d+__|unnamed:?[ _]?\d*|column_0|_duplicated_\d+|index|level_\d+|row_?(number|nr|id)?|x1?|")
+
+BY_VALUE = 0.4  # how sure a match is that no name speaks for
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """Their column for one of ours, how sure, and why."""
+
+    theirs: str
+    score: float
+    why: str
+
+
+@cache
+def fold(name: str) -> str:
+    """Write a name in lower-case ASCII words joined by underscores: `InvoiceDate` and `invoice date` are the same name."""
+    spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name.strip())
+    plain = (
+        unicodedata.normalize("NFKD", unicodedata.normalize("NFC", spaced).lower().translate(LETTERS)).encode("ascii", "ignore").decode()
+    )
+    return re.sub(r"[^a-z0-9]+", "_", plain).strip("_")
+
+
+def is_index(name: str, values: pl.Series) -> bool:
+    """Tell whether a column is only the row number that a frame was saved with."""
+    if not INDEX.fullmatch(name.strip().lower()) or not values.dtype.is_integer():
+        return False
+    return values.null_count() == 0 and values.n_unique() == len(values)
+
+
+def by_name(ours: Column, theirs: str) -> Match | None:
+    """Compare one name of theirs with the name and the synonyms of one of our columns."""
+    header = fold(theirs)
+    if header == ours.name:
+        return Match(theirs, 1.0, "same name")
+    tight = header.replace("_", "")
+    names = (*ours.synonyms, *MORE.get(ours.name, ()))
+    for at, name in enumerate(names):
+        if tight == name.replace("_", ""):
+            return Match(theirs, 0.95 - 0.001 * at, f"another name for {ours.name}")
+    if tight == ours.name.replace("_", ""):
+        return Match(theirs, 0.99, "same name")
+    words = set(header.split("_"))
+    for name in (ours.name, *names):
+        parts = set(name.split("_"))
+        if len(name) > 2 and parts <= words and len(words) - len(parts) <= 1:
+            return Match(theirs, 0.6, f"the name holds {name!r}")
+    return None
+
+
+def fits(ours: Column, values: pl.Series, decimal: str) -> bool:
+    """Tell whether a sample of the values is of the type that the column asks for."""
+    if ours.type in (Type.DATE, Type.TIMESTAMP):
+        return looks_dated(values) or (values.dtype.is_numeric() and _numeric_dates(values))
+    if ours.type in (Type.NUMBER, Type.INTEGER):
+        return looks_numeric(values, decimal)
+    if ours.role is Role.ENTITY:
+        return not values.dtype.is_float() or _whole(values)
+    return True
+
+
+def _whole(values: pl.Series) -> bool:
+    sample = values.drop_nulls().drop_nans().head(1000)
+    return bool((sample == sample.round(0)).all())
+
+
+def _numeric_dates(values: pl.Series) -> bool:
+    sample = values.drop_nulls().head(1000)
+    if sample.is_empty() or (values.dtype.is_float() and not _whole(values)):
+        return False
+    low, high = float(sample.min()), float(sample.max())  # type: ignore[arg-type]
+    return any(a <= low and high <= b for a, b in ((19000101, 21991231), (1900, 2199), (20000, 80000), (1e8, 1e10), (1e11, 1e13)))
+
+
+def assign(schema: Schema, frame: pl.DataFrame, fixed: Mapping[str, str], *, decimal: str, by_values: bool) -> dict[str, Match]:
+    """Return ours -> their column. `fixed` is theirs -> ours and stands; each of theirs is used once, best scores first."""
+    found = {ours: Match(theirs, 1.0, "as you mapped it") for theirs, ours in fixed.items()}
+    sample = frame.head(2000)
+    free = [name for name in frame.columns if name not in fixed]
+    offers: list[tuple[float, int, Column, Match]] = []
+    for place, ours in enumerate(schema):
+        for theirs in free if ours.name not in found else ():
+            match = by_name(ours, theirs)
+            if match and (match.score >= 0.9 or fits(ours, sample[theirs], decimal)):
+                fit = 0.0 if fits(ours, sample[theirs], decimal) else -0.3
+                offers.append((match.score + fit, -place, ours, match))
+    taken: set[str] = set()
+    for _, _, ours, match in sorted(offers, key=lambda offer: offer[:2], reverse=True):
+        if ours.name not in found and match.theirs not in taken:
+            found[ours.name] = match
+            taken.add(match.theirs)
+    if by_values:
+        _by_values(schema, sample, found, decimal)
+    return found
+
+
+def _by_values(schema: Schema, sample: pl.DataFrame, found: dict[str, Match], decimal: str) -> None:
+    """Fill required columns that no name gave, where only one of the left columns can be meant."""
+    for ours in schema:
+        if not ours.required or ours.name in found:
+            continue
+        options = candidates(ours, sample, found, decimal)
+        if len(options) == 1:
+            found[ours.name] = Match(options[0], BY_VALUE, "the only column whose values fit")
+        elif not options and ours.role is Role.TARGET and "price" not in found and found.get("revenue", Match("", 1.0, "")).score < 0.99:
+            found[ours.name] = Match(
+                found.pop("revenue").theirs, BY_VALUE, "the only figures in the file; map it to revenue if it is money"
+            )
+
+
+def candidates(ours: Column, sample: pl.DataFrame, found: Mapping[str, Match], decimal: str) -> list[str]:
+    """List the unused columns whose values could be the one asked for, likeliest first."""
+    used = {match.theirs for match in found.values()}
+    free = [
+        name
+        for name in sample.columns
+        if name not in used and sample[name].null_count() < sample.height and not is_index(name, sample[name])
+    ]
+    dated = [name for name in free if looks_dated(sample[name])]
+    if ours.type in (Type.DATE, Type.TIMESTAMP):
+        return dated
+    if ours.type in (Type.NUMBER, Type.INTEGER):
+        return [name for name in free if name not in dated and looks_numeric(sample[name], decimal)]
+    texts = [name for name in free if name not in dated and not looks_numeric(sample[name], decimal)]
+    return sorted(texts, key=lambda name: sample[name].n_unique()) if ours.role is Role.ENTITY else texts

@@ -1,0 +1,108 @@
+"""Describe the columns that no business table names: lever, calendar, fixed per entity, or plain input."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from tradewind.core.answer import Fact
+from tradewind.core.schema import Column, Role, Schema, Type
+from tradewind.data.match import fold
+
+LEVERS = frozenset(
+    (
+        "price",
+        "discount",
+        "promo",
+        "promotion",
+        "deal",
+        "coupon",
+        "rebate",
+        "markdown",
+        "display",
+        "flyer",
+        "leaflet",
+        "mailer",
+        "rabatt",
+        "preis",
+        "aktion",
+        "offer",
+    )
+)
+PANELS = ("sales", "prices", "outcomes")
+CHECKED = 200_000  # rows that are looked at to tell a calendar column or a fixed one
+
+
+def describe(frame: pl.DataFrame, schema: Schema, table: str) -> tuple[Schema, tuple[Fact, ...]]:
+    """Return the schema of the frame: our columns as described, theirs with the role their name and values suggest."""
+    columns: list[Column] = []
+    told: dict[Role, list[str]] = {}
+    for name in frame.columns:
+        known = schema.get(name)
+        if known is not None:
+            actual = Type.TIMESTAMP if known.type is Type.DATE and isinstance(frame[name].dtype, pl.Datetime) else known.type
+            columns.append(
+                known
+                if actual is known.type
+                else Column(name, known.role, actual, known.required, known.unit, known.meaning, known.synonyms)
+            )
+            continue
+        column = _extra(frame, name, schema, table)
+        columns.append(column)
+        told.setdefault(column.role, []).append(name)
+    words = {
+        Role.LEVER: "taken as yours to set: the name speaks of price or promotion",
+        Role.KNOWN: "taken as a calendar known ahead: yes or no, the same for every series on a date",
+        Role.STATIC: "fixed per series",
+        Role.INPUT: "kept as inputs, known only after the fact",
+    }
+    facts = tuple(Fact(f"{role}_columns", ", ".join(told[role]), meaning=meaning) for role, meaning in words.items() if role in told)
+    return Schema(tuple(columns), tuple(name for name in schema.key if name in frame.columns)), facts
+
+
+def _extra(frame: pl.DataFrame, name: str, schema: Schema, table: str) -> Column:
+    dtype = frame[name].dtype
+    kind = (
+        Type.FLAG
+        if dtype == pl.Boolean
+        else Type.DATE
+        if dtype == pl.Date
+        else Type.TIMESTAMP
+        if isinstance(dtype, pl.Datetime)
+        else Type.NUMBER
+        if dtype.is_numeric()
+        else Type.TEXT
+    )
+    if table not in PANELS:
+        return Column(name, Role.INPUT, kind)
+    words = set(fold(name).split("_"))
+    if kind in (Type.NUMBER, Type.FLAG):
+        if "competitor" in words or "comp" in words:
+            return Column(name, Role.KNOWN, kind)
+        if words & LEVERS:
+            return Column(name, Role.LEVER, kind)
+    seen = frame.head(CHECKED)
+    if kind in (Type.NUMBER, Type.FLAG) and _is_calendar(seen, name, schema):
+        return Column(name, Role.KNOWN, kind)
+    return Column(name, Role.STATIC if _is_fixed(seen, name, schema) else Role.INPUT, kind)
+
+
+def _is_calendar(frame: pl.DataFrame, name: str, schema: Schema) -> bool:
+    """Tell whether a column is 0 or 1 and the same for all of several series on every date."""
+    time = schema.time
+    entities = [entity for entity in schema.of(Role.ENTITY) if entity in frame.columns]
+    if time is None or time not in frame.columns or not entities or frame.select(entities).n_unique() < 2:
+        return False
+    values = frame[name].drop_nulls().unique().cast(pl.Float64)
+    if not 1 < len(values) <= 2 or not values.is_in([0.0, 1.0]).all():
+        return False
+    return bool((frame.group_by(time).agg(pl.col(name).drop_nulls().n_unique().alias("n"))["n"] <= 1).all())
+
+
+def _is_fixed(frame: pl.DataFrame, name: str, schema: Schema) -> bool:
+    """Tell whether a column never changes within any entity while it differs between them."""
+    values = frame[name].drop_nulls()
+    entities = [entity for entity in schema.of(Role.ENTITY) if entity in frame.columns]
+    if not entities or values.n_unique() < 2:
+        return False
+    groups = frame.group_by(entities).agg(pl.col(name).drop_nulls().n_unique().alias("n"), pl.len().alias("rows"))
+    return bool((groups["n"] <= 1).all() and (groups["rows"] > 2).any())

@@ -1,0 +1,135 @@
+"""Wide tables to long ones: one column per product, or one column per date."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+import polars as pl
+
+from tradewind.core.answer import Fact
+from tradewind.core.errors import BadValue, MissingColumn
+from tradewind.data.dates import dates, looks_dated
+from tradewind.data.match import fold
+from tradewind.data.parse import looks_numeric
+
+MEASURES = {
+    "units": ("qty", "quantity", "units", "sales", "sold", "demand", "volume", "menge", "y"),
+    "promotion": ("promo", "promotion", "deal", "onpromo", "aktion"),
+    "price": ("price", "sell_price", "preis"),
+    "revenue": ("revenue", "turnover", "amount", "umsatz"),
+    "stock": ("stock", "inventory", "bestand"),
+}
+FEWEST = 3  # columns that make a table wide
+
+Plan = dict[str, dict[str, str]]
+"""Measure (ours) -> key -> their column."""
+
+
+def unpivot(frame: pl.DataFrame, wide: Sequence[str], decimal: str) -> tuple[pl.DataFrame, tuple[Fact, ...]]:
+    """Return the table in long form if it is wide, else as it is.
+
+    `wide` says how: `("QTY_{product}=units", "PROMO_{product}=promotion")`. Raises BadValue for a pattern that cannot be read,
+    MissingColumn for one that no column matches.
+    """
+    if wide:
+        key, plan = _asked(frame, wide)
+    else:
+        found = _dates_across(frame, decimal)
+        if found is not None:
+            return found
+        key, plan = "product", _guessed(frame, decimal)
+    if not plan:
+        return frame, ()
+    long = _melt(frame, key, plan)
+    across = sum(len(columns) for columns in plan.values())
+    shown = ", ".join(f"{next(iter(columns.values()))} ... as {measure}" for measure, columns in plan.items())
+    return long, (Fact("wide_columns", across, "columns", f"one column per {key} was turned into rows: {shown}"),)
+
+
+def _asked(frame: pl.DataFrame, wide: Sequence[str]) -> tuple[str, Plan]:
+    plan: Plan = {}
+    keys: set[str] = set()
+    for pattern in wide:
+        match = re.fullmatch(r"(?P<before>[^{}]*)\{(?P<key>\w+)\}(?P<after>[^{}=]*)=(?P<measure>\w+)", pattern.strip())
+        if not match:
+            raise BadValue(f"cannot read the wide pattern {pattern!r}", hint="write it as QTY_{product}=units")
+        keys.add(match["key"])
+        shape = re.compile(re.escape(match["before"]) + "(.+)" + re.escape(match["after"]))
+        columns = {found[1]: name for name in frame.columns if (found := shape.fullmatch(name))}
+        if not columns:
+            raise MissingColumn(f"no column matches {pattern!r}", hint=f"there are: {', '.join(frame.columns[:10])}")
+        plan[match["measure"]] = columns
+    if len(keys) != 1:
+        raise BadValue("all wide patterns must name the same key", hint="for example QTY_{product}=units and PROMO_{product}=promotion")
+    return keys.pop(), plan
+
+
+def _guessed(frame: pl.DataFrame, decimal: str) -> Plan:
+    """Find PREFIX_key columns that make up nearly all of a table beside one date."""
+    sample = frame.head(500)
+    dated = [name for name in frame.columns if looks_dated(sample[name])]
+    others = [name for name in frame.columns if name not in dated]
+    if len(dated) != 1 or len(others) < FEWEST:
+        return {}
+    groups: dict[str, dict[str, str]] = {}
+    for name in others:
+        prefix, _, rest = name.partition("_")
+        if rest:
+            groups.setdefault(prefix, {})[rest] = name
+    wide = {prefix: columns for prefix, columns in groups.items() if len(columns) >= FEWEST}
+    covered = sum(len(columns) for columns in wide.values())
+    if covered < 0.9 * len(others) or not all(
+        looks_numeric(sample[name], decimal) for columns in wide.values() for name in columns.values()
+    ):
+        return {}
+    named = {_measure(prefix): columns for prefix, columns in wide.items() if _measure(prefix)}
+    if "units" in named:
+        return named
+    if len(wide) == 1 and not named:
+        (columns,) = wide.values()
+        if fold(next(iter(wide))) in ("item", "product", "sku", "series", "article", "p", "id", "artikel"):
+            return {"units": {name: name for name in columns.values()}}
+    return {}
+
+
+def _measure(prefix: str) -> str:
+    return next((measure for measure, names in MEASURES.items() if fold(prefix) in names), "")
+
+
+def _melt(frame: pl.DataFrame, key: str, plan: Plan) -> pl.DataFrame:
+    used = {name for columns in plan.values() for name in columns.values()}
+    kept = [name for name in frame.columns if name not in used]
+    keys = list(dict.fromkeys(name for columns in plan.values() for name in columns))
+    base = pl.concat([frame.select(kept)] * len(keys))
+    made = (
+        [pl.Series(key, keys).gather(pl.Series([at for at in range(len(keys)) for _ in range(frame.height)], dtype=pl.UInt32))]
+        if frame.height
+        else []
+    )
+    for measure, columns in plan.items():
+        text = any(frame[name].dtype == pl.String for name in columns.values())
+        dtype = pl.String if text else pl.Float64
+        blank = pl.Series(measure, [None] * frame.height, dtype=dtype)
+        made.append(pl.concat([frame[columns[name]].cast(dtype) if name in columns else blank for name in keys]).alias(measure))
+    return base.with_columns(made)
+
+
+def _dates_across(frame: pl.DataFrame, decimal: str) -> tuple[pl.DataFrame, tuple[Fact, ...]] | None:
+    """Turn a table with one column per date into rows."""
+    names = pl.Series("names", [name if re.search(r"\d{4}|\d[-/.]\d", name) else "" for name in frame.columns])
+    try:
+        read = dates(names).values
+    except BadValue:
+        return None
+    columns = [name for name, day in zip(frame.columns, read, strict=True) if day is not None]
+    if (
+        len(columns) < FEWEST
+        or len(columns) < len(frame.columns) / 2
+        or not all(looks_numeric(frame[name].head(500), decimal) or frame[name].null_count() == frame.height for name in columns)
+    ):
+        return None
+    days = {name: str(day) for name, day in zip(frame.columns, read, strict=True) if day is not None}
+    long = _melt(frame, "date", {"units": {name: name for name in columns}})
+    long = long.with_columns(pl.col("date").replace_strict(days, return_dtype=pl.String))
+    return long, (Fact("wide_columns", len(columns), "columns", "one column per date was turned into rows with the value as units"),)

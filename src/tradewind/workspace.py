@@ -1,0 +1,171 @@
+"""The workspace: a folder, opened by somebody. What it holds is folded from the ledger, never stored elsewhere."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tradewind.core.answer import Answer
+from tradewind.core.errors import NotFound, NotReady
+from tradewind.core.event import Actor, Event
+from tradewind.core.model import Artifact
+from tradewind.core.table import Table
+from tradewind.data import keep
+from tradewind.registry import artifact
+from tradewind.registry.deployment import Deployment
+from tradewind.vault.blobs import Blobs
+from tradewind.vault.keys import Keys
+from tradewind.vault.ledger import Ledger
+from tradewind.vault.lock import alone
+from tradewind.workers.pool import Pool
+
+SERVER = "tradewind.models.run:open_server"
+DEPLOY = ("promote", "rollback", "split")
+FOLDED = ("load", "forget", "train", "import", "create_token", "revoke_token", *DEPLOY)
+FRESH_S = 0.05
+
+
+class View:
+    """What the ledger says now: newest tables, versions, deployments, tokens. Follows other processes within 50 ms."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self._lock = threading.Lock()
+        self._at = 0
+        self._looked = 0.0
+        self.tables: dict[str, list[Event]] = {}
+        self.versions: dict[str, dict[int, Event]] = {}
+        self.tokens: dict[str, Event] = {}
+        self._deploys: dict[str, list[Event]] = {}
+        self._deployments: dict[str, Deployment] = {}
+
+    def fresh(self, *, now: bool = False) -> View:
+        """Fold what was appended since the last look; `now` looks even if that was a moment ago."""
+        if now or time.monotonic() - self._looked > FRESH_S:
+            with self._lock:
+                self._looked = time.monotonic()
+                if self._ledger.head() > self._at:
+                    for event in self._ledger.read(*FOLDED, after=self._at):
+                        self._fold(event)
+                        self._at = event.id
+        return self
+
+    def deployment(self, model: str) -> Deployment:
+        """Return who serves a model."""
+        if model not in self._deployments:
+            self._deployments[model] = Deployment.of(self._deploys.get(model, []), model)
+        return self._deployments[model]
+
+    def _fold(self, event: Event) -> None:
+        body = event.body
+        match event.kind:
+            case "load" | "forget":
+                for name, digest in body.get("tables", {}).items():
+                    history = self.tables.setdefault(name, [])
+                    if not history or history[-1].body["tables"][name] != digest:
+                        history.append(event)
+            case "train" | "import":
+                self.versions.setdefault(body["model"], {})[int(body["version"])] = event
+            case "create_token":
+                self.tokens[body["token"]] = event
+            case "revoke_token":
+                self.tokens.pop(body["token"], None)
+            case _:
+                self._deploys.setdefault(body["model"], []).append(event)
+                self._deployments.pop(body["model"], None)
+
+
+class Answers:
+    """Default answers by version and question: the newest few thousand, in memory only."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._lock = threading.Lock()
+        self._kept: OrderedDict[Any, Answer] = OrderedDict()
+
+    def get(self, key: Any) -> Answer | None:
+        """Return the kept answer, or None."""
+        answer = self._kept.get(key)
+        if answer is not None:
+            with self._lock:
+                if key in self._kept:
+                    self._kept.move_to_end(key)
+        return answer
+
+    def put(self, key: Any, answer: Answer) -> Answer:
+        """Keep an answer; the least recently used goes first."""
+        with self._lock:
+            self._kept[key] = answer
+            while len(self._kept) > self._limit:
+                self._kept.popitem(last=False)
+        return answer
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """The open things that every action works with."""
+
+    folder: Path
+    actor: Actor
+    keys: Keys
+    blobs: Blobs
+    ledger: Ledger
+    pool: Pool
+    view: View
+    answers: Answers
+    options: Mapping[str, Any] = field(default_factory=dict)  # plain settings that actions need: country, zone, limits
+
+    def lock(self, name: str, *, wait_s: float = 0.0) -> AbstractContextManager[None]:
+        """Hold a lock of this workspace; raises Busy."""
+        return alone(self.folder / "locks", name, wait_s=wait_s)
+
+    def table_digest(self, name: str, version: int | None = None) -> str | None:
+        """Return the digest of a table's newest (or n-th, from 1) state, or None where it was never loaded."""
+        history = self.view.fresh().tables.get(name, [])
+        if version is not None and not 1 <= version <= len(history):
+            raise NotFound(f"table {name!r} has no version {version}", hint=f"it has {len(history)}")
+        return str(history[(version or len(history)) - 1].body["tables"][name]) if history else None
+
+    def table(self, name: str, *, version: int | None = None, **which: Any) -> Table:
+        """Return a table; `which` are columns, where, since, until. Raises NotFound."""
+        digest = self.table_digest(name, version)
+        if digest is None:
+            raise NotFound(f"table {name!r} is not loaded", hint=f"tradewind load FILE --table {name}")
+        return keep.restore(self.blobs, digest, **which)
+
+    def version(self, model: str, number: int | None = None) -> Event:
+        """Return the event that made a version (the newest where no number is given); raises NotFound."""
+        made = self.view.fresh().versions.get(model, {})
+        if not made:
+            raise NotReady(f"{model} has never been trained here", hint=f"tradewind train {model}")
+        if number is not None and number not in made:
+            raise NotFound(f"{model} has no version {number}", hint=f"versions: {', '.join(map(str, sorted(made)))}")
+        return made[number if number is not None else max(made)]
+
+    def artifact(self, model: str, number: int | None = None) -> Artifact:
+        """Return a version, verified; raises Tampered, also where the ledger names another."""
+        event = self.version(model, number)
+        found = artifact.unpack(self.blobs.get(str(event.body["blob"])), self.keys)
+        artifact.same(found, str(event.body["model"]), int(event.body["version"]))
+        return found
+
+    def deployment(self, model: str) -> Deployment:
+        """Return who serves a model."""
+        return self.view.fresh().deployment(model)
+
+    def serve(self, model: str, number: int) -> str:
+        """Hold a version in a jailed worker and return the name it is held under."""
+        event = self.version(model, number)
+        name = f"{model}@{number}-{str(event.body['blob'])[:12]}"
+        self.pool.hold(name, SERVER, lambda: _served(self.artifact(model, number)), words=(model, str(event.body["recipe"])))
+        return name
+
+
+def _served(found: Artifact) -> dict[str, bytes]:
+    return {"manifest": artifact.canonical(found.manifest), **found.parts}

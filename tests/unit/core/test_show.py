@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import polars as pl
+import pytest
+
+from tradewind.core import show
+from tradewind.core.answer import Answer, Fact
+from tradewind.core.errors import BadValue, DiskFull, EmptyTable
+from tradewind.core.table import Table
+
+
+def answer() -> Answer:
+    columns = {"name": np.array(["=cmd|' /C calc'!A0", "ok", "@x"], object), "value": np.array([1.5, np.nan, 12345.678])}
+    return Answer((Fact("wape", 0.2134, "", "error"),), Table.from_columns(columns), words="<b>words</b>", source={"model": "demand"})
+
+
+def test_text_shows_words_facts_and_rows() -> None:
+    said = show.text(answer())
+    assert "<b>words</b>" in said and "wape: 0.213" in said and "12,346" in said
+
+
+def test_html_escapes_and_fetches_nothing() -> None:
+    said = show.html(answer())
+    assert "&lt;b&gt;" in said and "<script" not in said and "http" not in said
+
+
+def test_json_is_one_document_without_nan() -> None:
+    said = json.loads(show.json(answer()))
+    assert said["answer"]["rows"][1] == {"name": "ok", "value": None}
+    assert said["source"] == {"model": "demand"}
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".xlsx", ".parquet", ".json"])
+def test_every_file_kind_is_written(tmp_path, suffix: str) -> None:
+    path = answer().save(tmp_path / f"a{suffix}")
+    assert path.stat().st_size > 0
+
+
+def test_spreadsheet_formulas_are_made_harmless(tmp_path) -> None:
+    path = answer().save(tmp_path / "a.csv")
+    assert pl.read_csv(path)["name"].to_list() == ["'=cmd|' /C calc'!A0", "ok", "'@x"]
+
+
+def test_an_unknown_suffix_and_a_missing_folder_are_typed(tmp_path) -> None:
+    with pytest.raises(BadValue):
+        answer().save(tmp_path / "a.doc")
+    with pytest.raises(DiskFull):
+        answer().save(tmp_path / "none" / "a.csv")
+
+
+def test_an_answer_without_anything_has_no_frame() -> None:
+    with pytest.raises(EmptyTable):
+        Answer().to_pandas()
+
+
+def test_long_tables_say_how_much_is_left_out() -> None:
+    long = Answer(table=Table.from_columns({"a": np.arange(50)}))
+    assert "30 more rows" in repr(long) and "30 more rows" in long._repr_html_()

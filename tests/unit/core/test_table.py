@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+import datetime as dt
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pytest
+
+from tradewind.core.catalog import TABLES
+from tradewind.core.errors import BadValue, InvalidInput, MissingColumn
+from tradewind.core.schema import Column, Role, Schema, Type
+from tradewind.core.table import Table
+
+SALES = TABLES["sales"]
+
+
+def frame() -> pl.DataFrame:
+    return pl.DataFrame({"date": [dt.date(2024, 1, 1), dt.date(2024, 1, 2)], "product": ["ü", None], "units": [1.5, None], "promotion": [True, False], "count": [1, 2]})
+
+
+@pytest.mark.parametrize("kind", ["polars", "lazy", "pandas", "arrow"])
+def test_every_frame_becomes_the_same_table(kind: str) -> None:
+    made = frame()
+    given = {"polars": made, "lazy": made.lazy(), "pandas": made.to_pandas(), "arrow": pa.table(made.to_arrow())}[kind]
+    table = Table.from_frame(given, SALES)
+    assert table.names == ("date", "product", "units", "promotion", "count")
+    assert table.schema.get("units").role is Role.TARGET
+    assert table.column("units")[0] == 1.5 and np.isnan(table.column("units")[1])
+    assert table.column("product").tolist() == ["ü", None]
+
+
+def test_the_wire_keeps_everything_and_the_digest() -> None:
+    table = Table.from_frame(frame(), SALES)
+    again = Table.from_bytes(table.to_bytes())
+    assert again.digest() == table.digest()
+    assert again.schema == table.schema
+    assert again.to_rows() == table.to_rows()
+    assert again.frame["date"].to_list() == frame()["date"].to_list()
+
+
+def test_a_changed_value_changes_the_digest() -> None:
+    other = frame().with_columns(units=pl.lit(2.0))
+    assert Table.from_frame(frame(), SALES).digest() != Table.from_frame(other, SALES).digest()
+
+
+def test_rows_name_every_bad_field_at_once() -> None:
+    with pytest.raises(MissingColumn) as caught:
+        Table.from_rows([{"date": "01.02.2024", "units": "many"}, {"date": "2024-01-01", "units": float("inf"), "price": -1}], SALES)
+    pointers = [field["pointer"] for field in caught.value.fields]
+    assert pointers == ["/rows/0/date", "/rows/0/units", "/rows/1/units", "/rows/1/price", "/rows/*/product"]
+
+
+@pytest.mark.parametrize("rows", ["text", [1, 2], {"a": 1}, [[1]]])
+def test_rows_must_be_a_list_of_objects(rows: object) -> None:
+    with pytest.raises(InvalidInput):
+        Table.from_rows(rows, SALES)  # type: ignore[arg-type]
+
+
+def test_unknown_columns_are_kept_as_inputs() -> None:
+    table = Table.from_rows([{"date": "2024-01-01", "product": "a", "units": 1, "weather": "rain"}], SALES)
+    assert table.schema.get("weather") == Column("weather", Role.INPUT, Type.TEXT)
+
+
+@pytest.mark.parametrize(("values", "column"), [([np.inf], Column("x")), ([-1.0], Column("x", minimum=0)), ([np.nan], Column("x", required=True))])
+def test_checked_refuses_what_the_schema_forbids(values: list[float], column: Column) -> None:
+    with pytest.raises(BadValue):
+        Table.from_columns({"x": np.array(values)}).checked(Schema((column,)))
+
+
+def test_checked_names_the_missing_column() -> None:
+    with pytest.raises(MissingColumn, match="units"):
+        Table.from_columns({"x": np.array([1.0])}).checked(SALES.select(["units"]))
+
+
+def test_columns_of_different_length_are_refused() -> None:
+    with pytest.raises(InvalidInput):
+        Table.from_columns({"a": np.zeros(2), "b": np.zeros(3)})
+
+
+def test_numpy_and_polars_take_the_same_rows() -> None:
+    framed = Table.from_frame(frame(), SALES)
+    plain = Table.from_bytes(framed.to_bytes())
+    for keep in (np.array([False, True]), np.array([1, 0, 1])):
+        assert framed.take(keep).to_rows() == plain.take(keep).to_rows()
+
+
+def test_pandas_nullable_and_categories_are_read() -> None:
+    made = pd.DataFrame({"product": pd.Categorical(["a", "b"]), "units": pd.array([1, None], dtype="Int64")})
+    table = Table.from_frame(made, SALES)
+    assert table.column("product").tolist() == ["a", "b"]
+    assert np.isnan(table.column("units")[1])
+
+
+def test_a_schema_survives_plain_data() -> None:
+    for schema in TABLES.values():
+        assert Schema.from_dict(schema.as_dict()) == schema
