@@ -115,8 +115,9 @@ def demo(folder: str | Path | None = None, *, seed: int = 7, **sizes: Any) -> De
         _prepare(root)
         files.write(root / "tradewind.toml", b'country = "DE"\n')  # the sample company keeps German holidays
     desk = open(root)
-    if not desk.view.fresh(now=True).tables:
-        for name, table in make(seed=seed, **sizes).tables.items():
+    loaded = desk.view.fresh(now=True).tables
+    for name, table in make(seed=seed, **sizes).tables.items():
+        if name not in loaded:  # an earlier run may have been stopped half way
             desk.load(table, table=name)
     return desk
 

@@ -134,7 +134,8 @@ def status(ws: Workspace) -> Answer:
             ]
         )
     heads = ("model", "serving", "challenger", "rss_mb", "isolation")
-    columns = {head: np.array([row[at] for row in rows], object if head == "isolation" else float) for at, head in enumerate(heads)}
+    kinds: tuple[type, ...] = (object, int, int, float, object)
+    columns = {head: np.array([row[at] for row in rows], kind) for at, (head, kind) in enumerate(zip(heads, kinds, strict=True))}
     levels = {str(state.isolation["level"]) for state in held.values()}
     facts = (
         Fact("events", ws.ledger.head()),

@@ -41,7 +41,7 @@ def load(
     if table is not None:
         table_schema(table)
     progress("read", 0.0, Path(source).name if isinstance(source, str | Path) else type(source).__name__)
-    raw = read(source, query=query, sheet=sheet, name=table or "")
+    raw = read(source, query=query, sheet=sheet, name="" if isinstance(source, str | Path) else table or "")
     progress("guess", 0.4, f"{raw.frame.height} rows")
     guess = infer(raw, table=table, map=dict(map or {}), wide=tuple(wide))
     progress("clean", 0.5, guess.table)
@@ -80,7 +80,7 @@ def tables(ws: Workspace) -> Answer:
         )
     if not rows:
         return Answer(words=f"No table is loaded yet. They may be: {', '.join(TABLES)}.", source={"tables_known": 0})
-    columns = {key: np.array([row[key] for row in rows], float if key in ("rows", "versions") else object) for key in rows[0]}
+    columns = {key: np.array([row[key] for row in rows], int if key in ("rows", "versions") else object) for key in rows[0]}
     return Answer(table=Table.from_columns(columns), words=f"{len(rows)} tables are loaded.", source={"tables_known": len(rows)})
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tradewind.core import show
+from tradewind.core.errors import NotFound
 from tradewind.core.fact import Chart, Fact
 from tradewind.core.table import Table
 
@@ -32,11 +33,11 @@ class Answer:
     memo: dict[str, Any] = field(default_factory=dict, repr=False)
 
     def fact(self, name: str) -> Any:
-        """Return the value of the fact of that name; raises KeyError."""
+        """Return the value of the fact of that name; raises NotFound."""
         for fact in self.facts:
             if fact.name == name:
                 return fact.value
-        raise KeyError(name)
+        raise NotFound(f"this answer has no fact {name!r}", hint=f"facts: {', '.join(fact.name for fact in self.facts) or 'none'}")
 
     def to_pandas(self) -> pd.DataFrame:
         """Return the table as a pandas frame; an answer without a table gives its facts."""

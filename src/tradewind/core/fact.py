@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,7 +21,8 @@ class Fact:
 
     def as_dict(self) -> dict[str, Any]:
         """Return the fact as plain data, empty parts left out."""
-        said: dict[str, Any] = {"name": self.name, "value": self.value}
+        finite = not isinstance(self.value, float) or math.isfinite(self.value)
+        said: dict[str, Any] = {"name": self.name, "value": self.value if finite else None}
         return said | {key: text for key, text in (("unit", self.unit), ("meaning", self.meaning)) if text}
 
 

@@ -118,7 +118,7 @@ def data(answer: Answer) -> dict[str, Any]:
 def json(answer: Answer) -> bytes:
     """Write an answer as JSON; written once for an answer that is given out again."""
     if "json" not in answer.memo:
-        answer.memo["json"] = coding.dumps(data(answer), ensure_ascii=False, separators=(",", ":")).encode()
+        answer.memo["json"] = coding.dumps(data(answer), ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
     return bytes(answer.memo["json"])
 
 

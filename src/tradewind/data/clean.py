@@ -12,7 +12,7 @@ from tradewind.core.catalog import table_schema
 from tradewind.core.errors import BadValue, EmptyTable
 from tradewind.core.schema import Column, Role, Schema, Type
 from tradewind.core.table import Table
-from tradewind.data.combine import combine, repeated
+from tradewind.data.combine import combine, repeated, twins
 
 HISTORY = ("sales", "orders", "outcomes", "reviews", "interactions")
 """Tables of what happened: a row of theirs cannot lie in the future."""
@@ -193,15 +193,17 @@ def _duplicates(frame: pl.DataFrame, schema: Schema, keep: bool, facts: list[Fac
     key = tuple(name for name in schema.key if name in frame.columns)
     if not key or not repeated(frame, key):
         return frame
-    unique = frame.unique(maintain_order=True)
-    count = frame.height - unique.height
+    again = twins(frame, key)
+    several = frame.filter(again)
+    unique = several.unique(maintain_order=True)
+    count = several.height - unique.height
     if not count:
         return frame
     if keep:
         facts.append(Fact("identical_rows", count, "rows", "agree with another row in every column; kept"))
         return frame
     facts.append(Fact("identical_rows", count, "rows", "agreed with another row in every column; dropped, as you asked"))
-    return unique
+    return pl.concat([frame.filter(~again), unique])
 
 
 def _derive(frame: pl.DataFrame, schema: Schema, table: str, facts: list[Fact]) -> tuple[pl.DataFrame, Schema]:

@@ -28,6 +28,11 @@ def repeated(frame: pl.DataFrame, names: tuple[str, ...]) -> bool:
     return bool(frame.select(names).n_unique() < frame.height)
 
 
+def twins(frame: pl.DataFrame, names: tuple[str, ...]) -> pl.Series:
+    """Mark the rows whose values in these columns may occur again (few, so that only they need the slow way)."""
+    return frame.select(names).hash_rows().is_duplicated()
+
+
 def combine(frame: pl.DataFrame, schema: Schema, table: str) -> tuple[pl.DataFrame, tuple[Fact, ...]]:
     """Return one row per key: amounts summed, prices weighted by units, flags the highest, the rest the first.
 
@@ -41,12 +46,16 @@ def combine(frame: pl.DataFrame, schema: Schema, table: str) -> tuple[pl.DataFra
         gone = frame.height - made.height
         return made, (Fact("repeated_keys", gone, "rows", f"another row had the same {', '.join(key)}; the first was kept"),)
     frame, left_out = _leave_out(frame, schema, table, key)
-    made = frame.group_by(key, maintain_order=False).agg(
-        _rule(schema.get(name) or Column(name), name, table, frame) for name in frame.columns if name not in key
+    again = twins(frame, tuple(key))
+    summed = (
+        frame.filter(again)
+        .group_by(key, maintain_order=True)
+        .agg(_rule(schema.get(name) or Column(name), name, table, frame) for name in frame.columns if name not in key)
     )
+    made = pl.concat([frame.filter(~again), summed.select(frame.columns)])
     gone = frame.height - made.height
     facts = (Fact("rows_summed", gone, "rows", f"added to another row of the same {', '.join(key)}"), *left_out)
-    return made.select(frame.columns), facts
+    return made, facts
 
 
 def _rule(column: Column, name: str, table: str, frame: pl.DataFrame) -> pl.Expr:
@@ -72,8 +81,8 @@ def _leave_out(frame: pl.DataFrame, schema: Schema, table: str, key: list[str]) 
     ]
     if not extra or table == "outcomes":
         return frame, ()
-    several = frame.filter(pl.len().over(key) > 1)
-    share = several.group_by(key).agg((pl.col(name).n_unique() > 1).alias(name) for name in extra).select(extra).mean()
+    several = frame.filter(twins(frame, tuple(key)))
+    share = several.group_by(key).agg(((pl.col(name).n_unique() > 1) & (pl.len() > 1)).alias(name) for name in extra).select(extra).mean()
     differing = [name for name in extra if (share[name][0] or 0.0) > FEW and _names_things(frame[name], schema.get(name))]
     if not differing:
         return frame, ()

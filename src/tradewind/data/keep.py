@@ -188,12 +188,14 @@ def _fit(frame: pl.DataFrame, schema: Schema) -> pl.DataFrame:
     kinds = {column.name: DTYPES[column.type] for column in schema}
     if not frame.width:
         return pl.DataFrame(schema=kinds)
-    made = [
-        (text(frame[name]) if dtype == pl.String else frame[name].cast(dtype))
-        if name in frame.columns
-        else pl.Series(name, [None], dtype=dtype).new_from_index(0, frame.height)
-        for name, dtype in kinds.items()
-    ]
+    made = []
+    for name, dtype in kinds.items():
+        if name not in frame.columns:
+            made.append(pl.Series(name, [None], dtype=dtype).new_from_index(0, frame.height))
+        elif dtype == pl.String and frame[name].dtype != pl.String:
+            made.append(text(frame[name]))
+        else:
+            made.append(frame[name].cast(dtype))
     return pl.DataFrame(made)
 
 

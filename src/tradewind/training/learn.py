@@ -20,6 +20,7 @@ from tradewind.training.split import Fold, described, grain, horizon_of, periods
 
 SEASON = {"day": 7, "week": 52, "month": 12}
 GOLDEN = 32
+BLOCKS = 3  # fewer say too little about seasons to set intervals by; the recipe's own then stand
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +125,7 @@ def _fit(candidate: Candidate, table: Table, seed: int) -> State:
 
 
 def _calibrated(candidate: Candidate, state: State, held: Mapping[str, Array]) -> State:
-    if held and isinstance(candidate.recipe, Calibrates):
+    if held and isinstance(candidate.recipe, Calibrates) and len(np.unique(held["block"])) >= BLOCKS:
         return candidate.recipe.calibrate(state, Table.from_columns(held))
     return state
 

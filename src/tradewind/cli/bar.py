@@ -1,0 +1,74 @@
+"""Show how far long work has come: a bar with the time left on a terminal, one line per stage elsewhere."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from tradewind.cli import say
+
+if TYPE_CHECKING:
+    from tradewind.cli.call import Call
+    from tradewind.core.model import Progress, Step
+
+
+@contextmanager
+def progress(call: Call, title: str) -> Iterator[Progress]:
+    """Give the Progress that long work reports to; nothing is shown with --json or --quiet."""
+    from tradewind.core.model import SILENT, Progress
+
+    if call.silent:
+        yield SILENT
+    elif sys.stderr.isatty():
+        with _drawn(title) as listen:
+            yield Progress(listen)
+    else:
+        yield Progress(_lines(title))
+
+
+@contextmanager
+def _drawn(title: str) -> Iterator[Callable[[Step], None]]:
+    from rich import progress as rich
+    from rich.console import Console
+
+    columns = (
+        rich.TextColumn("{task.description}", markup=False),
+        rich.BarColumn(bar_width=30),
+        rich.TaskProgressColumn(),
+        rich.TextColumn("{task.fields[left]}", markup=False),
+        rich.TimeElapsedColumn(),
+    )
+    with rich.Progress(*columns, console=Console(stderr=True), transient=True) as shown:
+        task = shown.add_task(title, total=1.0, left="")
+
+        def listen(step: Step) -> None:
+            shown.update(task, completed=step.fraction, description=_worded(title, step), left=left(step.eta_s))
+
+        yield listen
+
+
+def _lines(title: str) -> Callable[[Step], None]:
+    seen: set[str] = set()
+
+    def listen(step: Step) -> None:
+        if step.stage not in seen:
+            seen.add(step.stage)
+            share = ", ".join(filter(None, (f"{step.fraction:.0%}", left(step.eta_s))))
+            say.person(f"{_worded(title, step)} ({share})")
+
+    return listen
+
+
+def _worded(title: str, step: Step) -> str:
+    return f"{title}: {step.stage}{' - ' + step.message if step.message else ''}"
+
+
+def left(seconds: float | None) -> str:
+    """Word the time left; empty while it is unknown or nothing."""
+    if seconds is None or seconds < 1:
+        return ""
+    if seconds < 90:
+        return f"{seconds:.0f} s left"
+    return f"{seconds / 60:.0f} min left" if seconds < 5400 else f"{seconds / 3600:.1f} h left"

@@ -1,0 +1,74 @@
+"""Build the sample company and serve it: what a stranger sees first."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tradewind.cli import say
+from tradewind.cli.bar import progress
+from tradewind.cli.serve import listen
+
+if TYPE_CHECKING:
+    from tradewind.cli.call import Call
+    from tradewind.core.answer import Answer
+    from tradewind.desk import Desk
+
+SMALL: dict[str, Any] = {"years": 1.5, "products": 8, "stores": 2, "customers": 200}
+KEPT = "demo.token"
+DAYS = 30
+
+
+def build(call: Call, folder: Path, *, small: bool = False) -> tuple[Answer, str]:
+    """Make the sample company in a folder, train and promote every model; return what was done and a token.
+
+    What is there already stays: a second run goes on where the first one stopped.
+    """
+    from tradewind import desk as front
+    from tradewind import models
+    from tradewind.core.answer import Answer, Fact
+
+    start = time.monotonic()
+    call.note(f"the sample company in {folder}: products, stores, prices, promotions, customers, media, events, reviews")
+    desk = call.hold(front.demo(folder, **(SMALL if small else {})))
+    trained = [model for model in models.names() if not desk.deployment(model).stable and _learn(call, desk, model)]
+    token = str(desk.create_token("admin", name="demo", days=DAYS).fact("token"))
+    _keep(folder / KEPT, token)
+    facts = (Fact("seconds", round(time.monotonic() - start, 1), "s"), Fact("trained", len(trained), "models"))
+    words = f"The sample company is ready; a token that works for {DAYS} days is in {folder / KEPT}."
+    return Answer(facts, words=words, source={"folder": str(folder), "models": list(models.names())}), token
+
+
+def _learn(call: Call, desk: Desk, model: str) -> bool:
+    with progress(call, f"train {model}") as listen:
+        learned = desk.train(model, progress=listen)
+    call.note(learned.words)
+    call.note(desk.promote(model).words)
+    return True
+
+
+def _keep(file: Path, token: str) -> None:
+    """Write the token where only the owner of the folder can read it."""
+    file.unlink(missing_ok=True)
+    with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as out:
+        out.write(token + "\n")
+
+
+def serve(call: Call, token: str, *, host: str, port: int) -> None:
+    """Say where to look and what to type, then serve until Ctrl-C."""
+    if not call.silent:
+        say.person(f"\nThe page:  http://{host}:{port}  (sign in with {token})")
+        say.person(f"From another terminal:\n\n  {curl(call.desk, host, port)}\n\nCtrl-C stops.")
+    listen(call.desk, host=host, port=port)
+
+
+def curl(desk: Desk, host: str, port: int) -> str:
+    """Return a command that asks for the next 30 days of one product."""
+    known = desk.show("products", limit=1).table
+    product = known.to_rows()[0]["product"] if known is not None else ""
+    body = shlex.quote(f'{{"horizon": 30, "where": {{"product": "{product}"}}}}')
+    bearer = f'"Authorization: Bearer $(cat {shlex.quote(str(desk.folder / KEPT))})"'
+    return f"curl -s http://{host}:{port}/api/v1/models/demand/predict \\\n    -H {bearer} -H 'Content-Type: application/json' -d {body}"

@@ -1,0 +1,143 @@
+"""Commands that learn, judge and ask a model."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from tradewind.cli.bar import progress
+from tradewind.cli.call import Call, command, pairs
+from tradewind.cli.tables import Where
+from tradewind.core.errors import BadValue, NotFound
+
+if TYPE_CHECKING:
+    from tradewind.core.answer import Answer
+
+PANEL = "Models"
+Name = Annotated[str, typer.Argument(metavar="MODEL", help="The model, as `tradewind versions` lists them: demand, ...")]
+Version = Annotated[int | None, typer.Option("--version", help="A version other than the serving one.")]
+Recipes = Annotated[list[str] | None, typer.Option("--recipe", help="Only this recipe; may be given more than once.")]
+
+
+@command("train", PANEL, action="train")
+def train(
+    call: Call,
+    model: Name,
+    *,
+    table: Annotated[str | None, typer.Option("--table", "-t", help="The table to learn from, where not the model's own.")] = None,
+    recipe: Recipes = None,
+    param: Annotated[
+        list[str] | None, typer.Option("--param", metavar="RECIPE.KNOB=VALUE", help="Set a knob, as in boosted.trees=400; may be repeated.")
+    ] = None,
+    seconds: Annotated[float | None, typer.Option(min=0, help="Processor seconds the search may take; 240 by default.")] = None,
+    folds: Annotated[int | None, typer.Option(min=1, help="Rolling-origin folds; 3 by default.")] = None,
+    memory: Annotated[int | None, typer.Option(min=256, metavar="MB", help="Memory the training may take.")] = None,
+    seed: Annotated[int, typer.Option(help="The seed of everything random.")] = 0,
+) -> "Answer":
+    """Learn a model and keep it as a new version, beside its baseline. After Ctrl-C the same command goes on."""
+    from tradewind.core.model import Budget
+
+    limits = {"cpu_seconds": seconds, "folds": folds, "memory_mb": memory}
+    given = {name: limit for name, limit in limits.items() if limit is not None}
+    budget = Budget(**given) if given else None  # type: ignore[arg-type]
+    params = _knobs(param) or None
+    with progress(call, f"train {model}") as listen:
+        return call.desk.train(
+            model, table, budget=budget, params=params, recipes=tuple(recipe) if recipe else None, seed=seed, progress=listen
+        )
+
+
+@command("evaluate", PANEL, action="evaluate")
+def evaluate(
+    call: Call,
+    model: Name,
+    *,
+    folds: Annotated[int, typer.Option(min=1, help="Rolling-origin folds.")] = 3,
+    horizon: Annotated[int | None, typer.Option(help="Periods ahead; the model's own by default.")] = None,
+    recipe: Recipes = None,
+    seed: Annotated[int, typer.Option(help="The seed of everything random.")] = 0,
+) -> "Answer":
+    """Backtest a model's recipes beside the baseline. Keeps no version."""
+    with progress(call, f"evaluate {model}") as listen:
+        return call.desk.evaluate(
+            model, folds=folds, horizon=horizon, recipes=tuple(recipe) if recipe else None, seed=seed, progress=listen
+        )
+
+
+@command("predict", PANEL, action="predict")
+def predict(
+    call: Call,
+    model: Name,
+    *,
+    horizon: Annotated[int | None, typer.Option(help="Periods ahead, for everything that fits --where.")] = None,
+    where: Where = None,
+    rows: Annotated[str | None, typer.Option(metavar="FILE", help="Rows to ask: a table file, or - for JSON or CSV on stdin.")] = None,
+    explain: Annotated[bool, typer.Option("--explain", help="Add what drove each answer.")] = False,
+    key: Annotated[str, typer.Option(help="Whom the answer is for: the same key always meets the same side of a split.")] = "",
+    version: Version = None,
+) -> "Answer":
+    """Ask a model. The next periods of everything, or your own rows with planned prices and promotions."""
+    asked = _asked(rows) if rows is not None else None
+    return call.desk.predict(
+        model, asked, horizon=horizon, where=pairs(where, "--where") or None, explain=explain, key=key, version=version
+    )
+
+
+@command("card", PANEL, action="card")
+def card(call: Call, model: Name, version: Version = None) -> "Answer":
+    """Show a version's card. What it is for, how it was made, how good it is, where it fails."""
+    call.prose = True
+    return call.desk.card(model, version=version)
+
+
+def _knobs(given: list[str] | None) -> dict[str, dict[str, Any]]:
+    """Read `recipe.knob=value` options as knobs by recipe; raises BadValue."""
+    knobs: dict[str, dict[str, Any]] = {}
+    for name, value in pairs(given, "--param").items():
+        recipe, dot, knob = name.partition(".")
+        if not (recipe and dot and knob):
+            raise BadValue(f"--param {name}={value} does not say whose knob it is", hint=f"write --param boosted.{name}={value}")
+        knobs.setdefault(recipe, {})[knob] = _scalar(value)
+    return knobs
+
+
+def _scalar(text: str) -> Any:
+    """Read a knob's value as typed: true and false, whole and other numbers, else text."""
+    if text in ("true", "false"):
+        return text == "true"
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
+
+
+def _asked(source: str) -> Any:
+    """Read the rows to ask: JSON as it stands, every other kind as a table file."""
+    data = sys.stdin.buffer.read() if source == "-" else b""
+    if source != "-":
+        path = Path(source)
+        if not path.is_file():
+            raise NotFound(f"there is no file {source}", hint="--rows takes a file, or - for stdin")
+        if path.suffix.lower() != ".json":
+            from tradewind.data.read import read
+
+            return read(path).frame
+        data = path.read_bytes()
+    if data.lstrip()[:1] in (b"[", b"{"):
+        return _json_rows(data)
+    from tradewind.data.read import read
+
+    return read(data, name="rows").frame
+
+
+def _json_rows(data: bytes) -> Any:
+    import json
+
+    try:
+        said = json.loads(data)
+    except ValueError as error:
+        raise BadValue(f"the rows are not JSON: {error}", hint='write [{"column": value}, ...]') from error
+    return said["rows"] if isinstance(said, dict) and "rows" in said else said

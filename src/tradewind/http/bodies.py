@@ -1,0 +1,90 @@
+"""What the routes take: one small structure per body, checked by msgspec and shown in the OpenAPI document."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import msgspec
+
+Positive = Annotated[int, msgspec.Meta(ge=1)]
+Name = Annotated[str, msgspec.Meta(max_length=200)]
+Reason = Annotated[str, msgspec.Meta(max_length=2000, description="why; kept in the audit log")]
+
+
+class Body(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
+    """A JSON body."""
+
+
+class Nothing(Body):
+    """No fields."""
+
+
+class BudgetBody(Body):
+    """How much work a training may do."""
+
+    cpu_seconds: Annotated[float, msgspec.Meta(gt=0, le=86400)] = 240.0
+    folds: Annotated[int, msgspec.Meta(ge=1, le=50)] = 3
+    memory_mb: Annotated[int, msgspec.Meta(ge=256)] = 4096
+    threads: Annotated[int, msgspec.Meta(ge=1, le=64)] = 2
+    deadline_s: Annotated[float, msgspec.Meta(gt=0, le=604800)] = 3600.0
+
+
+class TrainBody(Body):
+    """Learn a model."""
+
+    table: Name | None = None
+    params: dict[str, dict[str, Any]] | None = None
+    recipes: list[Name] | None = None
+    seed: int = 0
+    budget: BudgetBody | None = None
+
+
+class EvaluateBody(Body):
+    """Score recipes on rolling origins."""
+
+    folds: Annotated[int, msgspec.Meta(ge=1, le=50)] = 3
+    horizon: Positive | None = None
+    recipes: list[Name] | None = None
+    seed: int = 0
+
+
+class PromoteBody(Body):
+    """Let a version serve."""
+
+    version: Positive | None = None
+    force: bool = False
+    reason: Reason = ""
+
+
+class RollbackBody(Body):
+    """Let the version before serve again."""
+
+    reason: Reason = ""
+
+
+class SplitBody(Body):
+    """Send a share of the keys to a challenger."""
+
+    challenger: Positive
+    share: Annotated[float, msgspec.Meta(ge=0, le=1)]
+    reason: Reason = ""
+
+
+class VerifyBody(Body):
+    """Check signatures and digests."""
+
+    version: Positive | None = None
+
+
+class TokenBody(Body):
+    """Make a token."""
+
+    role: Name
+    name: Name = ""
+    days: Annotated[int, msgspec.Meta(ge=1, le=3650)] = 90
+
+
+class LoginBody(Body):
+    """Sign in."""
+
+    token: Annotated[str, msgspec.Meta(max_length=512)]

@@ -1,0 +1,162 @@
+"""From a table of questions to places in a panel, and from numbers back to a table of answers."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tradewind.core.errors import BadValue, EmptyTable, MissingColumn, NotFound
+from tradewind.core.schema import Role, Schema
+from tradewind.core.table import Table
+from tradewind.models._kit.intervals import LEVELS
+from tradewind.models._kit.panel import Panel
+
+Array = np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Where each question points: the series that are asked for, and per row its place in them and how far ahead (0 = next).
+
+    `plan` holds what the user plans: column -> values per row, NaN where the row leaves the known plan alone.
+    """
+
+    series: Array
+    row: Array
+    ahead: Array
+    plan: Mapping[str, Array]
+    ignored: tuple[str, ...]
+
+
+def locate(panel: Panel, asked: Table) -> Asked:
+    """Find the questions in the panel; raises EmptyTable, MissingColumn, NotFound and BadValue."""
+    if len(asked) == 0:
+        raise EmptyTable("nothing is asked", hint='give rows such as {"product": "P1", "date": "2026-12-01"}, or a horizon')
+    when = asked.schema.time or "date"
+    if when not in asked:
+        raise MissingColumn('column "date" is missing', hint=f"there are: {', '.join(asked.names)}")
+    series = _find(panel, asked)
+    chosen, row = np.unique(series, return_inverse=True)
+    ahead = _steps(panel, asked.column(when))
+    plan, ignored = _plan(panel, asked, when)
+    return Asked(chosen, row, ahead, plan, ignored)
+
+
+def _steps(panel: Panel, dates: Array) -> Array:
+    if dates.dtype.kind != "M" or np.isnat(dates).any():
+        raise BadValue('column "date" must hold dates', hint="write dates as in 2026-11-30")
+    ahead = panel.clock.number(dates) - panel.first - panel.cut
+    last = panel.clock.date(np.array([panel.first + panel.cut - 1]))[0]
+    if (ahead < 0).any():
+        at = int(np.argmin(ahead))
+        raise BadValue(f"{dates[at]} is not in the future of this model: it knows sales up to {last}", hint=f"ask for dates after {last}")
+    check_horizon(panel, int(ahead.max()) + 1)
+    return ahead
+
+
+def check_horizon(panel: Panel, horizon: int) -> None:
+    """Raise BadValue for a horizon that is no horizon."""
+    if not 1 <= horizon <= panel.grain.reach:
+        raise BadValue(
+            f"a horizon of {horizon} {panel.grain.name}s cannot be answered",
+            hint=f"ask for 1 to {panel.grain.reach} {panel.grain.name}s after the last sale",
+        )
+
+
+def _find(panel: Panel, asked: Table) -> Array:
+    names = list(panel.keys)
+    if names == ["series"] and "series" not in asked:
+        return np.zeros(len(asked), "i8")
+    given = []
+    for name in names:
+        if name not in asked:
+            if len(set(panel.keys[name].tolist())) > 1:
+                raise MissingColumn(f'column "{name}" is missing', hint=f"every question names its {' and '.join(names)}")
+            given.append([panel.keys[name][0]] * len(asked))
+        else:
+            given.append([str(value) for value in asked.column(name).tolist()])
+    index = {key: at for at, key in enumerate(zip(*(panel.keys[name].tolist() for name in names), strict=True))}
+    wanted = list(zip(*given, strict=True))
+    missing = next((key for key in wanted if key not in index), None)
+    if missing is not None:
+        raise NotFound(f"no sales are known of {_said(names, missing)}", hint=_close(panel, names, missing))
+    return np.array([index[key] for key in wanted], "i8")
+
+
+def _said(names: list[str], key: tuple[str, ...]) -> str:
+    return ", ".join(f"{name} {value!r}" for name, value in zip(names, key, strict=True))
+
+
+def _close(panel: Panel, names: list[str], key: tuple[str, ...]) -> str:
+    for name, value in zip(names, key, strict=True):
+        there = sorted(set(panel.keys[name].tolist()))
+        if value not in there:
+            near = difflib.get_close_matches(value, there, 3, 0.4) or there[:3]
+            return f"{name}s like it: {', '.join(near)}"
+    return f"each is known, but not together: this {names[0]} was never sold at this {names[-1]}"
+
+
+def _plan(panel: Panel, asked: Table, when: str) -> tuple[dict[str, Array], tuple[str, ...]]:
+    plan: dict[str, Array] = {}
+    ignored: list[str] = []
+    for name in asked.names:
+        if name == when or name in panel.keys:
+            continue
+        values = asked.column(name)
+        if name not in panel.ahead or values.dtype.kind not in "biuf":
+            if values.dtype == object or np.isfinite(values.astype("f8") if values.dtype.kind in "biuf" else np.ones(1)).any():
+                ignored.append(name)
+            continue
+        numbers = values.astype("f4")
+        if np.isinf(numbers).any() or (numbers < 0).any():
+            raise BadValue(f'column "{name}" must hold numbers of zero or more')
+        if name == "price" and (numbers == 0).any():
+            raise BadValue('column "price" must lie above zero', hint="leave the price out to keep the planned one")
+        if np.isfinite(numbers).any():
+            plan[name] = numbers
+    return plan, tuple(ignored)
+
+
+def expand(panel: Panel, horizon: int, where: Mapping[str, Any]) -> Table:
+    """Return one question per living series that fits `where` and period up to the horizon; raises NotFound and BadValue."""
+    check_horizon(panel, horizon)
+    fits = alive(panel)
+    for name, wanted in where.items():
+        values = {str(value) for value in (wanted if isinstance(wanted, list | tuple | set) else [wanted])}
+        if name in panel.keys:
+            has = panel.keys[name]
+        elif name in panel.codes:
+            book = panel.codes[name]
+            has = np.array([book[int(code)] for code in panel.static[name]], object)
+        else:
+            raise NotFound(f"series have no {name!r}", hint=f"choose by: {', '.join([*panel.keys, *panel.codes])}")
+        fits = fits & np.array([value in values for value in has.tolist()], bool)
+        if not any(value in values for value in has.tolist()):
+            near = difflib.get_close_matches(sorted(values)[0], [str(value) for value in set(has.tolist())], 3, 0.3)
+            raise NotFound(f"no series has {name} {', '.join(sorted(values))}", hint=f"there are: {', '.join(near)}" if near else "")
+    chosen = np.flatnonzero(fits)
+    if len(chosen) == 0:
+        raise NotFound("no living series fits", hint="series without sales for a long time are left out; ask for them by name")
+    dates = panel.clock.date(panel.first + panel.cut + np.arange(horizon))
+    columns = {name: np.repeat(value[chosen], horizon) for name, value in panel.keys.items()}
+    columns["date"] = np.tile(dates, len(chosen))
+    return Table.from_columns(columns)
+
+
+def alive(panel: Panel) -> Array:
+    """Tell which series had an actual, zero or not, in the last level window: the others have closed or ended."""
+    recent = panel.target[:, max(0, panel.cut - panel.grain.level) : panel.cut]
+    found: Array = np.isfinite(recent).any(1)
+    return found
+
+
+def answer(asked: Table, gives: Schema, mean: Array, bands: Array, extra: Mapping[str, Array] | None = None) -> Table:
+    """Return the table of answers: the keys asked for, mean, median and bounds (`bands` is (rows, len(LEVELS)))."""
+    keys = {name: asked.column(name) for name in asked.names if (column := gives.get(name)) is not None and column.role is not Role.OUTPUT}
+    columns: dict[str, Array] = {**keys, "mean": mean}
+    columns |= {name: bands[:, at] for at, name in enumerate(LEVELS)}
+    return Table.from_columns(columns | dict(extra or {}), gives)

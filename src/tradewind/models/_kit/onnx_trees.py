@@ -1,0 +1,88 @@
+"""Boosted trees as an ONNX graph, written node by node, and the session that runs one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from tradewind.core.errors import LearnFailed, Tampered
+from tradewind.models._kit.trees import Trees
+
+Array = np.ndarray[Any, Any]
+Score = Callable[[Array], Array]
+
+
+def to_onnx(trees: Trees, features: int) -> bytes:
+    """Return a model "rows" (n, features) float32 -> "score" (n, 1): one TreeEnsembleRegressor that sums leaves."""
+    from onnx import TensorProto, helper
+
+    tree = np.repeat(np.arange(len(trees.roots)), np.diff(np.append(trees.roots, len(trees.feature))))
+    start = trees.roots[tree]
+    inner = trees.feature >= 0
+    number = np.arange(len(trees.feature)) - start
+    leaves = np.flatnonzero(~inner)
+    node = helper.make_node(
+        "TreeEnsembleRegressor",
+        ["rows"],
+        ["score"],
+        domain="ai.onnx.ml",
+        n_targets=1,
+        aggregate_function="SUM",
+        post_transform="NONE",
+        nodes_treeids=tree.tolist(),
+        nodes_nodeids=number.tolist(),
+        nodes_modes=["BRANCH_LEQ" if split else "LEAF" for split in inner.tolist()],
+        nodes_featureids=np.maximum(trees.feature, 0).tolist(),
+        nodes_values=trees.threshold.tolist(),
+        nodes_truenodeids=np.where(inner, trees.left - start, 0).tolist(),
+        nodes_falsenodeids=np.where(inner, trees.right - start, 0).tolist(),
+        nodes_missing_value_tracks_true=trees.missing_left.tolist(),
+        nodes_hitrates=[1.0] * len(trees.feature),
+        target_treeids=tree[leaves].tolist(),
+        target_nodeids=number[leaves].tolist(),
+        target_ids=[0] * len(leaves),
+        target_weights=trees.value[leaves].tolist(),
+    )
+    rows = helper.make_tensor_value_info("rows", TensorProto.FLOAT, [None, features])
+    score = helper.make_tensor_value_info("score", TensorProto.FLOAT, [None, 1])
+    graph = helper.make_graph([node], "trees", [rows], [score])
+    opsets = [helper.make_opsetid("", 17), helper.make_opsetid("ai.onnx.ml", 3)]
+    written: bytes = helper.make_model(graph, opset_imports=opsets, ir_version=8, producer_name="tradewind").SerializeToString()
+    return written
+
+
+def session(model: bytes) -> Score:
+    """Return a function (n, features) float32 -> (n,) float64 that runs the model on one thread; raises Tampered."""
+    import onnxruntime as ort
+
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.log_severity_level = 4
+    try:
+        made = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        name = made.get_inputs()[0].name
+    except Exception as error:
+        raise Tampered("an ONNX model cannot be read") from error
+
+    def score(rows: Array) -> Array:
+        answer: Array = made.run(None, {name: rows})[0]
+        return answer.reshape(-1).astype("f8")
+
+    return score
+
+
+def check_parity(score: Score, wanted: Callable[[Array], Array], rows: Array, *, tolerance: float = 1e-4) -> float:
+    """Return the largest relative difference on rows plus missing and extreme ones; raises LearnFailed past the tolerance."""
+    harsh = rows[:64].copy()
+    harsh[0::4] = np.nan
+    harsh[1::4] = np.float32(3e38)
+    harsh[2::4] = np.float32(-3e38)
+    harsh[3::4, ::2] = np.nan
+    tried = np.concatenate([rows, harsh]).astype("f4")
+    ours, theirs = score(tried), np.asarray(wanted(tried), "f8")
+    gap = float((np.abs(ours - theirs) / np.maximum(np.abs(theirs), 1.0)).max())
+    if not gap <= tolerance:
+        raise LearnFailed(f"the exported trees differ from the learned ones by {gap:.2g}", hint="this is a fault of ours; please report it")
+    return gap

@@ -1,0 +1,274 @@
+"""A panel of series as matrices: one row per series, one column per period, past and plan side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from tradewind.core.errors import EmptyTable, Incompatible, MissingColumn
+from tradewind.core.schema import Role, Type
+from tradewind.core.table import Table
+from tradewind.models._kit.calendar import GRAINS, Clock, Grain, clock_of
+
+Array = np.ndarray[Any, Any]
+AHEAD = (Role.LEVER, Role.KNOWN, Role.EVENT)
+MOST = 40  # columns of one kind that are kept; the widest-covered first
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """Series by period. `cut` is the number of the first column after the last actual; what lies right of it is the plan.
+
+    `target` is NaN where nothing is known or nothing could be sold. `ahead` are columns known ahead, (series, periods) or, where
+    all series agree, (1, periods); `kinds` says of each whether it is a "price", a "lever", an "event" or a "number". `past` end
+    at the cut; `static` hold one number per series, text as the code of `codes`.
+    """
+
+    clock: Clock
+    first: int  # period number of column 0
+    cut: int
+    keys: Mapping[str, Array]
+    target: Array
+    ahead: Mapping[str, Array]
+    kinds: Mapping[str, str]
+    past: Mapping[str, Array]
+    static: Mapping[str, Array]
+    codes: Mapping[str, list[str]]
+
+    @property
+    def grain(self) -> Grain:
+        """Return the grain of the panel."""
+        return self.clock.grain
+
+    def __len__(self) -> int:
+        return len(self.target)
+
+    @property
+    def width(self) -> int:
+        """Return the number of periods, past and plan."""
+        return int(self.target.shape[1])
+
+    def numbers(self) -> Array:
+        """Return the period number of every column."""
+        return self.first + np.arange(self.width)
+
+    def tail(self, periods: int) -> Panel:
+        """Return the panel without all but the last periods before the cut."""
+        start = max(0, self.cut - periods)
+        cut = {name: value[:, start:] for name, value in self.ahead.items()}
+        past = {name: value[:, start:] for name, value in self.past.items()}
+        return replace(self, first=self.first + start, cut=self.cut - start, target=self.target[:, start:], ahead=cut, past=past)
+
+    def planned(self, series: Array, periods: int, row: Array, at: Array, plan: Mapping[str, Array]) -> Panel:
+        """Return the panel of some series with at least `periods` of plan, and the user's own plan written over it.
+
+        `row` and `at` say which chosen series and which period after the cut each value of `plan` is for. Past the known plan
+        prices stay, and promotions and events are none.
+        """
+        more = max(0, self.cut + periods - self.width)
+        ahead = {}
+        for name, value in self.ahead.items():
+            own = name in plan
+            part = value[series] if len(value) > 1 else np.repeat(value, len(series), 0) if own else value
+            if more:
+                stays = self.kinds[name] in ("price", "number")
+                part = np.concatenate([part, np.repeat(part[:, -1:] if stays else np.zeros_like(part[:, -1:]), more, 1)], 1)
+            if own:
+                said = np.isfinite(plan[name])
+                part = part.copy()
+                part[row[said], self.cut + at[said]] = plan[name][said]
+            ahead[name] = part
+        target = np.pad(self.target[series], ((0, 0), (0, more)), constant_values=np.nan) if more else self.target[series]
+        return replace(self.take(series), ahead=ahead, target=target)
+
+    def take(self, series: Array) -> Panel:
+        """Return the panel of some series."""
+        ahead = {name: value if len(value) == 1 else value[series] for name, value in self.ahead.items()}
+        return replace(
+            self,
+            keys={name: value[series] for name, value in self.keys.items()},
+            target=self.target[series],
+            ahead=ahead,
+            past={name: value[series] for name, value in self.past.items()},
+            static={name: value[series] for name, value in self.static.items()},
+        )
+
+    def arrays(self) -> dict[str, Array]:
+        """Return the numbers by name, ready for a tensor file: columns of few values as codes and a code book."""
+        named = {"target": self.target}
+        for kind in ("ahead", "past", "static"):
+            named |= {f"{kind}/{name}": value for name, value in getattr(self, kind).items()}
+        out: dict[str, Array] = {}
+        for name, value in named.items():
+            book, code = np.unique(value, return_inverse=True)
+            if len(book) <= 256 and value.size > 1024:
+                out["book:" + name], out["code:" + name] = book, code.reshape(value.shape).astype("u1")
+            else:
+                out[name] = value
+        return out
+
+    def meta(self) -> dict[str, Any]:
+        """Return everything but the numbers, as plain JSON data."""
+        return {
+            "grain": self.grain.name,
+            "anchor": self.clock.anchor,
+            "first": self.first,
+            "cut": self.cut,
+            "keys": {name: value.tolist() for name, value in self.keys.items()},
+            "codes": dict(self.codes),
+            "kinds": dict(self.kinds),
+            "columns": {kind: list(getattr(self, kind)) for kind in ("ahead", "past", "static")},
+        }
+
+    @classmethod
+    def from_parts(cls, meta: Mapping[str, Any], arrays: Mapping[str, Array]) -> Panel:
+        """Read a panel back from `meta` and `arrays`; raises Incompatible."""
+
+        def column(name: str) -> Array:
+            found: Array = arrays[name] if name in arrays else arrays["book:" + name][arrays["code:" + name]]
+            return found
+
+        try:
+            kinds = {kind: {name: column(f"{kind}/{name}") for name in meta["columns"][kind]} for kind in ("ahead", "past", "static")}
+            keys = {name: _texts(values) for name, values in meta["keys"].items()}
+            clock = Clock(GRAINS[meta["grain"]], int(meta["anchor"]))
+            return cls(
+                clock, int(meta["first"]), int(meta["cut"]), keys, column("target"), kinds=meta["kinds"], codes=meta["codes"], **kinds
+            )
+        except (KeyError, TypeError, ValueError, IndexError) as error:
+            raise Incompatible("the series of this version cannot be read", hint="train the model again") from error
+
+
+def _texts(values: Iterable[Any]) -> Array:
+    listed = list(values)
+    array = np.empty(len(listed), object)
+    array[:] = listed
+    return array
+
+
+def from_table(table: Table, *, target: str = "units", reach: int | None = None) -> Panel:
+    """Lay a panel table out as matrices; raises MissingColumn and EmptyTable.
+
+    Needs polars. Rows with `available` 0 lose their target. Columns known ahead are carried forward where they are a price or a
+    plain number, and are zero where they are a share or a flag and nothing is said.
+    """
+    import polars as pl
+
+    when = table.schema.time or "date"
+    for name in (when, target):
+        if name not in table:
+            raise MissingColumn(f'column "{name}" is missing', hint=f"there are: {', '.join(table.names)}")
+    frame = table.frame
+    open_ = (pl.col("available").fill_null(1) > 0) if "available" in frame.columns else pl.lit(value=True)
+    frame = frame.filter(pl.col(when).is_not_null()).with_columns(pl.when(open_).then(pl.col(target).cast(pl.Float32)).alias(target))
+    known = frame[target].is_not_null() & frame[target].is_finite().fill_null(value=False)
+    if not known.any():
+        raise EmptyTable("there is no sale to learn from", hint=f'every row of "{target}" is empty or marked as not available')
+    keys = [name for name in table.schema.of(Role.ENTITY) if name in frame.columns]
+    index, labels = _series(frame, keys)
+    dates = Table.from_frame(frame.select(pl.col(when))).column(when)
+    clock = clock_of(np.unique(dates))
+    number = clock.number(dates)
+    first, last = int(number.min()), int(number.max())
+    cut = int(number[known.to_numpy()].max()) - first + 1
+    width = max(last - first + 1, cut) if reach is None else min(last - first + 1, cut + reach)
+    at = number - first
+    inside = at < width
+    grid = _Grid(len(next(iter(labels.values()))), width, index[inside], at[inside])
+    columns = _sorted_columns(table, keys, {when, target, "available"})
+    filled = {name: _known_ahead(name, grid.fill(frame[name].filter(pl.Series(inside)))) for name in columns["ahead"]}
+    ahead = {name: value for name, (_, value) in filled.items()}
+    levers = set(table.schema.of(Role.LEVER))
+    kinds = {name: kind if kind != "share" else "lever" if name in levers else "event" for name, (kind, _) in filled.items()}
+    past = {name: grid.fill(frame[name].filter(pl.Series(inside)))[:, :cut] for name in columns["past"]}
+    static, codes = _statics(frame, columns["static"], index, len(grid))
+    amount = grid.fill(frame[target].filter(pl.Series(inside)))
+    amount[:, cut:] = np.nan
+    return Panel(clock, first, cut, labels, np.maximum(amount, 0), ahead, kinds, past, static, codes)
+
+
+@dataclass(frozen=True, slots=True)
+class _Grid:
+    series: int
+    width: int
+    row: Array
+    column: Array
+
+    def __len__(self) -> int:
+        return self.series
+
+    def fill(self, values: Any) -> Array:
+        import polars as pl
+
+        matrix = np.full((self.series, self.width), np.nan, "f4")
+        number = values.cast(pl.Float32).to_numpy()
+        matrix[self.row, self.column] = np.where(np.isfinite(number), number, np.nan)
+        return matrix
+
+
+def _series(frame: Any, keys: list[str]) -> tuple[Array, dict[str, Array]]:
+    import polars as pl
+
+    if not keys:
+        return np.zeros(frame.height, "i8"), {"series": _texts(["all"])}
+    text = frame.select(pl.col(name).cast(pl.String).fill_null("") for name in keys)
+    labels = text.unique().sort(keys).with_row_index("_at")
+    index = text.join(labels, on=keys, how="left", maintain_order="left")["_at"].to_numpy().astype("i8")
+    return index, {name: _texts(labels[name].to_list()) for name in keys}
+
+
+def _sorted_columns(table: Table, keys: list[str], taken: set[str]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {"ahead": [], "past": [], "static": []}
+    for column in table.schema:
+        if column.name in taken or column.name in keys or column.name not in table or column.sensitive:
+            continue
+        number = table.frame.schema[column.name].is_numeric() or column.type is Type.FLAG
+        if column.role in AHEAD and number:
+            found["ahead"].append(column.name)
+        elif column.role is Role.STATIC and column.type not in (Type.DATE, Type.TIMESTAMP):
+            found["static"].append(column.name)
+        elif column.role in (Role.PAST, Role.INPUT) and number:
+            found["past"].append(column.name)
+    return {kind: names[:MOST] for kind, names in found.items()}
+
+
+def _known_ahead(name: str, matrix: Array) -> tuple[str, Array]:
+    """Return the kind of a column known ahead, and the column without gaps."""
+    known = matrix[np.isfinite(matrix)]
+    if "price" in name or "cost" in name:
+        return "price", carry(np.where(matrix > 0, matrix, np.nan))
+    if known.size and (known.min() < 0 or known.max() > 1):
+        return "number", carry(matrix)
+    whole = np.nan_to_num(matrix)
+    return "share", whole[:1].copy() if bool((whole == whole[:1]).all()) else whole
+
+
+def carry(matrix: Array) -> Array:
+    """Return the matrix with gaps filled by the last value before, and by the next one where there is none before."""
+    for turned in (matrix, matrix[:, ::-1]):
+        known = np.isfinite(turned)
+        at = np.maximum.accumulate(np.where(known, np.arange(turned.shape[1]), -1), 1)
+        filled = np.take_along_axis(turned, np.maximum(at, 0), 1)
+        turned[:] = np.where(at >= 0, filled, np.nan)
+    return matrix
+
+
+def _statics(frame: Any, names: list[str], index: Array, series: int) -> tuple[dict[str, Array], dict[str, list[str]]]:
+    static: dict[str, Array] = {}
+    codes: dict[str, list[str]] = {}
+    last = np.zeros(series, "i8")
+    last[index] = np.arange(len(index))
+    for name in names:
+        values = frame[name][last.tolist()]
+        if values.dtype.is_numeric():
+            static[name] = values.cast(float).to_numpy().astype("f4")
+            continue
+        texts = ["" if value is None else str(value) for value in values.to_list()]
+        book = sorted(set(texts))
+        if 1 < len(book) <= max(2, series // 2):  # a name of its own for every series says nothing
+            codes[name] = book
+            static[name] = np.array([book.index(value) for value in texts], "f4")
+    return static, codes

@@ -1,0 +1,177 @@
+"""What own levers do to sales: a local-level Poisson regression per series, shrunk to product and company."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tradewind.models._kit.calendar import Grain
+from tradewind.models._kit.panel import Panel
+
+Array = np.ndarray[Any, Any]
+WINDOW = {"hour": 169, "day": 35, "week": 13, "month": 7, "quarter": 5}
+"""Periods over which the level of a series may be taken as its own: slower changes are not put down to a lever."""
+MOST_LEVERS = 8
+CHUNK = 400  # series worked on at once
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """Per series and lever the change of log sales: per unit of log price, per unit of any other lever.
+
+    `centre` is the log price that counts as no effect (0 for other levers). `error` is each coefficient's standard error.
+    """
+
+    names: tuple[str, ...]
+    coefficient: Array  # (series, levers)
+    centre: Array
+    error: Array
+
+    def effect(self, ahead: Mapping[str, Array], series: Array | None = None) -> dict[str, Array]:
+        """Return each lever's part of log sales, (series, periods); all of them sum to the whole effect."""
+        out = {}
+        for at, name in enumerate(self.names):
+            coefficient, centre = self.coefficient[:, at : at + 1], self.centre[:, at : at + 1]
+            if series is not None:
+                coefficient, centre = coefficient[series], centre[series]
+            out[name] = coefficient * (_scaled(name, ahead[name]) - centre)
+        return out
+
+    def arrays(self) -> dict[str, Array]:
+        """Return the numbers by name, ready for a tensor file."""
+        return {"response/coefficient": self.coefficient, "response/centre": self.centre, "response/error": self.error}
+
+    @classmethod
+    def from_parts(cls, names: list[str], arrays: Mapping[str, Array]) -> Response:
+        """Read the response back."""
+        return cls(tuple(names), arrays["response/coefficient"], arrays["response/centre"], arrays["response/error"])
+
+
+def _scaled(name: str, values: Array) -> Array:
+    return np.log(np.maximum(values, 1e-6)) if name == "price" else values
+
+
+def _bounds(name: str) -> tuple[float, float]:
+    if name == "price":
+        return -8.0, 0.0
+    return (-2.0, 3.0) if name.startswith("mechanic_") else (0.0, 4.0)
+
+
+def learn(panel: Panel) -> Response:
+    """Learn the response to the levers that moved in the past.
+
+    Model: log E[units] = level(t) + phase of the cycle + sum of coefficient * lever. The level is whatever fits best in a moving
+    window (profile likelihood), so trends and seasons are not mistaken for a lever. Newton steps; three stages: company, product, series, each a normal
+    prior for the next (standard deviations 2, 0.6, 0.25). Over-dispersion is measured, so the unit of sales does not matter.
+    """
+    past = slice(0, panel.cut)
+    names = [name for name, kind in panel.kinds.items() if kind == "lever" or name == "price"]
+    if "price" in names:  # a discount is in the price already
+        names = [name for name in names if name != "discount"]
+    names = [name for name in names if _moved(panel.ahead[name][:, past], panel.target[:, past])][:MOST_LEVERS]
+    count, series = len(names), len(panel)
+    if not names:
+        empty = np.zeros((series, 0), "f4")
+        return Response((), empty, empty, empty)
+    centre = np.zeros((series, count))
+    if "price" in names:
+        logged = np.log(panel.ahead["price"][:, past])
+        known = np.isfinite(logged)
+        centre[:, names.index("price")] = np.where(known, logged, 0).sum(1) / np.maximum(known.sum(1), 1)
+    parts = [_prepare(panel, names, centre, slice(at, at + CHUNK)) for at in range(0, series, CHUNK)]
+    low, high = (np.array(side) for side in zip(*map(_bounds, names), strict=True))
+    product = next(iter(panel.keys.values()))
+    groups = (np.zeros(series, "i8"), np.unique(product.astype(str), return_inverse=True)[1], np.arange(series))
+    beta, error = np.zeros((series, count)), np.zeros((series, count))
+    for group, spread, steps in zip(groups, (2.0, 0.6, 0.25), (6, 4, 2), strict=True):
+        beta, error = _stage(parts, beta, group, spread=spread, steps=steps, bounds=(low, high))
+    return Response(tuple(names), beta.astype("f4"), centre.astype("f4"), error.astype("f4"))
+
+
+def _moved(values: Array, target: Array) -> bool:
+    known = values[:, : target.shape[1]]
+    return bool((np.nanmax(known, 1) > np.nanmin(known, 1)).any()) if np.isfinite(known).any(1).all() else bool(np.nanstd(known) > 0)
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    rows: slice
+    grain: Grain
+    units: Array  # zero where unknown
+    known: Array
+    levers: list[Array]
+
+
+def _prepare(panel: Panel, names: list[str], centre: Array, rows: slice) -> _Part:
+    units = panel.target[rows, : panel.cut].astype("f8")
+    levers = []
+    known = np.isfinite(units)
+    for at, name in enumerate(names):
+        value = panel.ahead[name][:, : panel.cut]
+        value = np.broadcast_to(value, (len(panel), panel.cut))[rows]
+        lever = _scaled(name, value) - centre[rows, at : at + 1]
+        known &= np.isfinite(lever)
+        levers.append(np.nan_to_num(lever).astype("f8"))
+    return _Part(rows, panel.grain, np.where(known, units, 0.0), known, levers)
+
+
+def _stage(parts: list[_Part], prior: Array, group: Array, *, spread: float, steps: int, bounds: tuple[Array, Array]) -> tuple[Array, Array]:
+    """Return coefficients and errors with one set per group, drawn towards `prior`."""
+    beta = prior.copy()
+    count, groups = prior.shape[1], int(group.max()) + 1
+    weight = np.eye(count) / spread**2
+    for _ in range(steps):
+        slope = np.zeros((groups, count))
+        curve = np.zeros((groups, count, count))
+        for part in parts:
+            one, two = _derivatives(part, beta[part.rows])
+            np.add.at(slope, group[part.rows], one)
+            np.add.at(curve, group[part.rows], two)
+        first = np.zeros((groups, count))
+        first[group] = beta - prior
+        step = np.linalg.solve(curve + weight, (slope - first @ weight)[..., None])[..., 0]
+        beta = np.clip(beta + np.clip(step, -1.5, 1.5)[group], *bounds)
+    error = np.sqrt(np.diagonal(np.linalg.inv(curve + weight), axis1=1, axis2=2))
+    return beta, error[group]
+
+
+def _derivatives(part: _Part, beta: Array) -> tuple[Array, Array]:
+    """Return slope and curvature of the profile log likelihood of each series, divided by its over-dispersion."""
+    window = WINDOW[part.grain.name]
+    raised = part.known * np.exp(sum(value * beta[:, at : at + 1] for at, value in enumerate(part.levers)))
+    raised = raised * _phase(part.units, raised, part.grain.cycle)
+    base = np.maximum(_moving(raised, window), 1e-9)
+    mean = raised * (_moving(part.units, window) / base)
+    gap = part.units - mean
+    centred = [(value - _moving(raised * value, window) / base) * part.known for value in part.levers]
+    looseness = np.maximum((gap**2).sum(1) / np.maximum(mean.sum(1), 1e-9), 1e-6)
+    slope = np.stack([(gap * value).sum(1) for value in centred], 1) / looseness[:, None]
+    weighted = [mean * value for value in centred]
+    curve = np.stack([np.stack([(one * two).sum(1) for two in centred], 1) for one in weighted], 1) / looseness[:, None, None]
+    return slope, curve
+
+
+def _phase(units: Array, raised: Array, cycle: int) -> Array:
+    """Return each period's index within the cycle (weekdays), drawn towards 1."""
+    if cycle == 1:
+        return np.ones((1, 1))
+    width = units.shape[1]
+    more = -width % cycle
+    folded = (np.pad(value, ((0, 0), (0, more))).reshape(len(value), -1, cycle).sum(1) for value in (units, raised))
+    sold, wanted = folded
+    level = sold.sum(1, keepdims=True) / np.maximum(wanted.sum(1, keepdims=True), 1e-9)
+    prior = np.maximum(wanted.mean(1, keepdims=True), 1e-9) * 0.1
+    index = (sold / np.maximum(level, 1e-9) + prior) / (wanted + prior)
+    return np.tile(index, (1, (width + more) // cycle))[:, :width]
+
+
+def _moving(values: Array, window: int) -> Array:
+    """Return the centred moving sum, shorter at both ends."""
+    width = values.shape[1]
+    total = np.concatenate([np.zeros((len(values), 1)), np.cumsum(values, 1)], 1)
+    at = np.arange(width)
+    summed: Array = total[:, np.minimum(at + window // 2 + 1, width)] - total[:, np.maximum(at - window // 2, 0)]
+    return summed

@@ -1,0 +1,256 @@
+"""What a forecast may know at its origin, as one row of numbers per series and period ahead. Used to learn and to answer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tradewind.models._kit.panel import Panel
+from tradewind.models._kit.response import Response
+
+Array = np.ndarray[Any, Any]
+FAR = 28.0  # periods: anything further away counts as this far
+GROUPS = ("price", "promotion", "events", "season", "recent", "series", "other")
+"""What a feature is reported under when a forecast is explained."""
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """A panel as the features see it: `effect` is the log effect of the own price, `steady` the target without it."""
+
+    panel: Panel
+    effect: Array  # (series, periods)
+    lift: Array  # (series, periods): log effect of the other levers, a hint and no more
+    steady: Array
+    calendar: dict[str, Array]
+    near: tuple[Array, Array]  # periods since the last and until the next event
+
+    @classmethod
+    def of(cls, panel: Panel, response: Response, series: Array | None = None) -> View:
+        """Look at a panel; `series` says which of the response's series these are."""
+        effect, lift = np.zeros((2, len(panel), panel.width), "f4")
+        for name, part in response.effect(panel.ahead, series).items():
+            if name == "price":
+                effect += np.nan_to_num(part)
+            else:
+                lift += part
+        effect = np.clip(effect, -6, 6)
+        steady = panel.target * np.exp(-effect)
+        return cls(panel, effect, np.clip(lift, -6, 6), steady, panel.clock.parts(panel.numbers()), _event_distance(panel))
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Features (series, steps, features) beside what turns a score into units: units = exp(score + effect) * scale."""
+
+    values: Array
+    scale: Array  # (series,)
+    effect: Array  # (series, steps)
+    promoted: Array  # (series, steps): 1 where any lever but the price is pulled
+    known: Array  # (series,): periods of the last year with an actual
+
+
+def names(panel: Panel) -> list[str]:
+    """Return the features of a panel, in order, each as `group:name`."""
+    said = ["season:ahead", *(f"season:{name}" for name in panel.clock.parts(panel.numbers()[:1]))]
+    said += [f"recent:{name}" for name in ("last_cycle", "last_4", "year_level", "growth", "zeros", "spread", "history")]
+    said += ["series:scale"]
+    said += [f"recent:lag_{lag}" for lag in (1, 2, 3, 4)] + [f"recent:phase_{lag}" for lag in (4, 8, 26)]
+    said += ["season:year_ago", "season:year_near", "season:year_shape"]
+    if _levers(panel):
+        said += [f"promotion:{name}" for name in ("state", "before", "after", "run", "recent", "share", "same_state", "same_phase")]
+    if "price" in panel.ahead:
+        said += ["price:to_usual", "price:to_last"]
+    if _levers(panel):
+        said += ["promotion:lift"]
+    if _events(panel):
+        said += ["events:since", "events:until"]
+    kinds = {"lever": "promotion", "event": "events", "number": "other", "price": "price"}
+    said += [f"{kinds[kind]}:{name}" for name, kind in panel.kinds.items() if name != "price"]
+    return said + [f"series:{name}" for name in panel.static] + [f"recent:past_{name}" for name in panel.past]
+
+
+def monotone(features: list[str]) -> list[int]:
+    """Return the direction each feature must keep: a higher own price never sells more."""
+    signs = {"price:to_usual": -1, "price:to_last": -1, "promotion:lift": 1}
+    return [signs.get(name, 0) for name in features]
+
+
+def reach_back(panel: Panel) -> int:
+    """Return how many periods before the origin the features look at."""
+    grain = panel.grain
+    return grain.year + grain.level + max(grain.cycle, 2) * 2
+
+
+def rows(view: View, origin: int, steps: Array) -> Rows:
+    """Return the features of every series of the view for the periods `origin + steps`, knowing nothing from `origin` on.
+
+    Only columns known ahead are read at or past the origin.
+    """
+    panel, grain = view.panel, view.panel.grain
+    count, ahead = len(panel), len(steps)
+    at = origin + steps
+    cycle, wide = grain.cycle, max(grain.cycle, 1) * 26
+    past = _back(view.steady, origin, grain.year + grain.level + 1)
+    level, scale, spread, known = _scale(past, grain.level, grain.year)
+    shares = past / scale[:, None]
+    out: list[Array] = [steps + 1.0, *(view.calendar[name][at] for name in view.calendar)]
+    year_level = _mean(shares[:, -grain.year :])
+    ago = _mean(shares[:, : grain.level])
+    recent = [_mean(shares[:, -max(cycle, 2) :]), _mean(shares[:, -4 * max(cycle, 1) :]), year_level, level / scale / np.maximum(ago, 0.05)]
+    recent += [_mean(np.where(np.isnan(shares), np.nan, shares <= 0)[:, -grain.level :]), spread, np.log1p(known)]
+    out += [value[:, None] for value in (*recent, np.log(scale))]
+    folded = _back(shares, shares.shape[1], wide).reshape(count, 26, cycle)
+    phase = steps % cycle
+    out += [folded[:, -lag][:, phase] for lag in (1, 2, 3, 4)]
+    out += [_mean(folded[:, -lag:].swapaxes(1, 2))[:, phase] for lag in (4, 8, 26)]
+    out += _year(shares, steps, grain.year, max(cycle // 2, 1), ago)
+    state = promoted(panel)
+    if state is not None:
+        out += _promotions(state, folded, origin, steps, grain.level)
+    if "price" in panel.ahead:
+        out += _prices(panel.ahead["price"], origin, at, wide)
+    effect = view.effect[:, at]
+    if state is not None:
+        out += [view.lift[:, at]]
+    if _events(panel):
+        out += [distance[:, at] for distance in view.near]
+    out += [_level_column(panel, name, at) for name in panel.kinds if name != "price"]
+    out += [value[:, None] for value in panel.static.values()]
+    out += [_recent_past(value, origin, grain.level, cycle)[:, None] for value in panel.past.values()]
+    values = np.empty((count, ahead, len(out)), "f4")
+    for number, value in enumerate(out):
+        values[:, :, number] = value
+    pulled = np.zeros((count, ahead), "f4") if state is None else np.broadcast_to((state[:, at] > 0).astype("f4"), (count, ahead))
+    return Rows(values, scale, effect, pulled, known)
+
+
+def _back(matrix: Array, origin: int, periods: int) -> Array:
+    """Return the last periods before the origin, missing ones as NaN."""
+    part = matrix[:, max(0, origin - periods) : origin]
+    short = periods - part.shape[1]
+    return np.concatenate([np.full((len(part), short), np.nan, part.dtype), part], 1) if short else part
+
+
+def _mean(values: Array) -> Array:
+    """Return the mean of the known values along the last axis, NaN where there are none."""
+    known = values == values  # noqa: PLR0124 - the quickest test for NaN
+    total = np.where(known, values, 0).sum(-1)
+    count = known.sum(-1)
+    found: Array = np.where(count > 0, total / np.maximum(count, 1), np.nan)
+    return found
+
+
+def _scale(past: Array, level: int, year: int) -> tuple[Array, Array, Array, Array]:
+    """Return recent level, the scale of a series (its level, never far below its year's), spread and length of history."""
+    recent = _mean(past[:, -level:])
+    longer = _mean(past[:, -year:])
+    whole = np.where(np.isnan(longer), _mean(past), longer)
+    recent = np.where(np.isnan(recent), whole, recent)
+    scale = np.maximum(np.maximum(recent, 0.2 * whole), 1e-3)
+    scale = np.where(np.isnan(scale), 1e-3, scale)
+    spread = _mean(np.abs(past[:, -level:] / scale[:, None] - 1))
+    known = np.isfinite(past[:, -year:]).sum(1)
+    return recent, scale, np.where(np.isnan(spread), 9.0, spread), known
+
+
+def _year(shares: Array, steps: Array, year: int, near: int, ago: Array) -> list[Array]:
+    """Return sales a year before, the mean around it, and that mean against the level of that time."""
+    width = shares.shape[1]
+    back = steps % year - year  # the same period of the last year there is
+    exact = shares[:, width + back]
+    around = np.stack([shares[:, np.minimum(width + back + shift, width - 1)] for shift in range(-near, near + 1)], -1)
+    mean = _mean(around)
+    return [exact, mean, mean / np.maximum(ago, 0.05)[:, None]]
+
+
+def spread_of(panel: Panel) -> Array:
+    """Return how far each series strayed from its level before the cut, relative to it."""
+    grain = panel.grain
+    return _scale(_back(panel.target, panel.cut, grain.year + grain.level + 1), grain.level, grain.year)[2]
+
+
+def _levers(panel: Panel) -> list[str]:
+    return [name for name, kind in panel.kinds.items() if kind == "lever"]
+
+
+def _events(panel: Panel) -> list[str]:
+    return [name for name, kind in panel.kinds.items() if kind == "event"]
+
+
+def promoted(panel: Panel) -> Array | None:
+    """Return 1 where any lever but the price is pulled, (series or 1, periods)."""
+    pulled = [panel.ahead[name] > 0 for name in _levers(panel)]
+    if not pulled:
+        return None
+    whole = pulled[0]
+    for one in pulled[1:]:
+        whole = whole | one
+    return whole.astype("f4")
+
+
+def _promotions(state: Array, folded: Array, origin: int, steps: Array, level: int) -> list[Array]:
+    count, weeks, cycle = folded.shape
+    width = state.shape[1]
+    at = origin + steps
+    now = state[:, at]
+    position = np.arange(width)
+    started = np.maximum.accumulate(np.where(state > 0, -1, position), 1)  # the last period without a promotion
+    run = np.minimum((position - started)[:, at], FAR)
+    total = np.concatenate([np.zeros((len(state), 1), "f4"), np.cumsum(state, 1)], 1)
+    month = 4 * max(cycle, 1)
+    recent = (total[:, at] - total[:, np.maximum(at - month, 0)]) / month
+    share = (total[:, origin] - total[:, max(origin - level, 0)]) / level
+    before = np.broadcast_to(_back(state, origin, weeks * cycle).reshape(len(state), weeks, cycle), folded.shape)
+    means, phased = [], []
+    for wanted in (0, 1):
+        same = np.where(before == wanted, folded, np.nan)
+        means.append(_mean(same.reshape(count, -1)))
+        phased.append(_mean(same.swapaxes(1, 2)))
+    pulled = np.broadcast_to(now > 0, (count, len(steps)))
+    same_state = np.where(pulled, means[1][:, None], means[0][:, None])
+    phase = steps % cycle
+    same_phase = np.where(pulled, phased[1][:, phase], phased[0][:, phase])
+    return [now, state[:, at - 1], state[:, np.minimum(at + 1, width - 1)], run, recent, share[:, None], same_state, same_phase]
+
+
+def _prices(price: Array, origin: int, at: Array, wide: int) -> list[Array]:
+    with np.errstate(invalid="ignore", divide="ignore"):
+        logged = np.log(price[:, max(0, origin - wide) :])
+    start = max(0, origin - wide)
+    usual = _mean(logged[:, : origin - start])[:, None]
+    now = logged[:, at - start]
+    return [now - usual, now - logged[:, at - start - 1]]
+
+
+def _level_column(panel: Panel, name: str, at: Array) -> Array:
+    value = panel.ahead[name][:, at]
+    if panel.kinds[name] == "price" and "price" in panel.ahead:
+        with np.errstate(invalid="ignore", divide="ignore"):
+            against: Array = np.log(panel.ahead["price"][:, at] / value)
+        return against
+    return value
+
+
+def _recent_past(value: Array, origin: int, level: int, cycle: int) -> Array:
+    """Return how a column known only afterwards stood last, against its level."""
+    window = _back(value, origin, level)
+    usual = _mean(np.abs(window))
+    found: Array = _mean(window[:, -max(cycle, 2) :]) / np.where(usual > 0, usual, np.nan)
+    return found
+
+
+def _event_distance(panel: Panel) -> tuple[Array, Array]:
+    """Return periods since the last and until the next event, (series or 1, periods), at most FAR."""
+    flags = [panel.ahead[name] > 0 for name in _events(panel)]
+    if not flags:
+        return np.zeros((1, 1), "f4"), np.zeros((1, 1), "f4")
+    whole = flags[0]
+    for one in flags[1:]:
+        whole = whole | one
+    position = np.arange(whole.shape[1])
+    last = np.maximum.accumulate(np.where(whole, position, -(10**6)), 1)
+    following = np.minimum.accumulate(np.where(whole, position, 10**6)[:, ::-1], 1)[:, ::-1]
+    return np.minimum(position - last, FAR).astype("f4"), np.minimum(following - position, FAR).astype("f4")

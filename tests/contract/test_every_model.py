@@ -1,0 +1,137 @@
+"""One suite over every model there is: what it declares, what it learns, what it gives back."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tradewind import models
+from tradewind.core.model import Example, Recipe, settle
+from tradewind.core.table import Table
+from tradewind.data.align import align
+
+NAMES = models.names()
+PAIRS = [(name, recipe) for name in NAMES for recipe in models.get(name).recipes]
+
+
+@pytest.fixture(scope="module")
+def worlds() -> dict[str, tuple[Example, Table]]:
+    made: dict[str, tuple[Example, Table]] = {}
+    for name in NAMES:
+        example = models.part(name, "example", "example")(3)
+        panel = models.part(name, "assemble", "assemble")(dict(example.tables))
+        made[name] = example, align(panel)[0]
+    return made
+
+
+@pytest.fixture(scope="module")
+def states(worlds: dict[str, tuple[Example, Table]]) -> dict[tuple[str, str], tuple[Recipe, object]]:
+    fitted = {}
+    for name, label in PAIRS:
+        recipe = models.recipe(name, label)
+        fitted[name, label] = recipe, recipe.fit(worlds[name][1], settle(recipe.knobs, {}), 0)
+    return fitted
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_model_declares_itself(name: str) -> None:
+    model = models.get(name)
+    assert model.name == name
+    assert model.question.endswith("?")
+    assert len(model.recipes) >= 2, "a baseline and something that must beat it"
+    assert model.asks.names and model.gives.required
+    text = (Path(models.module(name).__path__[0]) / "card.md").read_text("utf-8").lower()
+    for heading in ("intended use", "limits", "interval"):
+        assert heading in text, f"card.md says nothing of {heading}"
+
+
+@pytest.mark.parametrize(("name", "label"), PAIRS)
+def test_dump_and_load_give_the_same_answers(name: str, label: str, states: dict) -> None:
+    recipe, state = states[name, label]
+    again = recipe.load(recipe.dump(state))
+    asked = recipe.expand(again, None, {})
+    first, second = recipe.predict(state, asked), recipe.predict(again, asked)
+    for column in models.get(name).gives.required:
+        left, right = first.column(column), second.column(column)
+        if left.dtype.kind in "fiu":
+            np.testing.assert_allclose(left.astype(float), right.astype(float), rtol=1e-4, atol=1e-5)
+        else:
+            assert left.tolist() == right.tolist()
+
+
+@pytest.mark.parametrize(("name", "label"), PAIRS)
+def test_answers_are_what_the_model_promises(name: str, label: str, states: dict) -> None:
+    recipe, state = states[name, label]
+    asked = recipe.expand(state, None, {})
+    answer = recipe.predict(state, asked).checked(models.get(name).gives)
+    assert len(answer) == len(asked) > 0
+    for low, high in (("lo95", "lo80"), ("lo80", "p50"), ("p50", "hi80"), ("hi80", "hi95")):
+        if low in answer and high in answer:
+            assert (answer.column(low) <= answer.column(high) + 1e-6).all(), f"{low} lies above {high}"
+
+
+@pytest.mark.parametrize(("name", "label"), PAIRS)
+def test_the_same_seed_gives_the_same_model(name: str, label: str, worlds: dict, states: dict) -> None:
+    recipe, state = states[name, label]
+    twin = recipe.fit(worlds[name][1], settle(recipe.knobs, {}), 0)
+    asked = recipe.expand(state, None, {})
+    for column in ("mean", "p50"):
+        first = recipe.predict(state, asked)
+        if column in first:
+            np.testing.assert_allclose(first.column(column), recipe.predict(twin, asked).column(column), rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_known_truth_is_recovered(name: str, worlds: dict, states: dict) -> None:
+    example, _ = worlds[name]
+    assert example.truths, "an example world without a truth proves nothing"
+    recipe, state = states[name, models.get(name).recipes[-1]]
+    for truth in example.truths:
+        found = truth.measure(recipe.predict(state, truth.asked))
+        assert abs(found - truth.value) <= truth.tolerance, f"{truth.name}: {found:.3f} is not {truth.value:.3f} +/- {truth.tolerance:.3f}"
+
+
+@pytest.mark.parametrize(("name", "label"), PAIRS)
+def test_knobs_are_declared_once_and_checked(name: str, label: str) -> None:
+    recipe = models.recipe(name, label)
+    for knob in recipe.knobs:
+        assert knob.meaning, f"{label}.{knob.name} says not what it does"
+        assert settle(recipe.knobs, {knob.name: knob.default})[knob.name] == knob.default
+
+
+@pytest.mark.parametrize(("name", "label"), PAIRS)
+def test_serving_imports_no_training_library(name: str, label: str, states: dict, tmp_path) -> None:
+    recipe, state = states[name, label]
+    for part, data in recipe.dump(state).items():
+        (tmp_path / part).write_bytes(data)
+    code = (
+        "import sys, json, pathlib, tradewind\n"
+        "from tradewind import models\n"
+        "import tradewind.models.run\n"
+        f"recipe = models.recipe({name!r}, {label!r})\n"
+        f"state = recipe.load({{p.name: p.read_bytes() for p in pathlib.Path({str(tmp_path)!r}).iterdir()}})\n"
+        "recipe.predict(state, recipe.expand(state, None, {}))\n"
+        "print(json.dumps(sorted({m.split('.')[0] for m in sys.modules})))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    loaded = set(json.loads(done.stdout.splitlines()[-1]))
+    assert not loaded & {
+        "polars",
+        "pandas",
+        "lightgbm",
+        "sklearn",
+        "scipy",
+        "pyarrow",
+        "onnx",
+        "jax",
+        "torch",
+        "duckdb",
+        "cryptography",
+        "sqlite3",
+    }

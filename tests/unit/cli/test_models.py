@@ -1,0 +1,105 @@
+"""Commands that learn and ask call the action with what was typed."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+
+import pytest
+
+from tradewind.core.model import Budget
+
+
+def test_train_passes_everything_on(desk, tradewind_):
+    tradewind_(
+        "train",
+        "demand",
+        "--table",
+        "panel",
+        "--recipe",
+        "naive",
+        "--recipe",
+        "boosted",
+        "--param",
+        "boosted.leaves=31",
+        "--param",
+        "boosted.rate=0.1",
+        "--param",
+        "boosted.fast=true",
+        "--param",
+        "naive.kind=a",
+        "--folds",
+        "4",
+        "--seconds",
+        "9",
+        "--seed",
+        "5",
+    )
+    name, args, given = desk.calls[0]
+    assert (name, args) == ("train", ("demand", "panel"))
+    assert given["budget"] == Budget(cpu_seconds=9, folds=4)
+    assert given["params"] == {"boosted": {"leaves": 31, "rate": 0.1, "fast": True}, "naive": {"kind": "a"}}
+    assert given["recipes"] == ("naive", "boosted")
+    assert given["seed"] == 5
+
+
+def test_train_without_options_takes_the_defaults_of_the_house(desk, tradewind_):
+    tradewind_("train", "demand")
+    given = desk.calls[0][2]
+    assert given["budget"] is None
+    assert given["params"] is None
+    assert given["recipes"] is None
+
+
+def test_evaluate(desk, tradewind_):
+    tradewind_("evaluate", "demand", "--folds", "6", "--horizon", "14")
+    name, args, given = desk.calls[0]
+    assert (name, args, given["folds"], given["horizon"]) == ("evaluate", ("demand",), 6, 14)
+
+
+def test_predict_by_horizon(desk, tradewind_):
+    tradewind_("predict", "demand", "--horizon", "30", "--where", "product=P1", "--explain", "--key", "shelf-7", "--version", "3")
+    assert desk.calls == [
+        ("predict", ("demand", None), {"horizon": 30, "where": {"product": "P1"}, "explain": True, "key": "shelf-7", "version": 3})
+    ]
+
+
+@pytest.mark.parametrize("text", ['[{"product": "P1"}]', '{"rows": [{"product": "P1"}]}'])
+def test_predict_takes_json_rows_from_a_file_and_from_stdin(desk, tradewind_, tmp_path, monkeypatch, text):
+    file = tmp_path / "asked.json"
+    file.write_text(text)
+    tradewind_("predict", "demand", "--rows", str(file))
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
+    tradewind_("predict", "demand", "--rows", "-")
+    assert [args[1] for _, args, _ in desk.calls] == [[{"product": "P1"}]] * 2
+
+
+def test_predict_names_what_is_wrong_with_the_rows(desk, tradewind_, tmp_path):
+    broken = tmp_path / "asked.json"
+    broken.write_text('[{"product": ')
+    assert "not JSON" in tradewind_("predict", "demand", "--rows", str(broken)).err
+    assert tradewind_("predict", "demand", "--rows", "gone.csv").status == 5
+    assert desk.calls == []
+
+
+def test_card_of_a_version(desk, tradewind_):
+    tradewind_("card", "demand", "--version", "2", "--json")
+    assert desk.calls == [("card", ("demand",), {"version": 2})]
+
+
+def test_the_name_of_a_model_is_the_actions_business(desk, tradewind_):
+    said = tradewind_("predict", "a-model-of-tomorrow", "--json")
+    assert json.loads(said.out)["source"] == {"table": "sales"}
+
+
+def test_a_knob_needs_its_recipe(desk, tradewind_):
+    said = tradewind_("train", "demand", "--param", "leaves=31")
+    assert said.status == 2
+    assert "boosted.leaves=31" in said.err
+    assert desk.calls == []
+
+
+def test_the_text_of_a_card_is_the_result(desk, tradewind_):
+    said = tradewind_("card", "demand")
+    assert (said.out, said.err) == ("two rows\n", "")

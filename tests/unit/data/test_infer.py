@@ -1,0 +1,199 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from tradewind.core.errors import BadValue, MissingColumn, NotFound
+from tradewind.core.schema import Role, Type
+from tradewind.data.infer import infer
+from tradewind.data.read import read
+
+DATA = Path(__file__).resolve().parents[4] / "shared" / "data"
+here = pytest.mark.skipif(not DATA.is_dir(), reason="the real data sets are not beside this repository")
+
+
+def guess(text: str, **options):
+    return infer(read(text.encode(), name=options.pop("name", "sales.csv")), **options)
+
+
+@pytest.mark.parametrize(
+    ("header", "row", "table"),
+    [
+        ("date,product,units", "2024-01-01,a,1", "sales"),
+        ("Datum;Artikel;Filiale;Menge;Preis", "01.02.2024;a;b;1;2,50", "sales"),
+        ("date,sku,price,competitor_price", "2024-01-01,a,1.5,1.4", "prices"),
+        ("promo_id,sku,start_date,end_date,discount", "p,a,2024-01-01,2024-01-07,0.2", "promotions"),
+        ("sku,category,brand,unit_cost", "a,c,b,1", "products"),
+        ("store_id,region,format", "a,north,big", "stores"),
+        ("customer_id,signup,churned", "1,2024-01-01,no", "customers"),
+        ("InvoiceNo,StockCode,Quantity,InvoiceDate,UnitPrice,CustomerID", "1,a,2,2024-01-01,3,7", "orders"),
+        ("day,channel,spend,clicks", "2024-01-01,tv,100,5", "marketing"),
+        ("date,new_customers,revenue", "2024-01-01,5,100.0", "outcomes"),
+        ("date,event,kind", "2024-01-01,New Year,holiday", "events"),
+        ("review_id,comment,stars", "1,nice,5", "reviews"),
+        ("user_id,item_id,timestamp,rating", "1,a,2024-01-01 10:00:00,3", "interactions"),
+    ],
+)
+def test_the_table_is_guessed_from_its_header(header, row, table):
+    found = guess(f"{header}\n{row}\n", name="data.csv")
+    assert found.table == table
+    assert all(fact.meaning for fact in found.why if fact.name.startswith("column."))
+
+
+def test_the_file_name_breaks_a_tie():
+    text = "customer,product\nc,a\nd,b\n"
+    assert guess(text, name="interactions_2024.csv").table == "interactions"
+
+
+def test_columns_are_renamed_typed_and_explained():
+    found = guess("Datum;Artikel;Menge;Preis;Farbe\n01.02.2024;007;1.234;2,50;rot\n02.02.2024;008;;1,00;blau\n")
+    assert found.mapping == {"Datum": "date", "Artikel": "product", "Menge": "units", "Preis": "price", "Farbe": "Farbe"}
+    assert found.frame.schema == pl.Schema(
+        {"date": pl.Date, "product": pl.String, "units": pl.Float64, "price": pl.Float64, "Farbe": pl.String}
+    )
+    assert found.frame["units"].to_list() == [1234.0, None]
+    assert found.frame["product"].to_list() == ["007", "008"]
+    assert found.schema.key == ("date", "product")
+    said = {fact.name: fact for fact in found.why}
+    assert said["column.units"].value == "Menge"
+    assert said["date_style.date"].value == "day/month/year"
+
+
+def test_map_corrects():
+    text = "date,product,qty,net_qty\n2024-01-01,a,5,4\n2024-01-02,a,6,5\n"
+    found = guess(text, map={"net_qty": "units"})
+    assert found.frame["units"].to_list() == [4.0, 5.0]
+    assert "qty" in found.frame.columns
+    assert guess(text, map={"Net Qty": "units"}).frame["units"].to_list() == [4.0, 5.0]
+
+
+def test_a_mapped_name_pushes_a_column_of_that_name_aside():
+    found = guess("date,product,units,net\n2024-01-01,a,5,4\n2024-01-02,a,5,3\n", map={"net": "units"})
+    assert found.frame["units"].to_list() == [4.0, 3.0]
+    assert found.frame["their_units"].to_list() == [5.0, 5.0]
+
+
+def test_map_of_a_column_that_is_not_there_names_close_ones():
+    with pytest.raises(MissingColumn, match='"qtty"') as caught:
+        guess("date,product,qty\n2024-01-01,a,5\n", map={"qtty": "units"})
+    assert "qty" in caught.value.hint
+
+
+def test_two_columns_on_one_of_ours_are_refused():
+    with pytest.raises(BadValue, match='both "a" and "b"'):
+        guess("date,product,a,b\n2024-01-01,x,1,2\n", map={"a": "units", "b": "units"})
+
+
+def test_map_to_a_misspelt_column_of_ours_is_refused():
+    with pytest.raises(BadValue) as caught:
+        guess("date,product,a,b\n2024-01-01,x,1,2\n", table="sales", map={"a": "unit"})
+    assert "units" in caught.value.hint
+
+
+def test_a_missing_column_names_the_likeliest_and_the_command():
+    with pytest.raises(MissingColumn) as caught:
+        guess("date,product,moved,count of it\n2024-01-01,x,1,2\n", table="sales")
+    assert caught.value.message == 'column "units" is missing in sales.csv'
+    assert caught.value.hint.startswith("tradewind load sales.csv --map moved=units")
+    assert "count of it" in caught.value.hint
+    with pytest.raises(MissingColumn) as caught:
+        guess("date,product,first one,second one\n2024-01-01,x,1,2\n", table="sales")
+    assert '--map "first one"=units' in caught.value.hint
+
+
+def test_an_unknown_table():
+    with pytest.raises(NotFound) as caught:
+        guess("a,b\n1,2\n", table="sails")
+    assert "sales" in caught.value.hint
+
+
+def test_the_only_figures_are_taken_and_said():
+    found = guess("series_id,timestamp,value\na,2024-01-01,5\na,2024-01-02,6\n", name="x.csv")
+    assert found.table == "sales"
+    assert found.frame["units"].to_list() == [5.0, 6.0]
+    assert any(fact.name == "column.units" and "only" in fact.meaning for fact in found.why)
+
+
+def test_a_file_of_one_series():
+    found = guess("ds,users\n2024-01-01,5\n2024-01-02,6\n", table="sales", name="x.csv")
+    assert found.frame["product"].to_list() == ["all", "all"]
+    assert any(fact.name == "product" for fact in found.why)
+
+
+def test_roles_of_further_columns():
+    rows = "".join(
+        f"2024-01-0{day},{item},{day},{day}.5,{1 if day == 3 else 0},{item}x,{day * 7}\n" for day in (1, 2, 3, 4) for item in "ab"
+    )
+    found = guess(f"date,product,units,discount_depth,holiday,family,visitors\n{rows}")
+    roles = {column.name: column.role for column in found.schema}
+    assert roles["discount_depth"] is Role.LEVER
+    assert roles["holiday"] is Role.KNOWN
+    assert roles["family"] is Role.STATIC
+    assert roles["visitors"] is Role.INPUT
+    said = {fact.name: fact.value for fact in found.why}
+    assert said["lever_columns"] == "discount_depth"
+    assert said["input_columns"] == "visitors"
+
+
+def test_row_numbers_and_empty_columns_are_left_out_and_said():
+    found = guess(",date,product,units,note\n0,2024-01-01,a,1,\n1,2024-01-02,a,2,\n")
+    assert found.frame.columns == ["date", "product", "units"]
+    assert {fact.name for fact in found.why} >= {"left_out", "empty_columns"}
+
+
+def test_unicode_names_are_kept():
+    found = guess("date,product,units,色\n2024-01-01,Žluťoučký kůň 🐎,1,赤\n")
+    assert found.frame["product"].to_list() == ["Žluťoučký kůň 🐎"]
+    assert found.frame["色"].to_list() == ["赤"]
+
+
+def test_wrong_types_name_the_column_as_the_user_wrote_it():
+    with pytest.raises(BadValue, match=r'"Menge" must hold a number: 2 of 2 values do not, first in row 1'):
+        guess("Datum,Artikel,Menge\n2024-01-01,a,viel\n2024-01-02,a,wenig\n", table="sales")
+
+
+def test_timestamps_are_described_as_such():
+    found = guess("date,product,units\n2024-01-01 10:00,a,1\n2024-01-01 11:00,a,2\n")
+    assert found.schema.get("date").type is Type.TIMESTAMP
+
+
+@here
+@pytest.mark.parametrize(
+    ("file", "options", "table", "rows", "columns"),
+    [
+        (
+            "demand/stallion_beverages/stallion.parquet",
+            {},
+            "sales",
+            21_000,
+            {"agency": "store", "sku": "product", "volume": "units", "price_actual": "price"},
+        ),
+        ("demand/m5_small_nixtla/m5_sales_exog_small.csv", {}, "sales", 15_752, {"unique_id": "product", "ds": "date", "y": "units"}),
+        ("demand/pasta_hierarchical/hierarchical_sales_data.csv", {}, "sales", 1_798 * 118, {"DATE": "date"}),
+        ("customers/online_retail_uci/online_retail_all.parquet", {}, "orders", 541_909, {"InvoiceNo": "order", "CustomerID": "customer"}),
+        (
+            "customers/online_retail_uci/online_retail_all.parquet",
+            {"table": "sales"},
+            "sales",
+            541_909,
+            {"StockCode": "product", "Quantity": "units"},
+        ),
+        (
+            "demand/m5_small_nixtla/tourism.csv",
+            {"map": {"Purpose": "product", "Region": "store"}},
+            "sales",
+            24_320,
+            {"Trips": "units", "Quarter": "date"},
+        ),
+        ("demand/skforecast_items/simulated_items_sales.csv", {}, "sales", 3_291, {"date": "date"}),
+        ("demand/skforecast_items/intermittent_demand.csv", {"map": {"users": "units"}}, "sales", 17_544, {"date_time": "date"}),
+    ],
+)
+def test_real_files_from_their_own_headers(file, options, table, rows, columns):
+    found = infer(read(DATA / file), **options)
+    assert found.table == table
+    assert found.frame.height == rows
+    assert columns.items() <= found.mapping.items()
+    assert found.frame["date"].null_count() == 0

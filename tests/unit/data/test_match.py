@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+import polars as pl
+import pytest
+
+from tradewind.core.catalog import TABLES
+from tradewind.data.match import assign, by_name, candidates, fold, is_index
+
+
+@pytest.mark.parametrize(
+    ("name", "folded"),
+    [
+        ("InvoiceDate", "invoice_date"),
+        (" Unit Price ", "unit_price"),
+        ("Menge (Stück)", "menge_stueck"),
+        ("CustomerID", "customer_id"),
+        ("ÉTÉ", "ete"),
+        ("价格", ""),
+    ],
+)
+def test_fold(name, folded):
+    assert fold(name) == folded
+
+
+def test_by_name_prefers_the_same_name_to_a_synonym_to_a_part():
+    units = TABLES["sales"].get("units")
+    scores = [by_name(units, name).score for name in ("units", "Qty", "total_units")]
+    assert scores == sorted(scores, reverse=True)
+    assert by_name(units, "colour") is None
+
+
+def test_row_numbers_are_no_columns():
+    assert is_index("Unnamed: 0", pl.Series([0, 1, 2]))
+    assert is_index("__index_level_0__", pl.Series([5, 3, 1]))
+    assert not is_index("index", pl.Series([1, 1, 2]))
+    assert not is_index("units", pl.Series([0, 1, 2]))
+
+
+def test_each_column_is_used_once_and_a_fixed_one_stands():
+    frame = pl.DataFrame({"day": ["2024-01-01"], "sku": ["a"], "qty": [1], "volume": [2]})
+    found = assign(TABLES["sales"], frame, {}, decimal=".", by_values=True)
+    assert {ours: match.theirs for ours, match in found.items()} == {"date": "day", "product": "sku", "units": "qty"}
+    found = assign(TABLES["sales"], frame, {"volume": "units"}, decimal=".", by_values=True)
+    assert found["units"].theirs == "volume"
+
+
+def test_a_name_alone_does_not_make_text_a_number():
+    frame = pl.DataFrame({"date": ["2024-01-01"], "product": ["a"], "units": [1], "price_level": ["high"]})
+    assert "price" not in assign(TABLES["sales"], frame, {}, decimal=".", by_values=True)
+
+
+def test_candidates_by_value():
+    frame = pl.DataFrame({"when": ["2024-01-01"] * 2, "what": ["a", "b"], "many": [1, 2], "empty": [None, None]})
+    sales = TABLES["sales"]
+    assert candidates(sales.get("date"), frame, {}, ".") == ["when"]
+    assert candidates(sales.get("product"), frame, {}, ".") == ["what"]
+    assert candidates(sales.get("units"), frame, {}, ".") == ["many"]

@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+import polars as pl
+
+from tradewind.core.catalog import TABLES
+from tradewind.core.schema import Role, Type
+from tradewind.data.roles import describe
+
+BASE = pl.DataFrame({"date": ["1", "1", "2", "2", "3", "3"], "product": ["a", "b"] * 3, "units": [1.0] * 6})
+
+
+def roles(table="sales", **columns):
+    schema, _ = describe(BASE.with_columns(**{name: pl.Series(values) for name, values in columns.items()}), TABLES[table], table)
+    return {column.name: column.role for column in schema}
+
+
+def test_levers_by_name_when_numeric():
+    found = roles(price_regular=[1.0] * 6, Discount=[0.1] * 6, promo_name=["x"] * 6, competitor_price=[1.0] * 6)
+    assert found["price_regular"] is Role.LEVER
+    assert found["Discount"] is Role.LEVER
+    assert found["promo_name"] is not Role.LEVER
+    assert found["competitor_price"] is Role.KNOWN
+
+
+def test_a_calendar_is_the_same_for_every_series_and_yes_or_no():
+    found = roles(easter=[0.0, 0.0, 1.0, 1.0, 0.0, 0.0], strike=[0.0, 1.0, 0.0, 0.0, 0.0, 0.0], weather=[5.0, 5.0, 7.0, 7.0, 8.0, 8.0])
+    assert found["easter"] is Role.KNOWN
+    assert found["strike"] is Role.INPUT
+    assert found["weather"] is Role.INPUT
+
+
+def test_fixed_per_series():
+    found = roles(population=[5.0, 9.0] * 3, colour=["red", "blue"] * 3, changing=["x", "y", "y", "x", "x", "y"])
+    assert found["population"] is Role.STATIC
+    assert found["colour"] is Role.STATIC
+    assert found["changing"] is Role.INPUT
+
+
+def test_tables_that_are_no_panels_get_inputs():
+    frame = pl.DataFrame({"customer": ["a", "b"], "price_class": [1.0, 2.0], "member": [True, False]})
+    schema, _ = describe(frame, TABLES["customers"], "customers")
+    assert {column.name: (column.role, column.type) for column in schema if column.name != "customer"} == {
+        "price_class": (Role.INPUT, Type.NUMBER),
+        "member": (Role.INPUT, Type.FLAG),
+    }

@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+import polars as pl
+import pytest
+
+from tradewind.core.errors import BadValue, MissingColumn
+from tradewind.data.unpivot import unpivot
+
+WIDE = pl.DataFrame(
+    {
+        "DATE": ["2024-01-01", "2024-01-02"],
+        "QTY_a_1": [1, 2],
+        "QTY_a_2": [3, 4],
+        "QTY_b": [5, None],
+        "PROMO_a_1": [0, 1],
+        "PROMO_a_2": [0, 0],
+        "PROMO_b": [1, 1],
+    }
+)
+
+
+def test_one_column_per_product_is_found_and_turned():
+    long, facts = unpivot(WIDE, (), ".")
+    assert long.columns == ["DATE", "product", "units", "promotion"]
+    assert long.filter(pl.col("product") == "a_1").rows() == [("2024-01-01", "a_1", 1, 0), ("2024-01-02", "a_1", 2, 1)]
+    assert long.filter(pl.col("product") == "b")["units"].to_list() == [5, None]
+    assert facts[0].value == 6
+
+
+def test_the_pattern_of_the_user_stands():
+    long, _ = unpivot(WIDE, ("PROMO_{store}=units",), ".")
+    assert long["store"].unique().sort().to_list() == ["a_1", "a_2", "b"]
+    assert "QTY_b" in long.columns
+
+
+def test_a_measure_that_some_products_lack_is_empty_there():
+    long, _ = unpivot(WIDE.drop("PROMO_b"), ("QTY_{product}=units", "PROMO_{product}=promotion"), ".")
+    assert long.filter(pl.col("product") == "b")["promotion"].to_list() == [None, None]
+
+
+def test_one_column_per_date():
+    frame = pl.DataFrame({"product": ["a", "b"], "2024-01": [1, 2], "2024-02": [3, 4], "2024-03": [5, None]})
+    long, _ = unpivot(frame, (), ".")
+    assert long.filter(pl.col("product") == "a").select("date", "units").rows() == [
+        ("2024-01-01", 1.0),
+        ("2024-02-01", 3.0),
+        ("2024-03-01", 5.0),
+    ]
+
+
+def test_numbered_items_keep_their_whole_name():
+    frame = pl.DataFrame({"date": ["2024-01-01"], "item_1": [1.5], "item_2": [2.5], "item_3": [3.5]})
+    assert unpivot(frame, (), ".")[0]["product"].to_list() == ["item_1", "item_2", "item_3"]
+
+
+def test_a_long_table_stays_as_it_is():
+    frame = pl.DataFrame({"date": ["2024-01-01"], "product": ["a"], "units": [1], "price_a": [1], "price_b": [2], "price_c": [2]})
+    same, facts = unpivot(frame, (), ".")
+    assert same is frame
+    assert facts == ()
+
+
+def test_patterns_that_cannot_be_are_refused():
+    with pytest.raises(BadValue, match="cannot read"):
+        unpivot(WIDE, ("QTY_*=units",), ".")
+    with pytest.raises(BadValue, match="same key"):
+        unpivot(WIDE, ("QTY_{product}=units", "PROMO_{store}=promotion"), ".")
+    with pytest.raises(MissingColumn):
+        unpivot(WIDE, ("SALES_{product}=units",), ".")
