@@ -223,13 +223,14 @@ def test_two_trainings_of_one_model_do_not_run_at_once(shop: Desk) -> None:
 
 def test_a_killed_training_leaves_no_half_version_and_goes_on(shop: Desk) -> None:
     code = f"import tradewind as tw\ndesk = tw.open({str(shop.folder)!r})\ndesk.train('demand', seed=5)\n"
+    before = shop.ledger.head()
     process = subprocess.Popen([sys.executable, "-c", code], start_new_session=True)
     until = time.monotonic() + 60
-    while not shop.ledger.read("piece") and time.monotonic() < until:
+    while len(shop.ledger.read("piece", after=before)) < 2 and time.monotonic() < until:
         time.sleep(0.05)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
-    assert shop.ledger.read("piece"), "the training was killed before its first finished piece"
+    assert shop.ledger.read("piece", after=before), "the training was killed before its first finished piece"
     shop.audit(verify=True)
     assert sorted(shop.view.fresh(now=True).versions["demand"]) == [1, 2]
     steps: list[str] = []

@@ -98,9 +98,11 @@ def test_the_default_forecast_and_the_what_if(trained):
     rows = plan["answer"]["rows"]
     assert len(rows) == 30 and plan["source"]["version"] == 1 and all(row["lo80"] <= row["p50"] <= row["hi80"] for row in rows)
     assert desk.cached("demand", horizon=30, where=where), "the default was computed before anybody asked"
-    asked = [{**where, "date": row["date"], "price": price, "promotion": 0} for price in (3.2, 4.4) for row in rows]
-    what_if = client.post(path, json={"rows": asked}).json()["answer"]["rows"]
-    cheap, dear = (sum(row["mean"] for row in half) for half in (what_if[:30], what_if[30:]))
+    sums = []
+    for price in (3.2, 4.4):
+        asked = [{**where, "date": row["date"], "price": price, "promotion": 0} for row in rows]
+        sums.append(sum(row["mean"] for row in client.post(path, json={"rows": asked}).json()["answer"]["rows"]))
+    cheap, dear = sums
     assert cheap > dear * 1.1, "demand falls with the price"
 
 
@@ -110,7 +112,7 @@ def test_the_default_forecast_and_the_what_if(trained):
         ({"horizon": 0}, 422),
         ({"horizon": 10_000}, 422),
         ({"horizon": 3, "where": {"product": "Nothing"}}, 404),
-        ({"horizon": 3, "where": {"colour": "red"}}, 422),
+        ({"horizon": 3, "where": {"colour": "red"}}, 404),
         ({"rows": [{"product": "Kaffee", "store": "Nord"}]}, 422),
         ({"rows": [{"product": "Kaffee", "store": "Nord", "date": "2025-07-05", "price": -1}]}, 422),
         ({"horizon": 3, "version": 99}, 404),
@@ -122,7 +124,7 @@ def test_bad_questions_are_typed_errors(trained, body, status):
 
 
 def test_a_second_version_and_back(trained):
-    address, client, _, _ = trained
+    _, client, _, _ = trained
     finished(client, client.post("/api/v1/models/demand/train", json={"recipes": [], "seed": 2}))
     assert client.post("/api/v1/models/demand/promote", json={}).status_code == 409, "the baseline does not beat itself"
     forced = client.post("/api/v1/models/demand/promote", json={"version": 2, "force": True, "reason": "to come back from"})
@@ -167,7 +169,7 @@ def test_roles_tokens_and_the_audit(trained):
 
 
 def test_probes_and_metrics_tell_of_the_real_worker(trained):
-    address, client, _, _ = trained
+    _, client, _, _ = trained
     health = client.get("/healthz").json()
     assert health["isolation"] in ("full", "degraded") and any(worker["name"].startswith("demand@1") for worker in health["workers"])
     assert client.get("/readyz").status_code == 200

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import polars as pl
 
 Array = np.ndarray[Any, Any]
+EXACT = 1e15  # numbers above it have no six decimals to round to
 
 
 class Table:
@@ -261,7 +262,8 @@ def _plain(array: Array) -> list[Any]:
         text = np.datetime_as_string(array).tolist()
         return [None if value == "NaT" else value for value in text]
     if array.dtype.kind == "f":
-        values = np.round(array.astype("f8"), 6)
+        values = array.astype("f8")
+        values = np.where(np.abs(values) < EXACT, np.round(np.where(np.abs(values) < EXACT, values, 0.0), 6), values)
         return [None if gone else value for value, gone in zip(values.tolist(), np.isnan(values).tolist(), strict=True)]
     return list(array.tolist())
 

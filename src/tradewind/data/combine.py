@@ -23,9 +23,8 @@ MANY = 50  # whole numbers with more distinct values than this are names, not me
 
 def repeated(frame: pl.DataFrame, names: tuple[str, ...]) -> bool:
     """Tell whether two rows agree in these columns (a hash that differs proves that the rows do)."""
-    if frame.select(names).hash_rows().n_unique() == frame.height:
-        return False
-    return bool(frame.select(names).n_unique() < frame.height)
+    again = frame.select(names).filter(twins(frame, names))
+    return again.height > 0 and again.n_unique() < again.height
 
 
 def twins(frame: pl.DataFrame, names: tuple[str, ...]) -> pl.Series:

@@ -6,10 +6,6 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from tradewind.data.dates import dates
-
-__all__ = ["Parsed", "dates", "flags", "looks_numeric", "numbers", "text"]
-
 MISSING = (
     "",
     "na",

@@ -192,6 +192,8 @@ def serve(
 
 def _listen(host: str, port: int) -> socket.socket:
     """Return a bound socket; raises Busy, InvalidInput."""
+    if not 0 <= port <= 65535:  # the system would take it modulo 65536 and say nothing
+        raise InvalidInput(f"{port} is not a port", hint="a port lies between 1 and 65535; 0 takes any free one")
     try:
         family, kind, number, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
         made = socket.socket(family, kind, number)
@@ -203,7 +205,7 @@ def _listen(host: str, port: int) -> socket.socket:
             raise
     except socket.gaierror as error:
         raise InvalidInput(f"{host!r} is not an address of this machine", hint="use 127.0.0.1, or 0.0.0.0 behind a TLS proxy") from error
-    except (OSError, OverflowError) as error:
+    except OSError as error:
         raise Busy(
             f"cannot listen on {host} port {port}: {getattr(error, 'strerror', None) or error}",
             hint="another server may run there; choose another with --port",

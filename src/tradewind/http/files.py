@@ -224,7 +224,7 @@ def download(route: Route, house: House) -> Endpoint:
         try:
             if route.action == "backup":
                 file = folder / "workspace.tradewind"
-                await house.do(partial(desk.backup, file))
+                await house.do(partial(desk.backup, file, keys=request.query_params.get("keys") == "true"))
             else:
                 file = await house.do(partial(_exported, desk, request.path_params["model"], request.query_params.get("version"), folder))
         except BaseException:

@@ -119,7 +119,14 @@ TABLE: tuple[Route, ...] = (
     Route("POST", "/tokens", "create_token", "Make a token; it is shown this once", body=bodies.TokenBody, status=201),
     Route("DELETE", "/tokens/{token}", "revoke_token", "End a token", paths={"token": "token"}),
     Route("POST", "/rotate", "rotate", "Wrap every data key with a new key", body=bodies.Nothing),
-    Route("GET", "/backup", "backup", "The whole workspace as one file", "download"),
+    Route(
+        "GET",
+        "/backup",
+        "backup",
+        "The whole workspace as one sealed file; its keys only with `keys=true`",
+        "download",
+        query={"keys": bool},
+    ),
     Route(
         "POST",
         "/customers/{customer}/forget",

@@ -12,7 +12,9 @@ def test_defaults_and_given_values() -> None:
     assert settle(KNOBS, {"rate": 0.5}) == {"trees": 200, "rate": 0.5, "loss": "l1", "fast": True}
 
 
-@pytest.mark.parametrize("params", [{"trees": 5}, {"rate": 2}, {"loss": "l3"}, {"fast": 1}, {"trees": "many"}, {"trees": True}, {"unknown": 1}])
+@pytest.mark.parametrize(
+    "params", [{"trees": 5}, {"rate": 2}, {"loss": "l3"}, {"fast": 1}, {"trees": "many"}, {"trees": True}, {"unknown": 1}]
+)
 def test_bad_values_are_refused(params: dict) -> None:
     with pytest.raises(BadValue):
         settle(KNOBS, params)

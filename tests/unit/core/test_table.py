@@ -17,7 +17,15 @@ SALES = TABLES["sales"]
 
 
 def frame() -> pl.DataFrame:
-    return pl.DataFrame({"date": [dt.date(2024, 1, 1), dt.date(2024, 1, 2)], "product": ["ü", None], "units": [1.5, None], "promotion": [True, False], "count": [1, 2]})
+    return pl.DataFrame(
+        {
+            "date": [dt.date(2024, 1, 1), dt.date(2024, 1, 2)],
+            "product": ["ü", None],
+            "units": [1.5, None],
+            "promotion": [True, False],
+            "count": [1, 2],
+        }
+    )
 
 
 @pytest.mark.parametrize("kind", ["polars", "lazy", "pandas", "arrow"])
@@ -63,7 +71,9 @@ def test_unknown_columns_are_kept_as_inputs() -> None:
     assert table.schema.get("weather") == Column("weather", Role.INPUT, Type.TEXT)
 
 
-@pytest.mark.parametrize(("values", "column"), [([np.inf], Column("x")), ([-1.0], Column("x", minimum=0)), ([np.nan], Column("x", required=True))])
+@pytest.mark.parametrize(
+    ("values", "column"), [([np.inf], Column("x")), ([-1.0], Column("x", minimum=0)), ([np.nan], Column("x", required=True))]
+)
 def test_checked_refuses_what_the_schema_forbids(values: list[float], column: Column) -> None:
     with pytest.raises(BadValue):
         Table.from_columns({"x": np.array(values)}).checked(Schema((column,)))

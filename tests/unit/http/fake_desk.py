@@ -349,8 +349,8 @@ class FakeDesk:
         self._door("rotate")
         return Answer(words="rotated")
 
-    def backup(self, path: Any) -> Answer:
-        self._door("backup")
+    def backup(self, path: Any, *, keys: bool = True) -> Answer:
+        self._door("backup", keys=keys)
         path.write_bytes(b"backup bytes")
         return Answer(words="written")
 

@@ -249,6 +249,9 @@ def test_an_export_is_a_zip_file_and_can_be_imported(server):
 
 def test_a_backup_is_sent_as_a_file(server):
     assert server.as_().get("/api/v1/backup").content == b"backup bytes"
+    assert server.calls("backup")[-1] == {"keys": False}, "keys do not travel unless asked for"
+    server.as_().get("/api/v1/backup?keys=true")
+    assert server.calls("backup")[-1] == {"keys": True}
 
 
 def zipped(files, link=None):

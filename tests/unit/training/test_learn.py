@@ -53,7 +53,9 @@ class Shape:
     def predict(self, state: dict[str, Any], asked: Table) -> Table:
         days = (asked.column("date").astype("i8") + 3) % 7 + 1
         said = [state["means"][f"{name}{day if self.weekly else ''}"] for name, day in zip(asked.column("product"), days, strict=True)]
-        return Table.from_columns({"product": asked.column("product"), "date": asked.column("date"), "mean": np.array(said), "p50": np.array(said)}, GIVES)
+        return Table.from_columns(
+            {"product": asked.column("product"), "date": asked.column("date"), "mean": np.array(said), "p50": np.array(said)}, GIVES
+        )
 
     def dump(self, state: dict[str, Any]) -> dict[str, bytes]:
         return {"state.json": json.dumps(state).encode()}

@@ -75,7 +75,9 @@ def test_changing_the_future_changes_nothing_that_is_seen() -> None:
     table = panel()
     first = next(iter(rolling_origin(table, folds=1, horizon=7)))
     future = table.column("date") > first.cutoff
-    changed = table.with_columns({"units": np.where(future, 1e6, table.column("units")), "traffic": np.where(future, -1e6, table.column("traffic"))})
+    changed = table.with_columns(
+        {"units": np.where(future, 1e6, table.column("units")), "traffic": np.where(future, -1e6, table.column("traffic"))}
+    )
     second = next(iter(rolling_origin(changed, folds=1, horizon=7)))
     assert first.seen.digest() == second.seen.digest()
 

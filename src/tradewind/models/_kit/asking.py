@@ -124,7 +124,7 @@ def _plan(panel: Panel, asked: Table, when: str) -> tuple[dict[str, Array], tupl
 def expand(panel: Panel, horizon: int, where: Mapping[str, Any]) -> Table:
     """Return one question per living series that fits `where` and period up to the horizon; raises NotFound and BadValue."""
     check_horizon(panel, horizon)
-    fits = alive(panel)
+    fits: Array = alive(panel)
     for name, wanted in where.items():
         values = {str(value) for value in (wanted if isinstance(wanted, list | tuple | set) else [wanted])}
         if name in panel.keys:
@@ -134,7 +134,7 @@ def expand(panel: Panel, horizon: int, where: Mapping[str, Any]) -> Table:
             has = np.array([book[int(code)] for code in panel.static[name]], object)
         else:
             raise NotFound(f"series have no {name!r}", hint=f"choose by: {', '.join([*panel.keys, *panel.codes])}")
-        fits = fits & np.array([value in values for value in has.tolist()], bool)
+        fits = np.logical_and(fits, np.array([value in values for value in has.tolist()], bool))
         if not any(value in values for value in has.tolist()):
             near = difflib.get_close_matches(sorted(values)[0], [str(value) for value in set(has.tolist())], 3, 0.3)
             raise NotFound(f"no series has {name} {', '.join(sorted(values))}", hint=f"there are: {', '.join(near)}" if near else "")

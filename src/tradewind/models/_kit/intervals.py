@@ -75,8 +75,8 @@ def ordered(bands: Array) -> Array:
 
 def around(median: Array, bands: Array) -> Array:
     """Return the bands with this median, lower bounds moved below and upper ones above it where they are not."""
-    rising = TAUS > 0.5
-    out: Array = np.where(rising, np.maximum(bands, median[:, None]), np.minimum(bands, median[:, None]))
+    middle = median[:, None]
+    out: Array = np.where(TAUS > 0.5, np.maximum(bands, middle), np.where(TAUS < 0.5, np.minimum(bands, middle), middle))
     return out
 
 

@@ -12,8 +12,11 @@ from tradewind.models._kit.calendar import Grain
 from tradewind.models._kit.panel import Panel
 
 Array = np.ndarray[Any, Any]
-WINDOW = {"hour": 169, "day": 35, "week": 13, "month": 7, "quarter": 5}
+WINDOW = {"hour": 169, "day": 63, "week": 13, "month": 7, "quarter": 5}
 """Periods over which the level of a series may be taken as its own: slower changes are not put down to a lever."""
+FADE = {"day": 0.9, "week": 0.5}
+"""Share of pulled-forward demand that is still missing one period later."""
+AFTER = "after promotion"
 MOST_LEVERS = 8
 CHUNK = 400  # series worked on at once
 
@@ -55,7 +58,7 @@ def _scaled(name: str, values: Array) -> Array:
 
 
 def _bounds(name: str) -> tuple[float, float]:
-    if name == "price":
+    if name in ("price", AFTER):
         return -8.0, 0.0
     return (-2.0, 3.0) if name.startswith("mechanic_") else (0.0, 4.0)
 
@@ -64,8 +67,9 @@ def learn(panel: Panel) -> Response:
     """Learn the response to the levers that moved in the past.
 
     Model: log E[units] = level(t) + phase of the cycle + sum of coefficient * lever. The level is whatever fits best in a moving
-    window (profile likelihood), so trends and seasons are not mistaken for a lever. Newton steps; three stages: company, product, series, each a normal
-    prior for the next (standard deviations 2, 0.6, 0.25). Over-dispersion is measured, so the unit of sales does not matter.
+    window (profile likelihood), so trends and seasons are not mistaken for a lever; what promotions pull forward is a lever of its
+    own that is left out of the result. Newton steps; three stages: company, product, series, each a normal prior for the next
+    (standard deviations 2, 0.6, 0.25). Over-dispersion is measured, so the unit of sales does not matter.
     """
     past = slice(0, panel.cut)
     names = [name for name, kind in panel.kinds.items() if kind == "lever" or name == "price"]
@@ -81,14 +85,16 @@ def learn(panel: Panel) -> Response:
         logged = np.log(panel.ahead["price"][:, past])
         known = np.isfinite(logged)
         centre[:, names.index("price")] = np.where(known, logged, 0).sum(1) / np.maximum(known.sum(1), 1)
-    parts = [_prepare(panel, names, centre, slice(at, at + CHUNK)) for at in range(0, series, CHUNK)]
-    low, high = (np.array(side) for side in zip(*map(_bounds, names), strict=True))
+    after = _after(panel)
+    parts = [_prepare(panel, names, centre, slice(at, at + CHUNK), after) for at in range(0, series, CHUNK)]
+    fitted = [*names, *([AFTER] if after is not None else [])]
+    low, high = (np.array(side) for side in zip(*map(_bounds, fitted), strict=True))
     product = next(iter(panel.keys.values()))
     groups = (np.zeros(series, "i8"), np.unique(product.astype(str), return_inverse=True)[1], np.arange(series))
-    beta, error = np.zeros((series, count)), np.zeros((series, count))
+    beta = error = np.zeros((series, len(fitted)))
     for group, spread, steps in zip(groups, (2.0, 0.6, 0.25), (6, 4, 2), strict=True):
         beta, error = _stage(parts, beta, group, spread=spread, steps=steps, bounds=(low, high))
-    return Response(tuple(names), beta.astype("f4"), centre.astype("f4"), error.astype("f4"))
+    return Response(tuple(names), beta[:, :count].astype("f4"), centre.astype("f4"), error[:, :count].astype("f4"))
 
 
 def _moved(values: Array, target: Array) -> bool:
@@ -105,7 +111,20 @@ class _Part:
     levers: list[Array]
 
 
-def _prepare(panel: Panel, names: list[str], centre: Array, rows: slice) -> _Part:
+def _after(panel: Panel) -> Array | None:
+    """Return how much promotion lies behind each period, fading: what customers stocked up on they do not buy now."""
+    fade = FADE.get(panel.grain.name)
+    pulled = [value[:, : panel.cut] > 0 for name, value in panel.ahead.items() if panel.kinds[name] == "lever"]
+    if fade is None or not pulled:
+        return None
+    state = np.broadcast_to(np.logical_or.reduce(np.broadcast_arrays(*pulled)), (len(panel), panel.cut)).astype("f8")
+    out = np.zeros_like(state)
+    for at in range(1, panel.cut):
+        out[:, at] = (out[:, at - 1] + state[:, at - 1]) * fade
+    return np.where(state > 0, 0.0, out) * (1 - fade)
+
+
+def _prepare(panel: Panel, names: list[str], centre: Array, rows: slice, after: Array | None) -> _Part:
     units = panel.target[rows, : panel.cut].astype("f8")
     levers = []
     known = np.isfinite(units)
@@ -115,10 +134,14 @@ def _prepare(panel: Panel, names: list[str], centre: Array, rows: slice) -> _Par
         lever = _scaled(name, value) - centre[rows, at : at + 1]
         known &= np.isfinite(lever)
         levers.append(np.nan_to_num(lever).astype("f8"))
+    if after is not None:
+        levers.append(after[rows])
     return _Part(rows, panel.grain, np.where(known, units, 0.0), known, levers)
 
 
-def _stage(parts: list[_Part], prior: Array, group: Array, *, spread: float, steps: int, bounds: tuple[Array, Array]) -> tuple[Array, Array]:
+def _stage(
+    parts: list[_Part], prior: Array, group: Array, *, spread: float, steps: int, bounds: tuple[Array, Array]
+) -> tuple[Array, Array]:
     """Return coefficients and errors with one set per group, drawn towards `prior`."""
     beta = prior.copy()
     count, groups = prior.shape[1], int(group.max()) + 1

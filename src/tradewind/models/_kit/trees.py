@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+from numpy.polynomial.legendre import leggauss
 
 from tradewind.core.errors import Tampered
 
@@ -106,7 +107,7 @@ class _Paths:
         x = rows[:, self.feature]
         one = np.where(np.isnan(x), self.missing, (x > self.low) & (x <= self.high)).astype("f8")
         summed = np.zeros_like(one)
-        points, weights = np.polynomial.legendre.leggauss((self.depth + 1) // 2)
+        points, weights = leggauss((self.depth + 1) // 2)
         for t, weight in zip((points + 1) / 2, weights / 2, strict=True):
             factor = t * one + (1 - t) * self.zero
             whole = np.multiply.reduceat(factor, self.starts, axis=1) * (weight * self.value)

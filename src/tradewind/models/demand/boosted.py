@@ -32,7 +32,7 @@ class Boosted:
 
     name: str = "boosted"
     knobs: tuple[Knob, ...] = (
-        Knob("rounds", 400, 20, 2000, meaning="trees at most; fewer where held-out periods say so"),
+        Knob("rounds", 200, 20, 2000, log=True, meaning="trees"),
         Knob("leaves", 31, 4, 255, log=True, meaning="leaves per tree"),
         Knob("learning_rate", 0.06, 0.005, 0.5, log=True, meaning="how much each tree may say"),
         Knob("rows", 300_000, 1_000, 5_000_000, log=True, meaning="training rows at most"),
@@ -51,7 +51,7 @@ class Boosted:
         mean = _mean(state, found)
         bands = state.bands(mean, np.minimum(where.ahead, state.horizon - 1), found.promoted, state.spread[where.series][where.row])
         median = np.maximum(state.scores["median"](found.values), 0) * np.exp(found.effect) * found.scale
-        bands[:, P50] = np.clip(median, bands[:, LO50], bands[:, HI50])
+        bands[:, P50] = np.clip((median + bands[:, P50]) / 2, bands[:, LO50], bands[:, HI50])
         _widen(bands, where.ahead, state.horizon)
         return asking.answer(asked, MODEL.gives, mean, bands)
 

@@ -21,10 +21,9 @@ Array = np.ndarray[Any, Any]
 STEPS = 8  # periods ahead drawn per origin and series where all would be too many
 HIGHEST = 60.0  # times its level: anything above counts as this much
 LEAST_ROWS = 60
-LEAST_JUDGED = 30  # held-out rows below which the number of trees is the knob's
-PATIENCE = 50  # trees without gain before growing stops
+LEAST_JUDGED = 30  # held-out rows below which the first bands rest on rows that were learned from
 SMOOTH = 0.1  # errors below this share of the level count by their square, so that steps settle
-HELD = 2  # horizons held out to choose the number of trees and set the first bands
+HELD = 2  # horizons held out to set the first bands
 
 
 class Sample:
@@ -69,29 +68,23 @@ def fit(table: Table, knobs: Mapping[str, Any], seed: int) -> State:
         raise LearnFailed(
             f"{len(early[0])} past periods are too few for boosted trees", hint="load more history, or train the recipe naive"
         )
-    judged = late if len(late[0]) >= LEAST_JUDGED else None
     spread = features.spread_of(panel)
+    trial = boost(early, names, knobs, seed, aim="mean")
+    bands = _first_bands(trial, late if len(late[0]) >= LEAST_JUDGED else early, spread, horizon)
     whole = sample(view, range_of_origins(panel, horizon, panel.cut), panel.cut, horizon=horizon, rows=knobs["rows"], seed=seed + 2)
     learned: dict[str, Trees] = {}
     facts: dict[str, Any] = {"rows": len(whole[0]), "series": len(panel), "levers": list(effects.names)}
     for aim in AIMS:
-        trial = boost(early, names, knobs, seed, aim=aim, judged=judged)
-        rounds = max(trial.best_iteration or int(knobs["rounds"]), 10)
-        if aim == "mean":
-            bands = _first_bands(trial, late if judged else early, spread, horizon)
-        learned[aim], facts[f"parity_{aim}"] = _grown(whole, names, knobs, seed, aim=aim, rounds=rounds)
-        facts[f"trees_{aim}"] = rounds
+        learned[aim], facts[f"parity_{aim}"] = _grown(whole, names, knobs, seed, aim=aim)
     models = {aim: onnx_trees.to_onnx(grown, len(names)) for aim, grown in learned.items()}
     scores = {aim: onnx_trees.session(model) for aim, model in models.items()}
     kept = panel.tail(features.reach_back(panel))
     return State(kept, effects, learned["mean"], models, scores, bands, spread, tuple(names), horizon, facts)
 
 
-def _grown(
-    drawn: tuple[Array, Array], names: list[str], knobs: Mapping[str, Any], seed: int, *, aim: str, rounds: int
-) -> tuple[Trees, float]:
+def _grown(drawn: tuple[Array, Array], names: list[str], knobs: Mapping[str, Any], seed: int, *, aim: str) -> tuple[Trees, float]:
     """Grow the final trees and return them with the largest difference between their ONNX and LightGBM itself."""
-    booster = boost(drawn, names, knobs, seed, aim=aim, rounds=rounds)
+    booster = boost(drawn, names, knobs, seed, aim=aim)
     start = _start(drawn) if aim == "median" else 0.0
     grown = trees.from_lightgbm(booster, start=start)
     score = onnx_trees.session(onnx_trees.to_onnx(grown, len(names)))
@@ -145,20 +138,11 @@ def _part(view: View, chosen: Array) -> View:
     return View(view.panel.take(chosen), view.effect[chosen], view.lift[chosen], view.steady[chosen], view.calendar, (near[0], near[1]))
 
 
-def boost(
-    drawn: tuple[Array, Array],
-    names: list[str],
-    knobs: Mapping[str, Any],
-    seed: int,
-    *,
-    aim: str,
-    rounds: int = 0,
-    judged: tuple[Array, Array] | None = None,
-) -> Any:
+def boost(drawn: tuple[Array, Array], names: list[str], knobs: Mapping[str, Any], seed: int, *, aim: str) -> Any:
     """Grow trees for the mean (Tweedie, log link) or the median (smoothed absolute error) on rows of `sample`.
 
     LightGBM's own absolute error cannot keep a direction in price, as it refits its leaves; gradient steps of constant curvature can.
-    With `judged`, stop where more trees no longer help there. Raises LearnFailed.
+    Raises LearnFailed.
     """
     import lightgbm as lgb
 
@@ -178,16 +162,12 @@ def boost(
         "force_row_wise": True,
         "verbose": -1,
     }
-    start = _start(drawn)
     if aim == "mean":
         settings |= {"objective": "tweedie", "tweedie_variance_power": knobs["power"]}
     else:
-        settings |= {"objective": _absolute(start), "metric": "none"}
-    sets = [_set(lgb, part, knobs) for part in (drawn, judged) if part is not None]
-    calls = [lgb.early_stopping(PATIENCE, verbose=False)] if judged is not None else []
+        settings |= {"objective": _absolute(_start(drawn))}
     try:
-        judge = None if aim == "mean" else _absolute_error(start)
-        return lgb.train(settings, sets[0], rounds or int(knobs["rounds"]), valid_sets=sets[1:], feval=judge, callbacks=calls)
+        return lgb.train(settings, _set(lgb, drawn, knobs), int(knobs["rounds"]))
     except lgb.basic.LightGBMError as error:
         raise LearnFailed(f"the trees could not be grown: {error}", hint="look at the panel for columns without numbers") from error
 
@@ -202,13 +182,6 @@ def _absolute(start: float) -> Any:
         return np.clip((raw + start - data.get_label()) / SMOOTH, -1, 1) * weight, weight
 
     return gradient
-
-
-def _absolute_error(start: float) -> Any:
-    def judge(raw: Array, data: Any) -> tuple[str, float, bool]:
-        return "absolute", float(np.average(np.abs(np.maximum(raw + start, 0) - data.get_label()), weights=data.get_weight())), False
-
-    return judge
 
 
 def _set(lgb: Any, part: tuple[Array, Array], knobs: Mapping[str, Any]) -> Any:

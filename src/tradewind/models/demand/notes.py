@@ -32,7 +32,7 @@ def notes(panel: Panel, where: Asked, *, horizon: int) -> list[str]:
     return said + _support(panel, where)
 
 
-def _support(panel: Panel, where: asking.Asked) -> list[str]:
+def _support(panel: Panel, where: Asked) -> list[str]:
     """Say where a planned price lies outside what the series has seen."""
     if "price" not in where.plan:
         return []
