@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import shutil
 import subprocess
 import tempfile
@@ -33,6 +34,10 @@ FLAGS = (
 )
 
 
+class Navigated(Exception):
+    """The page went elsewhere while it was asked."""
+
+
 class Page:
     """One tab. `wrong` collects console errors, exceptions and CSP violations; `hosts` every host that was asked."""
 
@@ -51,6 +56,8 @@ class Page:
         while True:
             said = json.loads(self._socket.recv(timeout=30))
             if said.get("id") == self._next:
+                if "navigated" in said.get("error", {}).get("message", ""):
+                    raise Navigated
                 assert "error" not in said, said
                 result: dict[str, Any] = said["result"]
                 return result
@@ -84,8 +91,11 @@ class Page:
         """Wait until a script gives something true."""
         end = time.monotonic() + wait_s
         while time.monotonic() < end:
-            if self.run(f"!!({script})"):
-                return
+            try:
+                if self.run(f"!!({script})"):
+                    return
+            except Navigated:
+                pass  # asked in the very moment of a change of page: ask the new one
             time.sleep(0.03)
         raise AssertionError(f"never true: {script}; wrong: {self.wrong}; page: {self.run('document.body.innerText')[:800]}")
 
@@ -136,7 +146,10 @@ def launched() -> Iterator[Chromium]:
         pytest.skip("no Chromium here; scripts/chromium.sh installs it")
     with tempfile.TemporaryDirectory(prefix="tradewind-chromium-", ignore_cleanup_errors=True) as profile:
         running = subprocess.Popen(
-            [program, *FLAGS, f"--user-data-dir={profile}", "about:blank"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            [program, *FLAGS, f"--user-data-dir={profile}", "about:blank"],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env=os.environ | {"TMPDIR": profile},
         )
         try:
             yield Chromium(_port(Path(profile) / "DevToolsActivePort", running))

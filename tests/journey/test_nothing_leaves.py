@@ -32,8 +32,9 @@ def no_internet():
     assert libc.syscall(syscalls.SECCOMP[machine], 1, 0, ctypes.byref(Program(7, program))) == 0
 
 def guard(*writable):
-    reads = ["/usr", "/lib", "/lib64", "/bin", "/etc", "/proc", "/sys", "/dev", sys.prefix, sys.base_prefix, os.environ["TW_SOURCE"], "/root", "/opt", "/home"]
-    report = jail.enter([path for path in reads if os.path.exists(path)], runs=[path for path in reads if os.path.exists(path)], writes=list(writable))
+    roots = "/usr /lib /lib64 /bin /etc /proc /sys /dev /root /opt /home".split()
+    reads = [path for path in (*roots, sys.prefix, sys.base_prefix, os.environ["TW_SOURCE"]) if os.path.exists(path)]
+    report = jail.enter(reads, runs=reads, writes=list(writable))
     assert report["landlock_abi"], report
     no_internet()
 """

@@ -45,7 +45,10 @@ def ask(
     """Ask a version and check its answer against what the model promises to give."""
     question = get(model)
     if horizon is not None and (isinstance(horizon, bool) or not isinstance(horizon, int) or not 1 <= horizon <= MOST_AHEAD):
-        raise BadValue(f"horizon must be a whole number from 1 to {MOST_AHEAD}, not {horizon!r}")
+        raise BadValue(
+            f"horizon must be a whole number from 1 to {MOST_AHEAD}, not {horizon!r}",
+            hint="ask for as many periods as you need, such as 30",
+        )
     head = {"do": "predict", "horizon": horizon, "where": dict(where), "explain": explain}
     request = {"head": json.dumps(head).encode()} | ({"asked": asked.to_bytes()} if asked is not None else {})
     reply = split(ws.pool.call(ws.serve(model, number), join(request)))

@@ -7,6 +7,7 @@ import hashlib
 import secrets
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -135,7 +136,9 @@ def status(ws: Workspace) -> Answer:
         )
     heads = ("model", "serving", "challenger", "rss_mb", "isolation")
     kinds: tuple[type, ...] = (object, int, int, float, object)
-    columns = {head: np.array([row[at] for row in rows], kind) for at, (head, kind) in enumerate(zip(heads, kinds, strict=True))}
+    columns: dict[str, np.ndarray[Any, Any]] = {
+        head: np.array([row[at] for row in rows], kind) for at, (head, kind) in enumerate(zip(heads, kinds, strict=True))
+    }
     levels = {str(state.isolation["level"]) for state in held.values()}
     facts = (
         Fact("events", ws.ledger.head()),

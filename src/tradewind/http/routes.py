@@ -139,9 +139,9 @@ TABLE: tuple[Route, ...] = (
     Route("GET", "/jobs/{job}", "", "One piece of long work, with its answer when done", "own", permits="read"),
     Route("POST", "/jobs/{job}/cancel", "", "Ask long work to stop at its next step", "own", permits="train"),
 )
-"""The addresses. `restore` has none: it makes another workspace, and a server serves one."""
+"""The addresses. `restore` has none: it makes another workspace, and a server serves one. `recovery` has none: it shows the keys."""
 
-UNSERVED = frozenset({"restore"})
+UNSERVED = frozenset({"restore", "recovery"})
 
 
 def table(actions: Mapping[str, Any]) -> tuple[Route, ...]:

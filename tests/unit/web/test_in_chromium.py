@@ -46,7 +46,7 @@ def page(chromium, address):
 def choose(page, name, what):
     """Set a list as a hand would."""
     field = f"document.querySelector('[name={name}]')"
-    page.run(f"{field}.{what}; {field}.dispatchEvent(new Event('change', {{bubbles: true}}))")
+    page.run(f"{field}.{what}; {field}.dispatchEvent(new Event('input', {{bubbles: true}}))")
 
 
 def drawn_again(page, before):
@@ -77,6 +77,16 @@ def test_the_slider_changes_every_number_from_the_keyboard(page):
     page.run("document.querySelector('#reset').click()")
     page.until(f"document.querySelector('#total').innerText === {total!r}")
     assert page.run("document.querySelector('#price').value") == "0"
+
+
+def test_a_held_key_asks_a_few_times_and_ends_at_the_last_price(page, desk):
+    desk.state.slow_s = 0.15
+    asked = len([name for name, _ in desk.state.calls if name == "card"])
+    page.run("document.querySelector('#price').focus()")
+    page.press("ArrowLeft", 30)
+    page.until("new URL(location).searchParams.get('price') === '-30'")
+    page.until("document.querySelector('#words').innerText.includes('plan')")
+    assert len([name for name, _ in desk.state.calls if name == "card"]) - asked <= 12, "30 key presses are not 30 forecasts"
 
 
 def test_another_series_is_chosen_and_a_link_shows_it_again(page, address):

@@ -22,6 +22,8 @@ Array = np.ndarray[Any, Any]
 class Asked:
     """Where each question points: the series that are asked for, and per row its place in them and how far ahead (0 = next).
 
+    A series stands in `series` once per plan: rows that ask the same period twice are plans of their own.
+
     `plan` holds what the user plans: column -> values per row, NaN where the row leaves the known plan alone.
     """
 
@@ -40,10 +42,22 @@ def locate(panel: Panel, asked: Table) -> Asked:
     if when not in asked:
         raise MissingColumn('column "date" is missing', hint=f"there are: {', '.join(asked.names)}")
     series = _find(panel, asked)
-    chosen, row = np.unique(series, return_inverse=True)
     ahead = _steps(panel, asked.column(when))
+    chosen, row = np.unique(series + len(panel) * _turn(series, ahead), return_inverse=True)
+    chosen %= len(panel)
     plan, ignored = _plan(panel, asked, when)
     return Asked(chosen, row, ahead, plan, ignored)
+
+
+def _turn(series: Array, ahead: Array) -> Array:
+    """Return for each row how many rows before it asked the same series and period."""
+    place = series * (int(ahead.max()) + 1) + ahead
+    order = np.argsort(place, kind="stable")
+    sorted_ = place[order]
+    starts = np.flatnonzero(np.append(True, sorted_[1:] != sorted_[:-1]))
+    turn = np.empty(len(place), "i8")
+    turn[order] = np.arange(len(place)) - np.repeat(starts, np.diff(np.append(starts, len(place))))
+    return turn
 
 
 def _steps(panel: Panel, dates: Array) -> Array:
@@ -79,7 +93,7 @@ def _find(panel: Panel, asked: Table) -> Array:
             given.append([panel.keys[name][0]] * len(asked))
         else:
             given.append([str(value) for value in asked.column(name).tolist()])
-    index = {key: at for at, key in enumerate(zip(*(panel.keys[name].tolist() for name in names), strict=True))}
+    index = panel.index
     wanted = list(zip(*given, strict=True))
     missing = next((key for key in wanted if key not in index), None)
     if missing is not None:
@@ -124,7 +138,7 @@ def _plan(panel: Panel, asked: Table, when: str) -> tuple[dict[str, Array], tupl
 def expand(panel: Panel, horizon: int, where: Mapping[str, Any]) -> Table:
     """Return one question per living series that fits `where` and period up to the horizon; raises NotFound and BadValue."""
     check_horizon(panel, horizon)
-    fits: Array = alive(panel)
+    fits: Array = panel.alive
     for name, wanted in where.items():
         values = {str(value) for value in (wanted if isinstance(wanted, list | tuple | set) else [wanted])}
         if name in panel.keys:
@@ -145,13 +159,6 @@ def expand(panel: Panel, horizon: int, where: Mapping[str, Any]) -> Table:
     columns = {name: np.repeat(value[chosen], horizon) for name, value in panel.keys.items()}
     columns["date"] = np.tile(dates, len(chosen))
     return Table.from_columns(columns)
-
-
-def alive(panel: Panel) -> Array:
-    """Tell which series had an actual, zero or not, in the last level window: the others have closed or ended."""
-    recent = panel.target[:, max(0, panel.cut - panel.grain.level) : panel.cut]
-    found: Array = np.isfinite(recent).any(1)
-    return found
 
 
 def answer(asked: Table, gives: Schema, mean: Array, bands: Array, extra: Mapping[str, Array] | None = None) -> Table:

@@ -26,6 +26,11 @@ class Grain:
     horizon: int  # how far a model learns to look unless told otherwise
     reach: int  # how far it may be asked to look
 
+    @property
+    def quiet(self) -> int:
+        """Return after how many periods without an actual a series counts as ended."""
+        return min(self.level, 4 * self.cycle)
+
 
 GRAINS: dict[str, Grain] = {
     grain.name: grain

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ AHEAD = (Role.LEVER, Role.KNOWN, Role.EVENT)
 MOST = 40  # columns of one kind that are kept; the widest-covered first
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Panel:
     """Series by period. `cut` is the number of the first column after the last actual; what lies right of it is the plan.
 
@@ -51,15 +52,27 @@ class Panel:
         """Return the number of periods, past and plan."""
         return int(self.target.shape[1])
 
+    @cached_property
+    def index(self) -> dict[tuple[str, ...], int]:
+        """Return the place of each series by its key."""
+        return {key: at for at, key in enumerate(zip(*(value.tolist() for value in self.keys.values()), strict=True))}
+
+    @cached_property
+    def alive(self) -> Array:
+        """Tell which series had an actual, zero or not, in the last four cycles: the others have closed or ended."""
+        recent = self.target[:, max(0, self.cut - self.grain.quiet) : self.cut]
+        found: Array = np.any(np.isfinite(recent), axis=1)
+        return found
+
     def numbers(self) -> Array:
         """Return the period number of every column."""
         return self.first + np.arange(self.width)
 
     def tail(self, periods: int) -> Panel:
-        """Return the panel without all but the last periods before the cut."""
+        """Return the panel with no more than its last periods before the cut, and one level window of what is known afterwards."""
         start = max(0, self.cut - periods)
         cut = {name: value[:, start:] for name, value in self.ahead.items()}
-        past = {name: value[:, start:] for name, value in self.past.items()}
+        past = {name: value[:, max(start, self.cut - self.grain.level) :] for name, value in self.past.items()}
         return replace(self, first=self.first + start, cut=self.cut - start, target=self.target[:, start:], ahead=cut, past=past)
 
     def planned(self, series: Array, periods: int, row: Array, at: Array, plan: Mapping[str, Array]) -> Panel:
@@ -103,11 +116,16 @@ class Panel:
             named |= {f"{kind}/{name}": value for name, value in getattr(self, kind).items()}
         out: dict[str, Array] = {}
         for name, value in named.items():
-            book, code = np.unique(value, return_inverse=True)
-            if len(book) <= 256 and value.size > 1024:
-                out["book:" + name], out["code:" + name] = book, code.reshape(value.shape).astype("u1")
+            whole = value
+            if value.ndim == 2 and len(value) > 16:
+                rows, place = np.unique(value, axis=0, return_inverse=True)
+                if len(rows) * 4 <= len(value):  # said by region or product, not by series
+                    whole, out["row:" + name] = rows, place.reshape(-1).astype("i4")
+            book, code = np.unique(whole, return_inverse=True)
+            if len(book) <= 256 and whole.size > 1024:
+                out["book:" + name], out["code:" + name] = book, code.reshape(whole.shape).astype("u1")
             else:
-                out[name] = value
+                out[name] = whole
         return out
 
     def meta(self) -> dict[str, Any]:
@@ -129,7 +147,7 @@ class Panel:
 
         def column(name: str) -> Array:
             found: Array = arrays[name] if name in arrays else arrays["book:" + name][arrays["code:" + name]]
-            return found
+            return found[arrays["row:" + name]] if "row:" + name in arrays else found
 
         try:
             kinds = {kind: {name: column(f"{kind}/{name}") for name in meta["columns"][kind]} for kind in ("ahead", "past", "static")}
@@ -179,9 +197,11 @@ def from_table(table: Table, *, target: str = "units", reach: int | None = None)
     inside = at < width
     grid = _Grid(len(next(iter(labels.values()))), width, index[inside], at[inside])
     columns = _sorted_columns(table, keys, {when, target, "available"})
-    filled = {name: _known_ahead(name, grid.fill(frame[name].filter(pl.Series(inside)))) for name in columns["ahead"]}
-    ahead = {name: value for name, (_, value) in filled.items()}
     levers = set(table.schema.of(Role.LEVER))
+    filled = {name: _known_ahead(name, grid.fill(frame[name].filter(pl.Series(inside)))) for name in columns["ahead"]}
+    # events yet to come, and columns that are empty, teach nothing
+    filled = {name: said for name, said in filled.items() if np.isfinite(said[1]).any() and (name in levers or said[1][:, :cut].any())}
+    ahead = {name: value for name, (_, value) in filled.items()}
     kinds = {name: kind if kind != "share" else "lever" if name in levers else "event" for name, (kind, _) in filled.items()}
     past = {name: grid.fill(frame[name].filter(pl.Series(inside)))[:, :cut] for name in columns["past"]}
     static, codes = _statics(frame, columns["static"], index, len(grid))

@@ -75,7 +75,7 @@ def learn(panel: Panel) -> Response:
     names = [name for name, kind in panel.kinds.items() if kind == "lever" or name == "price"]
     if "price" in names:  # a discount is in the price already
         names = [name for name in names if name != "discount"]
-    names = [name for name in names if _moved(panel.ahead[name][:, past], panel.target[:, past])][:MOST_LEVERS]
+    names = [name for name in names if _moved(panel.ahead[name][:, past])][:MOST_LEVERS]
     count, series = len(names), len(panel)
     if not names:
         empty = np.zeros((series, 0), "f4")
@@ -97,9 +97,12 @@ def learn(panel: Panel) -> Response:
     return Response(tuple(names), beta[:, :count].astype("f4"), centre.astype("f4"), error[:, :count].astype("f4"))
 
 
-def _moved(values: Array, target: Array) -> bool:
-    known = values[:, : target.shape[1]]
-    return bool((np.nanmax(known, 1) > np.nanmin(known, 1)).any()) if np.isfinite(known).any(1).all() else bool(np.nanstd(known) > 0)
+def _moved(values: Array) -> bool:
+    """Tell whether the lever ever differs within one series."""
+    known = np.isfinite(values)
+    highest = np.where(known, values, -np.inf).max(1, initial=-np.inf)
+    lowest = np.where(known, values, np.inf).min(1, initial=np.inf)
+    return bool((highest > lowest).any())
 
 
 @dataclass(frozen=True, slots=True)

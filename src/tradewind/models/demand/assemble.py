@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -29,7 +30,7 @@ def assemble(tables: Mapping[str, Table], *, country: str = "", subdivision: str
     a store holds for every store. Extra numeric columns are known ahead only where their role says so; any other is used as known
     afterwards. `country` adds public holidays, offline. Raises MissingColumn and EmptyTable.
     """
-    sales = tables["sales"]
+    sales = _as_fractions(tables["sales"])
     for name in ("date", "product", "units"):
         if name not in sales:
             raise MissingColumn(f'column "{name}" is missing in sales', hint=f"there are: {', '.join(sales.names)}")
@@ -51,6 +52,14 @@ def assemble(tables: Mapping[str, Table], *, country: str = "", subdivision: str
     frame = _dated(frame, days, clock, columns)
     described = tuple(columns.get(name, Column(name)) for name in frame.columns)
     return Table(Schema(described, ("date", *keys)), frame=frame.sort([*keys, "date"]))
+
+
+def _as_fractions(sales: Table) -> Table:
+    """Return sales where a discount column is a fraction of the price; one in money goes on as `discount_amount`."""
+    if "discount" not in sales or not (np.nan_to_num(sales.column("discount").astype("f8")) > 1).any():
+        return sales
+    described = tuple(replace(column, name="discount_amount") if column.name == "discount" else column for column in sales.schema)
+    return Table(Schema(described, sales.schema.key), frame=sales.frame.rename({"discount": "discount_amount"}))
 
 
 def _summed(sales: Table, keys: list[str], clock: Clock) -> Any:
@@ -125,7 +134,7 @@ def _guessed(frame: Any, name: str, keys: list[str]) -> Role:
     for key in (*([name_] for name_ in keys), keys):
         if frame.group_by(key).agg(values.n_unique().alias("n"))["n"].max() <= 1 < frame[name].n_unique():
             return Role.STATIC
-    flag = frame.schema[name].is_numeric() and frame.select(values.is_in([0, 1]).all()).item()
+    flag = frame.schema[name].is_numeric() and frame.select(values.cast(pl.Float64).is_in([0.0, 1.0]).all()).item()
     if flag and CALENDAR.search(name.lower()) and frame.group_by("date").agg(values.n_unique().alias("n"))["n"].max() <= 1:
         return Role.KNOWN
     return Role.PAST

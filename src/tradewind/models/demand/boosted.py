@@ -35,7 +35,7 @@ class Boosted:
         Knob("rounds", 200, 20, 2000, log=True, meaning="trees"),
         Knob("leaves", 31, 4, 255, log=True, meaning="leaves per tree"),
         Knob("learning_rate", 0.06, 0.005, 0.5, log=True, meaning="how much each tree may say"),
-        Knob("rows", 300_000, 1_000, 5_000_000, log=True, meaning="training rows at most"),
+        Knob("rows", 200_000, 1_000, 5_000_000, log=True, meaning="training rows at most"),
         Knob("power", 1.2, 1.01, 1.9, meaning="how fast the variance of sales grows with their mean"),
         Knob("volume", 0.7, 0.0, 1.0, meaning="how much more big series count: 0 not at all, 1 by their units"),
         Knob("horizon", 0, 0, 366, meaning="periods ahead to learn; 0 = 30 days, 13 weeks, 12 months"),

@@ -12,6 +12,7 @@ from tradewind.models._kit.response import Response
 
 Array = np.ndarray[Any, Any]
 FAR = 28.0  # periods: anything further away counts as this far
+SMALLEST = 1e-6  # the scale of a series that never sold
 GROUPS = ("price", "promotion", "events", "season", "recent", "series", "other")
 """What a feature is reported under when a forecast is explained."""
 
@@ -149,8 +150,8 @@ def _scale(past: Array, level: int, year: int) -> tuple[Array, Array, Array, Arr
     longer = _mean(past[:, -year:])
     whole = np.where(np.isnan(longer), _mean(past), longer)
     recent = np.where(np.isnan(recent), whole, recent)
-    scale = np.maximum(np.maximum(recent, 0.2 * whole), 1e-3)
-    scale = np.where(np.isnan(scale), 1e-3, scale)
+    scale = np.maximum(np.maximum(recent, 0.2 * whole), SMALLEST)
+    scale = np.where(np.isnan(scale), SMALLEST, scale)
     spread = _mean(np.abs(past[:, -level:] / scale[:, None] - 1))
     known = np.isfinite(past[:, -year:]).sum(1)
     return recent, scale, np.where(np.isnan(spread), 9.0, spread), known

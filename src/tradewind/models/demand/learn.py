@@ -65,9 +65,9 @@ def fit(table: Table, knobs: Mapping[str, Any], seed: int) -> State:
     )
     late = sample(view, _late_origins(panel, held, horizon), panel.cut, horizon=horizon, rows=knobs["rows"] // 4, seed=seed + 1)
     if len(early[0]) < LEAST_ROWS:
-        raise LearnFailed(
-            f"{len(early[0])} past periods are too few for boosted trees", hint="load more history, or train the recipe naive"
-        )
+        raise LearnFailed(f"{panel.cut} past periods are too few for boosted trees", hint="load more history, or train the recipe naive")
+    if not early[1][:, 0].any():
+        raise LearnFailed("every past sale is zero: there is nothing to learn", hint="look at the column that was read as units")
     spread = features.spread_of(panel)
     trial = boost(early, names, knobs, seed, aim="mean")
     bands = _first_bands(trial, late if len(late[0]) >= LEAST_JUDGED else early, spread, horizon)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tradewind.models._kit.asking import Asked, alive
+from tradewind.models._kit.asking import Asked
 from tradewind.models._kit.panel import Panel
 
 
@@ -26,9 +26,9 @@ def notes(panel: Panel, where: Asked, *, horizon: int) -> list[str]:
         said.append(
             f"{int((history < longest).sum())} series have a shorter history than the time asked for: they lean on what other series do"
         )
-    ended = ~alive(panel)[where.series]
+    ended = ~panel.alive[where.series]
     if ended.any():
-        said.append(f"{int(ended.sum())} series have had no actual for {grain.level} {grain.name}s: they start from their last level")
+        said.append(f"{int(ended.sum())} series have had no actual for {grain.quiet} {grain.name}s: they start from their last level")
     return said + _support(panel, where)
 
 

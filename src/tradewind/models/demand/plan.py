@@ -36,17 +36,18 @@ def complete(panel: Panel, asked: Asked) -> Asked:
     if "price" in panel.ahead and (off | np.isfinite(discount)).any():
         said = plan.get("price", nothing)
         follows = np.isnan(said) & (off | np.isfinite(discount))
-        usual = _usual(panel)[asked.series[asked.row]]
+        usual = _usual(panel, asked.series)[asked.row]
         plan["price"] = np.where(follows, usual * (1 - np.nan_to_num(discount)), said).astype("f4")
     return replace(asked, plan=plan)
 
 
-def _usual(panel: Panel) -> Array:
+def _usual(panel: Panel, series: Array) -> Array:
     """Return each series' last price without promotion before the cut."""
-    price = np.broadcast_to(panel.ahead["price"], (len(panel), panel.width))[:, : panel.cut]
+    whole = panel.ahead["price"]
+    price = np.broadcast_to(whole, (len(panel), panel.width))[series][:, : panel.cut]
     pulled = np.zeros(price.shape, bool)
     for name in ("promotion", "discount"):
         if name in panel.ahead:
-            pulled = pulled | (panel.ahead[name][:, : panel.cut] > 0)
-    free = np.where(pulled, np.nan, price)
-    return np.where(np.isnan(carry(free.copy())[:, -1]), price[:, -1], carry(free)[:, -1])
+            pulled |= np.broadcast_to(panel.ahead[name], (len(panel), panel.width))[series][:, : panel.cut] > 0
+    free = carry(np.where(pulled, np.nan, price))[:, -1]
+    return np.where(np.isnan(free), price[:, -1], free)

@@ -1,0 +1,94 @@
+import lightgbm as lgb
+import numpy as np
+import pytest
+
+from tradewind.core.errors import LearnFailed, Tampered
+from tradewind.models._kit import onnx_trees, trees
+
+FEATURES = 12
+
+
+@pytest.fixture(scope="module")
+def learned():
+    rng = np.random.default_rng(1)
+    rows = rng.normal(size=(4000, FEATURES)).astype("f4")
+    rows[:, 3] = rng.integers(0, 7, 4000)
+    rows[:, :3][rng.random((4000, 3)) < 0.2] = np.nan  # missing in training; columns from 4 on never are
+    truth = np.exp(np.nan_to_num(rows[:, 0]) * 0.5 + (rows[:, 3] == 2) + rng.normal(0, 0.2, 4000))
+    booster = lgb.train({"objective": "tweedie", "num_leaves": 31, "verbose": -1, "num_threads": 1, "seed": 0}, lgb.Dataset(rows, truth), 60)
+    harsh = rows[:1200].copy()
+    harsh[:100] = np.nan
+    harsh[100:200, ::2] = np.nan
+    harsh[200:250] = 3e38
+    harsh[250:300] = -3e38
+    return booster, trees.from_lightgbm(booster), harsh
+
+
+def test_arrays_predict_as_lightgbm(learned):
+    booster, made, rows = learned
+    np.testing.assert_allclose(made.predict(rows), booster.predict(rows, raw_score=True), rtol=1e-5, atol=1e-6)
+
+
+def test_onnx_predicts_as_lightgbm(learned):
+    booster, made, rows = learned
+    score = onnx_trees.session(onnx_trees.to_onnx(made, FEATURES))
+    gap = onnx_trees.check_parity(score, lambda tried: booster.predict(tried, raw_score=True), rows)
+    assert gap <= 1e-5
+
+
+def test_parity_sees_another_model(learned):
+    booster, made, rows = learned
+    value = made.value.copy()
+    value[np.flatnonzero(made.feature < 0)[0]] += 0.5
+    other = trees.Trees(**{**made.arrays(), "value": value})
+    score = onnx_trees.session(onnx_trees.to_onnx(other, FEATURES))
+    with pytest.raises(LearnFailed, match="differ"):
+        onnx_trees.check_parity(score, lambda tried: booster.predict(tried, raw_score=True), rows)
+
+
+def test_shapley_values_equal_lightgbms(learned):
+    booster, made, rows = learned
+    theirs = booster.predict(rows[60:400], pred_contrib=True)
+    np.testing.assert_allclose(made.shapley(rows[60:400], np.arange(FEATURES)), theirs[:, :-1], atol=1e-6)
+    assert made.expected == pytest.approx(theirs[0, -1], abs=1e-6)
+
+
+def test_groups_of_shapley_values_add_up(learned):
+    _, made, rows = learned
+    groups = np.arange(FEATURES) % 3
+    summed = made.shapley(rows[:40], groups)
+    assert summed.shape == (40, 3)
+    np.testing.assert_allclose(summed.sum(1) + made.expected, made.predict(rows[:40]), atol=1e-5)
+
+
+def test_arrays_go_round(learned):
+    _, made, rows = learned
+    again = trees.Trees.from_arrays(made.arrays("t/"), "t/")
+    np.testing.assert_array_equal(again.predict(rows[:50]), made.predict(rows[:50]))
+
+
+def test_a_tree_that_leads_back_is_refused(learned):
+    _, made, _ = learned
+    left = made.left.copy()
+    left[np.flatnonzero(made.feature >= 0)[3]] = 0
+    with pytest.raises(Tampered):
+        trees.Trees.from_arrays({**made.arrays(), "left": left})
+
+
+def test_a_start_raises_every_answer(learned):
+    booster, made, rows = learned
+    np.testing.assert_allclose(trees.from_lightgbm(booster, start=2.5).predict(rows[:9]), made.predict(rows[:9]) + 2.5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("threshold", [0.1, -0.1, 1 / 3, 1e300, -1e300, 16777217.0, 1e-45])
+def test_a_threshold_parts_float32_as_the_double_does(threshold):
+    edge = np.float32(trees._floor(threshold))
+    near = [np.float32(threshold if abs(threshold) < 3e38 else 0), np.float32(3.4e38), np.float32(-3.4e38), np.float32(0)]
+    for value in [*near, np.nextafter(near[0], np.float32(1e30)), np.nextafter(near[0], np.float32(-1e30))]:
+        assert (value <= edge) == (float(value) <= threshold)
+
+
+@pytest.mark.parametrize("data", [b"", b"nothing", b"\x08\x08" * 40])
+def test_bytes_that_are_no_model_are_refused(data):
+    with pytest.raises(Tampered):
+        onnx_trees.session(data)
