@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import html as markup
-import json as coding
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
+
+import msgspec
 
 from tradewind.core.errors import BadValue, DiskFull, EmptyTable
 from tradewind.core.fact import Fact
@@ -118,7 +119,7 @@ def data(answer: Answer) -> dict[str, Any]:
 def json(answer: Answer) -> bytes:
     """Write an answer as JSON; written once for an answer that is given out again."""
     if "json" not in answer.memo:
-        answer.memo["json"] = coding.dumps(data(answer), ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
+        answer.memo["json"] = msgspec.json.encode(data(answer))
     return bytes(answer.memo["json"])
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -73,12 +74,12 @@ class Table:
     def from_bytes(cls, data: bytes) -> Table:
         """Read a table from the wire."""
         parts = split(data)
-        return cls(Schema.from_dict(json.loads(parts["schema"])), columns=unpack_arrays(parts["columns"]))
+        return cls(_read_schema(parts["schema"]), columns=unpack_arrays(parts["columns"]))
 
     def to_bytes(self) -> bytes:
         """Write the table for the wire: numpy columns, no code."""
         columns = {name: self.column(name) for name in self.names}
-        return join({"schema": json.dumps(self.schema.as_dict()).encode(), "columns": pack_arrays(columns)})
+        return join({"schema": _written(self.schema), "columns": pack_arrays(columns)})
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -171,6 +172,16 @@ def _check_numbers(values: Array, column: Column) -> None:
     low, high = column.minimum, column.maximum
     if (low is not None and (values < low).any()) or (high is not None and (values > high).any()):
         raise BadValue(f'column "{column.name}" must lie between {low} and {high}')
+
+
+@lru_cache(maxsize=256)
+def _written(schema: Schema) -> bytes:
+    return json.dumps(schema.as_dict()).encode()
+
+
+@lru_cache(maxsize=256)
+def _read_schema(said: bytes) -> Schema:
+    return Schema.from_dict(json.loads(said))
 
 
 def _known(schema: Schema, read: Schema) -> Schema:
@@ -277,6 +288,9 @@ def _guess(rows: Sequence[Mapping[str, Any]], name: str) -> Type:
 
 def _typed(values: list[Any], column: Column, wrong: list[dict[str, str]]) -> Array:
     """Return the values as an array of the column's type; every bad value is added to `wrong`."""
+    plain = _plainly(values, column)
+    if plain is not None:
+        return plain
     array: Array = np.empty(len(values), {Type.DATE: "M8[D]", Type.TIMESTAMP: "M8[us]", Type.TEXT: object}.get(column.type, "f8"))
     for at, value in enumerate(values):
         try:
@@ -287,6 +301,28 @@ def _typed(values: list[Any], column: Column, wrong: list[dict[str, str]]) -> Ar
     if column.type is Type.INTEGER and not np.isnan(array).any():
         return array.astype("i8")
     return array
+
+
+def _plainly(values: list[Any], column: Column) -> Array | None:
+    """Return the array where every value is of one plain kind and in range, or None: then each is looked at by itself."""
+    kinds = set(map(type, values))
+    array: Array
+    try:
+        if column.type is Type.TEXT and kinds == {str}:
+            array = np.empty(len(values), object)
+            array[:] = values
+            return array
+        if column.type is Type.DATE and kinds == {str}:
+            array = np.array(values, "M8[D]")
+            return None if np.isnat(array).any() else array
+        if column.type is Type.NUMBER and kinds <= {int, float}:
+            array = np.array(values, "f8")
+            low, high = column.minimum, column.maximum
+            fine = np.isfinite(array).all() and (low is None or array.min() >= low) and (high is None or array.max() <= high)
+            return array if fine else None
+    except (ValueError, OverflowError):
+        return None
+    return None
 
 
 def _one(value: Any, column: Column) -> Any:

@@ -30,7 +30,7 @@ def test_new_rows_are_covered(bands, low, high, wanted):
     # counts are lumpy: a closed band may cover more than it promises, never much less
     assert -0.02 < coverage(truth, given[:, at.index(low)], given[:, at.index(high)]) - wanted < 0.12
     big = mean > 8
-    assert abs(coverage(truth[big], given[big, at.index(low)], given[big, at.index(high)]) - wanted) < 0.035
+    assert abs(coverage(truth[big], given[big, at.index(low)], given[big, at.index(high)]) - wanted) < 0.05
 
 
 def test_promotions_have_wider_bands(bands):

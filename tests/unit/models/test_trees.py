@@ -15,7 +15,9 @@ def learned():
     rows[:, 3] = rng.integers(0, 7, 4000)
     rows[:, :3][rng.random((4000, 3)) < 0.2] = np.nan  # missing in training; columns from 4 on never are
     truth = np.exp(np.nan_to_num(rows[:, 0]) * 0.5 + (rows[:, 3] == 2) + rng.normal(0, 0.2, 4000))
-    booster = lgb.train({"objective": "tweedie", "num_leaves": 31, "verbose": -1, "num_threads": 1, "seed": 0}, lgb.Dataset(rows, truth), 60)
+    booster = lgb.train(
+        {"objective": "tweedie", "num_leaves": 31, "verbose": -1, "num_threads": 1, "seed": 0}, lgb.Dataset(rows, truth), 60
+    )
     harsh = rows[:1200].copy()
     harsh[:100] = np.nan
     harsh[100:200, ::2] = np.nan

@@ -148,9 +148,10 @@ def expand(panel: Panel, horizon: int, where: Mapping[str, Any]) -> Table:
             has = np.array([book[int(code)] for code in panel.static[name]], object)
         else:
             raise NotFound(f"series have no {name!r}", hint=f"choose by: {', '.join([*panel.keys, *panel.codes])}")
-        fits = np.logical_and(fits, np.array([value in values for value in has.tolist()], bool))
-        if not any(value in values for value in has.tolist()):
-            near = difflib.get_close_matches(sorted(values)[0], [str(value) for value in set(has.tolist())], 3, 0.3)
+        fitting = np.logical_or.reduce([has == value for value in sorted(values)] or [np.zeros(len(has), bool)])
+        fits = np.logical_and(fits, fitting)
+        if not fitting.any():
+            near = difflib.get_close_matches(next(iter(sorted(values)), ""), [str(value) for value in set(has.tolist())], 3, 0.3)
             raise NotFound(f"no series has {name} {', '.join(sorted(values))}", hint=f"there are: {', '.join(near)}" if near else "")
     chosen = np.flatnonzero(fits)
     if len(chosen) == 0:

@@ -95,19 +95,17 @@ class Panel:
                 part[row[said], self.cut + at[said]] = plan[name][said]
             ahead[name] = part
         target = np.pad(self.target[series], ((0, 0), (0, more)), constant_values=np.nan) if more else self.target[series]
-        return replace(self.take(series), ahead=ahead, target=target)
+        return replace(self._fixed(series), ahead=ahead, target=target)
 
     def take(self, series: Array) -> Panel:
         """Return the panel of some series."""
         ahead = {name: value if len(value) == 1 else value[series] for name, value in self.ahead.items()}
-        return replace(
-            self,
-            keys={name: value[series] for name, value in self.keys.items()},
-            target=self.target[series],
-            ahead=ahead,
-            past={name: value[series] for name, value in self.past.items()},
-            static={name: value[series] for name, value in self.static.items()},
-        )
+        return replace(self._fixed(series), ahead=ahead, target=self.target[series])
+
+    def _fixed(self, series: Array) -> Panel:
+        """Return the panel with some series' keys, past and statics; target and plan are left for the caller to set."""
+        kinds = {kind: {name: value[series] for name, value in getattr(self, kind).items()} for kind in ("keys", "past", "static")}
+        return replace(self, **kinds)
 
     def arrays(self) -> dict[str, Array]:
         """Return the numbers by name, ready for a tensor file: columns of few values as codes and a code book."""

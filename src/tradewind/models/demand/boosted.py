@@ -39,6 +39,7 @@ class Boosted:
         Knob("power", 1.2, 1.01, 1.9, meaning="how fast the variance of sales grows with their mean"),
         Knob("volume", 0.7, 0.0, 1.0, meaning="how much more big series count: 0 not at all, 1 by their units"),
         Knob("horizon", 0, 0, 366, meaning="periods ahead to learn; 0 = 30 days, 13 weeks, 12 months"),
+        Knob("threads", 2, 1, 64, meaning="threads to learn with; the result is the same"),
     )
 
     def fit(self, table: Table, params: Mapping[str, Any], seed: int) -> State:
@@ -97,7 +98,7 @@ def _look(state: State, asked: Table) -> tuple[asking.Asked, _Found]:
     where = complete(state.panel, asking.locate(state.panel, asked))
     steps, step = np.unique(where.ahead, return_inverse=True)
     panel = state.panel.planned(where.series, int(steps[-1]) + 2, where.row, where.ahead, where.plan)
-    view = features.View.of(panel, state.response, where.series)
+    view = features.View.of(panel, state.response, where.series, start=panel.cut)
     rows = features.rows(view, panel.cut, steps)
     values = np.ascontiguousarray(rows.values[where.row, step])
     values[:, 0] = np.minimum(values[:, 0], state.horizon)

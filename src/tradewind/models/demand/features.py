@@ -29,17 +29,22 @@ class View:
     near: tuple[Array, Array]  # periods since the last and until the next event
 
     @classmethod
-    def of(cls, panel: Panel, response: Response, series: Array | None = None) -> View:
-        """Look at a panel; `series` says which of the response's series these are."""
+    def of(cls, panel: Panel, response: Response, series: Array | None = None, *, start: int = 0) -> View:
+        """Look at a panel; `series` says which of the response's series these are.
+
+        `start` is the first origin that will be asked about: what only matters from there on is left out before it.
+        """
         effect, lift = np.zeros((2, len(panel), panel.width), "f4")
-        for name, part in response.effect(panel.ahead, series).items():
+        levers = {name: value if name == "price" else value[:, start:] for name, value in panel.ahead.items()}
+        for name, part in response.effect(levers, series).items():
             if name == "price":
                 effect += np.nan_to_num(part)
             else:
-                lift += part
+                lift[:, start:] += part
         effect = np.clip(effect, -6, 6)
         steady = panel.target * np.exp(-effect)
-        return cls(panel, effect, np.clip(lift, -6, 6), steady, panel.clock.parts(panel.numbers()), _event_distance(panel))
+        near = _event_distance(panel, max(0, start - int(FAR)))
+        return cls(panel, effect, np.clip(lift, -6, 6), steady, panel.clock.parts(panel.numbers()), near)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,15 +73,14 @@ def names(panel: Panel) -> list[str]:
         said += ["promotion:lift"]
     if _events(panel):
         said += ["events:since", "events:until"]
-    kinds = {"lever": "promotion", "event": "events", "number": "other", "price": "price"}
+    kinds = {"lever": "promotion", "event": "events", "number": "other", "price": "other"}
     said += [f"{kinds[kind]}:{name}" for name, kind in panel.kinds.items() if name != "price"]
     return said + [f"series:{name}" for name in panel.static] + [f"recent:past_{name}" for name in panel.past]
 
 
 def monotone(features: list[str]) -> list[int]:
-    """Return the direction each feature must keep: a higher own price never sells more."""
-    signs = {"price:to_usual": -1, "price:to_last": -1, "promotion:lift": 1}
-    return [signs.get(name, 0) for name in features]
+    """Return the direction each feature must keep: a higher own price never sells more, whatever it is compared with."""
+    return [-1 if name.startswith("price:") else 1 if name == "promotion:lift" else 0 for name in features]
 
 
 def reach_back(panel: Panel) -> int:
@@ -118,7 +122,7 @@ def rows(view: View, origin: int, steps: Array) -> Rows:
         out += [view.lift[:, at]]
     if _events(panel):
         out += [distance[:, at] for distance in view.near]
-    out += [_level_column(panel, name, at) for name in panel.kinds if name != "price"]
+    out += [_level_column(panel, name, origin, at, wide) for name in panel.kinds if name != "price"]
     out += [value[:, None] for value in panel.static.values()]
     out += [_recent_past(value, origin, grain.level, cycle)[:, None] for value in panel.past.values()]
     values = np.empty((count, ahead, len(out)), "f4")
@@ -194,6 +198,8 @@ def promoted(panel: Panel) -> Array | None:
 
 def _promotions(state: Array, folded: Array, origin: int, steps: Array, level: int) -> list[Array]:
     count, weeks, cycle = folded.shape
+    looked = max(weeks * cycle, level, int(FAR)) + 1
+    state, origin = state[:, max(0, origin - looked) :], min(origin, looked)
     width = state.shape[1]
     at = origin + steps
     now = state[:, at]
@@ -226,13 +232,10 @@ def _prices(price: Array, origin: int, at: Array, wide: int) -> list[Array]:
     return [now - usual, now - logged[:, at - start - 1]]
 
 
-def _level_column(panel: Panel, name: str, at: Array) -> Array:
-    value = panel.ahead[name][:, at]
-    if panel.kinds[name] == "price" and "price" in panel.ahead:
-        with np.errstate(invalid="ignore", divide="ignore"):
-            against: Array = np.log(panel.ahead["price"][:, at] / value)
-        return against
-    return value
+def _level_column(panel: Panel, name: str, origin: int, at: Array, wide: int) -> Array:
+    """Return a column known ahead at the asked periods; another price or a cost against what it usually was."""
+    value = panel.ahead[name]
+    return _prices(value, origin, at, wide)[0] if panel.kinds[name] == "price" else value[:, at]
 
 
 def _recent_past(value: Array, origin: int, level: int, cycle: int) -> Array:
@@ -243,9 +246,9 @@ def _recent_past(value: Array, origin: int, level: int, cycle: int) -> Array:
     return found
 
 
-def _event_distance(panel: Panel) -> tuple[Array, Array]:
-    """Return periods since the last and until the next event, (series or 1, periods), at most FAR."""
-    flags = [panel.ahead[name] > 0 for name in _events(panel)]
+def _event_distance(panel: Panel, start: int) -> tuple[Array, Array]:
+    """Return periods since the last and until the next event, (series or 1, periods), at most FAR; nothing before `start`."""
+    flags = [panel.ahead[name][:, start:] > 0 for name in _events(panel)]
     if not flags:
         return np.zeros((1, 1), "f4"), np.zeros((1, 1), "f4")
     whole = flags[0]
@@ -254,4 +257,6 @@ def _event_distance(panel: Panel) -> tuple[Array, Array]:
     position = np.arange(whole.shape[1])
     last = np.maximum.accumulate(np.where(whole, position, -(10**6)), 1)
     following = np.minimum.accumulate(np.where(whole, position, 10**6)[:, ::-1], 1)[:, ::-1]
-    return np.minimum(position - last, FAR).astype("f4"), np.minimum(following - position, FAR).astype("f4")
+    before = np.full((len(whole), start), FAR, "f4")
+    since, until = np.minimum(position - last, FAR), np.minimum(following - position, FAR)
+    return np.concatenate([before, since], 1, dtype="f4"), np.concatenate([before, until], 1, dtype="f4")

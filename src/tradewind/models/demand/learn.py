@@ -156,7 +156,7 @@ def boost(drawn: tuple[Array, Array], names: list[str], knobs: Mapping[str, Any]
         "lambda_l2": 1.0,
         "max_bin": 127,
         "monotone_constraints": features.monotone(names),
-        "num_threads": 2,
+        "num_threads": knobs["threads"],
         "seed": seed,
         "deterministic": True,
         "force_row_wise": True,
@@ -195,5 +195,5 @@ def _set(lgb: Any, part: tuple[Array, Array], knobs: Mapping[str, Any]) -> Any:
 
 def _first_bands(booster: Any, late: tuple[Array, Array], spread: Array, horizon: int) -> Bands:
     values, (truth, units, ahead, promoted, series) = late[0], late[1].T
-    mean = booster.predict(values, num_threads=2) * units
+    mean = booster.predict(values) * units
     return intervals.learn(truth, mean, ahead, promoted, spread[series.astype("i8")], horizon=horizon)

@@ -1,0 +1,153 @@
+import numpy as np
+import polars as pl
+import pytest
+
+from tradewind.core.catalog import TABLES
+from tradewind.core.errors import BadValue, EmptyTable, MissingColumn
+from tradewind.core.schema import Column, Role
+from tradewind.core.table import Table
+from tradewind.models.demand.assemble import assemble
+
+
+def dates(start, count, step=1):
+    return pl.Series("date", (np.datetime64(start) + np.arange(count) * step).astype("M8[ms]")).cast(pl.Date)
+
+
+def table(name, frame):
+    return Table.from_frame(frame, TABLES[name])
+
+
+def daily(days=100, **more):
+    frame = pl.DataFrame([dates("2024-01-01", days)]).with_columns(
+        pl.lit("tea").alias("product"), pl.lit("S1").alias("store"), pl.lit(5.0).alias("units")
+    )
+    return frame.with_columns(**more)
+
+
+def at(panel, day, column):
+    return panel.frame.filter(pl.col("date") == pl.lit(day).str.to_date())[column].item()
+
+
+def test_a_plan_of_two_horizons_follows_the_last_sale():
+    panel = assemble({"sales": table("sales", daily())})
+    assert len(panel) == 160
+    later = panel.frame.filter(pl.col("units").is_null())
+    assert later.height == 60 and str(later["date"].min()) == "2024-04-10"
+
+
+def test_a_series_that_ended_has_no_plan():
+    gone = daily(5).with_columns(pl.lit("old").alias("product"))
+    panel = assemble({"sales": table("sales", pl.concat([daily(200), gone]))})
+    assert panel.frame.filter(pl.col("product") == "old").height == 5
+
+
+def test_days_without_a_sale_get_a_row_so_that_their_promotion_is_not_lost():
+    sales = daily().filter(pl.col("date").dt.day() != 15)
+    promotions = pl.DataFrame({"promotion": ["a"], "product": ["tea"], "store": ["S1"], "start": [None], "end": [None]})
+    promotions = promotions.with_columns(dates("2024-02-14", 1).alias("start"), dates("2024-02-16", 1).alias("end"))
+    panel = assemble({"sales": table("sales", sales), "promotions": table("promotions", promotions)})
+    assert at(panel, "2024-02-15", "promotion") == 1 and at(panel, "2024-02-15", "units") is None
+
+
+def test_a_price_holds_until_the_next_row_and_a_row_without_a_store_is_for_all():
+    prices = pl.DataFrame(
+        {"date": ["2023-12-01", "2024-02-01", "2024-05-01"], "product": ["tea"] * 3, "store": [None, "S1", "S1"], "price": [2.0, 3.0, 4.0]}
+    )
+    prices = prices.with_columns(pl.col("date").str.to_date(), pl.col("store").cast(pl.String))
+    panel = assemble({"sales": table("sales", daily()), "prices": table("prices", prices)})
+    found = [at(panel, day, "price") for day in ("2024-01-01", "2024-01-31", "2024-02-01", "2024-04-30", "2024-05-01", "2024-06-08")]
+    assert found == [2, 2, 3, 3, 4, 4]
+
+
+def promotion(**more):
+    said = {"promotion": ["a"], "product": ["tea"], "mechanic": ["Multi Buy"], "discount": [0.2], "display": [1.0]} | more
+    frame = pl.DataFrame(said)
+    if "start" not in frame.columns:
+        frame = frame.with_columns(dates("2024-04-20", 1).alias("start"), dates("2024-04-22", 1).alias("end"))
+    return table("promotions", frame)
+
+
+def test_promotions_run_from_start_to_end_inclusive():
+    panel = assemble({"sales": table("sales", daily()), "promotions": promotion()})
+    found = panel.frame.filter(pl.col("promotion") > 0)
+    assert [str(day) for day in found["date"].to_list()] == ["2024-04-20", "2024-04-21", "2024-04-22"]
+    assert found.select("discount", "display", "mechanic_multi_buy").unique().row(0) == (0.2, 1.0, 1.0)
+    assert panel.schema.get("promotion").role is Role.LEVER
+
+
+def test_the_planned_price_passes_on_what_past_discounts_passed_on():
+    prices = pl.DataFrame({"date": ["2023-12-01"], "product": ["tea"], "price": [10.0]}).with_columns(pl.col("date").str.to_date())
+    paid = daily(price=pl.when(pl.col("date").dt.month() == 2).then(9.0).otherwise(10.0))
+    spans = promotion(
+        promotion=["a", "b"],
+        product=["tea"] * 2,
+        mechanic=["x"] * 2,
+        discount=[0.2, 0.4],
+        display=[0.0] * 2,
+        start=[None] * 2,
+        end=[None] * 2,
+    )
+    starts = pl.Series(["2024-02-01", "2024-04-20"]).str.to_date()
+    ends = pl.Series(["2024-02-29", "2024-04-22"]).str.to_date()
+    spans = table("promotions", spans.frame.with_columns(starts.alias("start"), ends.alias("end")))
+    panel = assemble({"sales": table("sales", paid), "prices": table("prices", prices), "promotions": spans})
+    assert at(panel, "2024-04-21", "price") == pytest.approx(8.0)  # half of the 20 % came through, so half of the 40 % will
+    assert at(panel, "2024-04-19", "price") == 10
+
+
+def test_promotions_of_part_of_a_week_are_shares():
+    weekly = pl.DataFrame([dates("2024-01-01", 60, 7)]).with_columns(pl.lit("tea").alias("product"), pl.lit(5.0).alias("units"))
+    panel = assemble({"sales": table("sales", weekly), "promotions": promotion()})
+    found = panel.frame.filter(pl.col("promotion") > 0)
+    assert found["promotion"].to_list() == pytest.approx([2 / 7, 1 / 7])  # Saturday, Sunday; Monday
+
+
+def test_events_and_holidays_become_one_flag_each_by_region():
+    stores = pl.DataFrame({"store": ["S1", "S2"], "region": ["North", "South"]})
+    events = pl.DataFrame(
+        {"date": ["2024-03-01", "2024-03-05"], "name": ["Fair", "Good Friday"], "until": ["2024-03-02", None], "region": ["North", None]}
+    )
+    events = events.with_columns(pl.col("date", "until").str.to_date())
+    sales = pl.concat([daily(), daily().with_columns(pl.lit("S2").alias("store"))])
+    tables = {"sales": table("sales", sales), "stores": table("stores", stores), "events": table("events", events)}
+    frame = assemble(tables, country="DE").frame
+    fair = frame.filter(pl.col("event_fair") > 0)
+    assert set(fair["store"]) == {"S1"} and fair.height == 2
+    friday = frame.filter(pl.col("event_good_friday") > 0)
+    assert sorted({str(day) for day in friday["date"]}) == ["2024-03-05", "2024-03-29"] and set(friday["store"]) == {"S1", "S2"}
+
+
+def test_extra_columns_are_known_afterwards_unless_their_role_says_otherwise():
+    sales = daily(
+        weather=pl.int_range(pl.len()).cast(pl.Float64),
+        easter_day=(pl.int_range(pl.len()) == 50).cast(pl.Float64),
+        clicked=(pl.int_range(pl.len()) == 50).cast(pl.Float64),
+        spend=pl.int_range(pl.len()).cast(pl.Float64),
+    )
+    described = Table(Table.from_frame(sales, TABLES["sales"]).schema.with_columns(Column("spend", Role.LEVER)), frame=sales)
+    schema = assemble({"sales": described}).schema
+    roles = {name: schema.get(name).role for name in ("weather", "easter_day", "clicked", "spend")}
+    assert roles == {"weather": Role.PAST, "easter_day": Role.KNOWN, "clicked": Role.PAST, "spend": Role.LEVER}
+
+
+def test_a_column_that_never_changes_within_a_product_is_static():
+    both = pl.concat([daily(shade=pl.lit(1.0)), daily(shade=pl.lit(2.0)).with_columns(pl.lit("milk").alias("product"))])
+    assert assemble({"sales": table("sales", both)}).schema.get("shade").role is Role.STATIC
+
+
+def test_several_rows_of_one_key_are_summed():
+    panel = assemble({"sales": table("sales", pl.concat([daily(price=pl.lit(2.0)), daily(price=pl.lit(4.0))]))})
+    assert panel.frame["units"].drop_nulls().unique().to_list() == [10.0] and at(panel, "2024-01-05", "price") == 3
+
+
+@pytest.mark.parametrize("name", ["date", "product", "units"])
+def test_what_is_needed_is_named(name):
+    with pytest.raises(MissingColumn, match=name):
+        assemble({"sales": table("sales", daily().drop(name))})
+
+
+def test_nothing_and_no_such_country_are_refused():
+    with pytest.raises(EmptyTable):
+        assemble({"sales": table("sales", daily(0))})
+    with pytest.raises(BadValue, match="XX"):
+        assemble({"sales": table("sales", daily())}, country="XX")

@@ -1,0 +1,95 @@
+import json
+
+import numpy as np
+import pytest
+
+from tradewind.core.bundle import join, split
+from tradewind.core.catalog import TABLES
+from tradewind.core.errors import Incompatible
+from tradewind.core.table import Table
+from tradewind.models import recipe, run
+from tradewind.models.demand.assemble import assemble
+
+
+@pytest.fixture(scope="module")
+def parts():
+    days, names = 120, ("tea", "coffee")
+    rng = np.random.default_rng(0)
+    product = np.empty(2 * days, object)
+    product[:] = [name for name in names for _ in range(days)]
+    dates = np.tile(np.datetime64("2024-01-01") + np.arange(days), 2)
+    sales = Table.from_columns({"date": dates, "product": product, "units": rng.poisson(9, 2 * days).astype(float)}, TABLES["sales"])
+    panel = assemble({"sales": sales})
+    found = {}
+    for name in ("naive", "boosted"):
+        maker = recipe("demand", name)
+        state = maker.fit(panel, {} if name == "naive" else {"rounds": 20, "threads": 1}, 0)
+        found[name] = {"manifest": json.dumps({"model": "demand", "recipe": name}).encode(), **maker.dump(state)}
+    return found
+
+
+def ask(serve, asked=None, **head):
+    request = {"head": json.dumps({"do": "predict", "horizon": None, "where": {}, "explain": False} | head).encode()}
+    reply = split(serve(join(request | ({"asked": asked.to_bytes()} if asked is not None else {}))))
+    said = json.loads(reply["head"])
+    return said, Table.from_bytes(reply["table"]) if "table" in reply else None
+
+
+@pytest.mark.parametrize("name", ["naive", "boosted"])
+def test_everything_is_answered(parts, name):
+    run.prepare("demand", name)
+    said, table = ask(run.open_server(parts[name]), horizon=5)
+    assert said == {"ok": True, "recipe": name, "notes": []} and len(table) == 10 and "hi95" in table
+
+
+def test_rows_are_answered_and_explained(parts):
+    serve = run.open_server(parts["boosted"])
+    _, whole = ask(serve, horizon=4, where={"product": "tea"})
+    said, table = ask(serve, whole.select(["product", "date"]), explain=True)
+    assert said["ok"] and len(table) == 4
+    drivers = [name for name in table.names if name.startswith("driver_")]
+    np.testing.assert_allclose(sum(table.column(name) for name in drivers), table.column("mean"), rtol=1e-4)
+
+
+def test_notes_come_along(parts):
+    said, _ = ask(run.open_server(parts["boosted"]), horizon=60)
+    assert any("past 30 days" in note for note in said["notes"])
+
+
+@pytest.mark.parametrize(
+    ("head", "error"),
+    [
+        ({"horizon": 0}, "BadValue"),
+        ({"horizon": 10_000}, "BadValue"),
+        ({"horizon": 2.5}, "BadValue"),
+        ({"horizon": True}, "BadValue"),
+        ({"where": {"product": "nothing"}}, "NotFound"),
+        ({"where": "tea"}, "BadValue"),
+        ({"do": "dance"}, "BadValue"),
+    ],
+)
+def test_what_cannot_be_answered_is_a_typed_error(parts, head, error):
+    said, table = ask(run.open_server(parts["naive"]), **head)
+    assert said["error"]["error"] == error and table is None
+
+
+def test_a_recipe_without_reasons_says_so(parts):
+    said, _ = ask(run.open_server(parts["naive"]), explain=True)
+    assert "cannot explain" in said["error"]["message"]
+
+
+@pytest.mark.parametrize("request_", [{}, {"head": b"not json"}, {"head": b"[]"}])
+def test_a_broken_head_is_refused(parts, request_):
+    reply = split(run.open_server(parts["naive"])(join(request_)))
+    assert json.loads(reply["head"])["error"]["error"] == "BadValue"
+
+
+def test_a_broken_request_is_refused(parts):
+    reply = split(run.open_server(parts["naive"])(b"x"))
+    assert json.loads(reply["head"])["error"]["error"] == "Tampered"
+
+
+@pytest.mark.parametrize("manifest", [b"", b"{}", b"[]", b'{"model": "demand"}'])
+def test_a_version_without_a_manifest_is_refused(parts, manifest):
+    with pytest.raises(Incompatible):
+        run.open_server({**parts["naive"], "manifest": manifest})
