@@ -71,6 +71,7 @@ class Desk(Workspace):
             serving = self.deployment(model)
             for number in {serving.stable, serving.challenger} - {0}:
                 _ask.warm(self, model, number)
+            _ask.let_go(self, model)
 
     def close(self) -> None:
         """End the workers and write what is still in the air."""

@@ -37,9 +37,6 @@ class Settings:
     country: str = _knob("", "country whose public holidays count, ISO 3166 (DE, US, ...); empty is none")
     subdivision: str = _knob("", "subdivision of the country for holidays (BY, CA, ...)")
     zone: str = _knob("UTC", "time zone that dates are in")
-    week_start: str = _knob("monday", "first day of the week")
-    currency: str = _knob("EUR", "currency that money is in")
-    locale: str = _knob("en", "language and number style of words")
     passphrase: str = _knob("", "unlocks the keys where they are not in a file", secret=True)
     kek: str = _knob("", "the key-encryption key as 64 hexadecimal digits, where it is not in a file", secret=True)
 

@@ -29,6 +29,7 @@ SERVER = "tradewind.models.run:open_server"
 DEPLOY = ("promote", "rollback", "split")
 FOLDED = ("load", "forget", "train", "import", "create_token", "revoke_token", *DEPLOY)
 FRESH_S = 0.05
+MOST_KEPT = 500_000  # rows of kept answers: some hundred megabytes with their JSON
 
 
 class View:
@@ -58,9 +59,7 @@ class View:
 
     def deployment(self, model: str) -> Deployment:
         """Return who serves a model."""
-        if model not in self._deployments:
-            self._deployments[model] = Deployment.of(self._deploys.get(model, []), model)
-        return self._deployments[model]
+        return self._deployments.get(model) or Deployment(model)
 
     def _fold(self, event: Event) -> None:
         body = event.body
@@ -77,17 +76,19 @@ class View:
             case "revoke_token":
                 self.tokens.pop(body["token"], None)
             case _:
-                self._deploys.setdefault(body["model"], []).append(event)
-                self._deployments.pop(body["model"], None)
+                history = self._deploys.setdefault(body["model"], [])
+                history.append(event)
+                self._deployments[body["model"]] = Deployment.of(history, body["model"])
 
 
 class Answers:
-    """Default answers by version and question: the newest few thousand, in memory only."""
+    """Default answers by version and question: the newest few thousand, in memory only, and never more than MOST_KEPT rows."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._lock = threading.Lock()
         self._kept: OrderedDict[Any, Answer] = OrderedDict()
+        self._rows = 0
 
     def get(self, key: Any) -> Answer | None:
         """Return the kept answer, or None."""
@@ -101,9 +102,10 @@ class Answers:
     def put(self, key: Any, answer: Answer) -> Answer:
         """Keep an answer; the least recently used goes first."""
         with self._lock:
+            self._rows += _rows(answer) - _rows(self._kept.pop(key, None))
             self._kept[key] = answer
-            while len(self._kept) > self._limit:
-                self._kept.popitem(last=False)
+            while self._kept and (len(self._kept) > self._limit or self._rows > MOST_KEPT):
+                self._rows -= _rows(self._kept.popitem(last=False)[1])
         return answer
 
 
@@ -165,6 +167,10 @@ class Workspace:
         name = f"{model}@{number}-{str(event.body['blob'])[:12]}"
         self.pool.hold(name, SERVER, lambda: _served(self.artifact(model, number)), words=(model, str(event.body["recipe"])))
         return name
+
+
+def _rows(answer: Answer | None) -> int:
+    return len(answer.table) if answer is not None and answer.table is not None else 0
 
 
 def _served(found: Artifact) -> dict[str, bytes]:

@@ -183,3 +183,23 @@ def test_lost_and_wrong_keys_are_said(desk: Desk) -> None:
     assert caught.value.hint
     with pytest.raises(TradewindError):
         tradewind.open(folder, kek="00" * 32)
+
+
+def test_a_customer_can_be_forgotten_more_than_once_and_old_states_do_not_come_back(desk: Desk) -> None:
+    def reviews(*rows: tuple[str, str, str]) -> pl.DataFrame:
+        return pl.DataFrame([dict(zip(("review", "customer", "text"), row, strict=True)) for row in rows])
+
+    desk.load(reviews(("R1", "bob", "fine"), ("R2", "bea", "good")), table="reviews")
+    desk.load(reviews(("R1", "alice", "fine"), ("R3", "carl", "bad")), table="reviews")
+    desk.forget("bob")
+    assert desk.table("reviews").frame.sort("review")["customer"].to_list() == ["alice", "bea", "carl"]
+    desk.forget("bea")
+    assert desk.table("reviews").frame.sort("review")["customer"].to_list() == ["alice", "carl"]
+    desk.audit(verify=True)
+    desk.verify()
+
+
+def test_a_call_with_wrong_arguments_is_not_a_fault_of_ours(desk: Desk) -> None:
+    with pytest.raises(TradewindError) as caught:
+        desk.train("demand", budgett=1)  # type: ignore[call-arg]
+    assert caught.value.code == "TW0413" and "budgett" in caught.value.message

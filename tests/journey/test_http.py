@@ -72,7 +72,7 @@ def trained(place):
     loaded = client.post("/api/v1/tables/sales", data={"map": json.dumps(mapping)}, files={"file": ("verkauf.csv", own_file())})
     assert loaded.status_code == 201, loaded.text
     assert client.get("/api/v1/tables/sales?limit=1&filter[product]=Tee").json()["answer"]["rows"][0]["store"] == "Süd"
-    answer = client.post("/api/v1/models/demand/train", json={"seed": 1, "budget": {"cpu_seconds": 20}})
+    answer = client.post("/api/v1/models/demand/train", json={"seed": 1, "budget": {"deadline_s": 200}})
     topic = f"job.{answer.json()['job']['id']}"
     with connect(address.replace("http", "ws") + "/ws", additional_headers={"authorization": f"Bearer {token}"}, proxy=None) as socket:
         socket.send(json.dumps({"type": "subscribe", "topics": [topic], "after": 0}))

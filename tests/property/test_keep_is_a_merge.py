@@ -28,6 +28,7 @@ class Shelf(dict):
         return digest
 
     get = dict.__getitem__
+    has = dict.__contains__
 
 
 def table(load):

@@ -11,7 +11,7 @@ import numpy as np
 
 from tradewind.core.answer import Answer, Fact
 from tradewind.core.bundle import join, split
-from tradewind.core.errors import BadValue, EmptyTable, TooBig, from_dict
+from tradewind.core.errors import BadValue, EmptyTable, NotFound, TooBig, from_dict
 from tradewind.core.model import Model
 from tradewind.core.schema import Role
 from tradewind.core.table import Table
@@ -51,7 +51,7 @@ def ask(
         )
     head = {"do": "predict", "horizon": horizon, "where": dict(where), "explain": explain}
     request = {"head": json.dumps(head).encode()} | ({"asked": asked.to_bytes()} if asked is not None else {})
-    reply = split(ws.pool.call(ws.serve(model, number), join(request)))
+    reply = split(_called(ws, model, number, join(request)))
     said = json.loads(reply["head"])
     if "error" in said:
         raise from_dict(said["error"])
@@ -61,21 +61,30 @@ def ask(
     return _worded(table, said, {"model": model, "version": number, "recipe": said.get("recipe", ""), "rows": len(table)})
 
 
+def _called(ws: Workspace, model: str, number: int, request: bytes) -> bytes:
+    try:
+        return ws.pool.call(ws.serve(model, number), request)
+    except NotFound:  # let go by another thread between the two calls
+        return ws.pool.call(ws.serve(model, number), request)
+
+
+def question_key(where: Mapping[str, Any]) -> str:
+    """Return what tells one default question from another."""
+    return json.dumps(where, sort_keys=True, default=str)
+
+
 def default(ws: Workspace, model: str, number: int, *, horizon: int | None, where: Mapping[str, Any], explain: bool) -> Answer | None:
     """Return a kept answer to a default question, cut out of the whole where that was computed at promotion; else None."""
-    key = (model, number, horizon, explain, tuple(sorted(where.items())))
+    key = (model, number, horizon, explain, question_key(where))
     kept = ws.answers.get(key)
     if kept is not None:
         return kept
     whole = ws.answers.get(("whole", model, number))
-    if whole is None or whole.table is None or explain or horizon not in (None, get(model).horizon):
-        return None
-    place = (
-        whole.memo["index"].get(tuple(str(where.get(name, "")) for name in whole.memo["keys"]))
-        if set(where) == set(whole.memo["keys"])
-        else None
-    )
-    if place is None:
+    if whole is None or whole.table is None or explain or whole.memo["notes"]:
+        return None  # notes on all series need not be true of this one: the worker says its own
+    keys = whole.memo["keys"]
+    place = whole.memo["index"].get(tuple(str(where.get(name, "")) for name in keys)) if set(where) == set(keys) else None
+    if place is None or horizon not in (None, place[1] - place[0]):
         return None
     table = whole.table.take(np.arange(*place))
     said = {"recipe": whole.source["recipe"], "notes": []}
@@ -93,9 +102,9 @@ def warm(ws: Workspace, model: str, number: int) -> Answer:
     if kept is not None:
         ws.serve(model, number)
         return kept
-    answer = ask(ws, model, number, asked=None, horizon=get(model).horizon, where={}, explain=False)
+    answer = ask(ws, model, number, asked=None, horizon=None, where={}, explain=False)
     if answer.table is not None:
-        answer.memo.update(_index(answer.table, get(model)))
+        answer.memo.update(_index(answer.table, get(model)), notes=any(fact.name == "note" for fact in answer.facts))
         ws.answers.put(("whole", model, number), answer)
     return answer
 
@@ -128,3 +137,13 @@ def timed(call: Callable[[], object], *, times: int = 7) -> float:
         call()
         spent.append(1000 * (time.perf_counter() - began))
     return float(np.median(spent))
+
+
+def let_go(ws: Workspace, model: str, *, keep: tuple[int, ...] = ()) -> None:
+    """End the workers of versions that neither serve, nor challenge, nor are what a rollback would lead to."""
+    serving = ws.deployment(model)
+    needed = {serving.stable, serving.challenger, *serving.before[-1:], *keep}
+    for name in ws.pool.held():
+        held, _, rest = name.partition("@")
+        if held == model and int(rest.partition("-")[0]) not in needed:
+            ws.pool.drop(name)

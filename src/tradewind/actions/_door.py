@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Concatenate, ParamSpec
 
 from tradewind.core.answer import Answer
-from tradewind.core.errors import Cancelled, NotAllowed, TradewindError, Unexpected
+from tradewind.core.errors import BadValue, Cancelled, NotAllowed, TradewindError, Unexpected
 from tradewind.core.event import Event
 from tradewind.workspace import Workspace
 
@@ -54,11 +54,14 @@ def action(*, permits: str, quiet: bool = False, alone: str = "", wait_s: float 
                 raise NotAllowed(f"role {ws.actor.role!r} may not {name}", hint=f"it needs the permission {permits!r}")
             start = time.perf_counter()
             try:
-                bound = signature.bind(ws, *args, **kwargs).arguments if alone else {}
+                bound = _bound(signature, name, ws, *args, **kwargs)
                 with _lock(ws, alone, bound, wait_s):
                     answer = function(ws, *args, **kwargs)
                     spent = round(1000 * (time.perf_counter() - start), 3)
                     write(Event(name, ws.actor.name, {"ms": spent, **answer.source}))
+                    after = answer.memo.pop("after", None)  # what may only happen once the event stands: shredding
+                    if after is not None:
+                        after()
                     if not quiet:
                         ws.view.fresh(now=True)
                     return answer
@@ -72,6 +75,13 @@ def action(*, permits: str, quiet: bool = False, alone: str = "", wait_s: float 
         return wrapper
 
     return make
+
+
+def _bound(signature: inspect.Signature, name: str, *args: Any, **kwargs: Any) -> Mapping[str, Any]:
+    try:
+        return signature.bind(*args, **kwargs).arguments
+    except TypeError as error:
+        raise BadValue(f"{name}: {error}", hint=f"{name}{signature}") from error
 
 
 def _lock(ws: Workspace, name: str, bound: Mapping[str, Any], wait_s: float) -> AbstractContextManager[None]:

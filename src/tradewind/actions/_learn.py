@@ -71,8 +71,8 @@ def taught(
         JOB,
         {"job": json.dumps(job).encode(), "table": data, **kept},
         progress=Progress(lambda step: progress(step.stage, step.fraction, step.message), keep),
-        memory_mb=budget.memory_mb,
-        deadline_s=budget.deadline_s,
+        memory_mb=int(budget.memory_mb or 0),
+        deadline_s=float(budget.deadline_s or 0),
     )
     for blob in pieces.values():
         ws.blobs.drop(blob)

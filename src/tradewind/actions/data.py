@@ -115,15 +115,17 @@ def forget(ws: Workspace, customer: str) -> Answer:
         for event in history:
             digest, gone = keep.forget(ws.blobs, str(event.body["tables"][name]), customer)
             dropped += gone
-            if gone:
-                changed[name] = digest
-    if not changed:
+            if event is history[-1] and gone:
+                changed[name] = digest  # older states only lose their partitions
+    if not dropped:
         raise NotFound("no loaded table holds that customer", hint="the id must be written as it is in the tables")
-    for digest in dict.fromkeys(dropped):
+    shredded = sorted(set(dropped))
+    facts = (Fact("tables", len(changed)), Fact("shredded", len(shredded), "blobs"))
+    words = "Erased from every state of every table. Earlier states lost the partitions that held the customer."
+    source = {"tables": changed, "blobs": shredded}
+    return Answer(facts=facts, words=words, source=source, memo={"after": lambda: _shred(ws, shredded)})
+
+
+def _shred(ws: Workspace, digests: Sequence[str]) -> None:
+    for digest in digests:
         ws.blobs.drop(digest)
-    facts = (Fact("tables", len(changed)), Fact("shredded", len(set(dropped)), "blobs"))
-    return Answer(
-        facts=facts,
-        words=f"Erased from {', '.join(sorted(changed))}. Earlier states of these tables lost the rows' partitions too.",
-        source={"tables": changed, "shredded": len(set(dropped))},
-    )

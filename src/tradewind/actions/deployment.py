@@ -34,12 +34,12 @@ def promote(ws: Workspace, model: str, version: int | None = None, *, force: boo
     passed = _gates(ws, model, found, incumbent=ws.deployment(model).stable)
     missed = [gate for gate in passed if not gate.passed and not (force and gate.may_force)]
     if missed:
-        _let_go(ws, model, keep=())
+        _ask.let_go(ws, model)
         raise GoalMissed(
             f"{model} version {number} does not serve: " + "; ".join(gate.words for gate in missed),
             hint="train again, or --force with a reason where only the goal or the incumbent is missed",
         )
-    _let_go(ws, model, keep=(number,))
+    _ask.let_go(ws, model, keep=(number,))
     facts = tuple(gate.fact for gate in passed)
     said = f"{model} version {number} serves." + (f" Forced: {reason}" if force else "")
     source = {"model": model, "version": number, "blob": str(ws.version(model, number).body["blob"]), "forced": force, "reason": reason}
@@ -52,6 +52,7 @@ def rollback(ws: Workspace, model: str, *, reason: str = "") -> Answer:
     models.get(model)
     back = ws.view.fresh(now=True).deployment(model).previous()
     _ask.warm(ws, model, back)
+    _ask.let_go(ws, model, keep=(back,))
     return Answer(
         (Fact("version", back),), words=f"{model} version {back} serves again.", source={"model": model, "version": back, "reason": reason}
     )
@@ -69,6 +70,7 @@ def split(ws: Workspace, model: str, challenger: int, share: float, *, reason: s
         raise BadValue(f"version {challenger} serves already; a challenger is another version")
     ws.version(model, challenger)
     _ask.warm(ws, model, challenger)
+    _ask.let_go(ws, model, keep=(challenger,))
     words = f"{model} version {challenger} answers {share:.0%} of the keys, version {stable} the others."
     return Answer(
         (Fact("share", share),),
@@ -148,13 +150,3 @@ def _gates(ws: Workspace, model: str, found: Artifact, *, incumbent: int) -> lis
 
 def _request(asked: Table) -> bytes:
     return join({"head": b'{"do":"predict","horizon":null,"where":{},"explain":false}', "asked": asked.to_bytes()})
-
-
-def _let_go(ws: Workspace, model: str, *, keep: tuple[int, ...]) -> None:
-    """End the workers of versions that neither serve, nor challenge, nor are what a rollback would lead to."""
-    serving = ws.deployment(model)
-    needed = {serving.stable, serving.challenger, *serving.before[-1:], *keep}
-    for name in ws.pool.held():
-        held, _, rest = name.partition("@")
-        if held == model and int(rest.partition("-")[0]) not in needed:
-            ws.pool.drop(name)

@@ -18,6 +18,8 @@ from tradewind.core.table import Table
 from tradewind.registry import artifact
 from tradewind.workspace import Workspace
 
+MOST_FOLDS = 50
+
 
 @action(permits="train", alone="train-{model}")
 def train(
@@ -42,7 +44,7 @@ def train(
     incumbent = artifact_facts(ws, model, stable) if stable else None
     wanted = _learn.wanted(question, recipes, params, seed, incumbent) | {"horizon": None}
     done = _learn.taught(
-        ws, question, given, wanted=wanted, budget=budget or _budget(ws), only_compare=False, progress=progress.part(0.1, 0.98)
+        ws, question, given, wanted=wanted, budget=_budget(ws, budget), only_compare=False, progress=progress.part(0.1, 0.98)
     )
     trained, golden = _learn.learned(done)
     number = max(ws.view.fresh(now=True).versions.get(model, {0: None})) + 1
@@ -55,8 +57,9 @@ def train(
     base = _baseline(trained.leaderboard, question.recipes[0])
     said = f"{model} version {number}: {trained.recipe} has WAPE {trained.scores['wape']:.3f}, the baseline {base:.3f}."
     facts = tuple(Fact(name, round(float(value), 6)) for name, value in trained.scores.items())
+    bands = Fact("intervals", str(trained.facts["intervals"]), "", "what they were set by")
     return Answer(
-        (Fact("version", number), Fact("recipe", trained.recipe), *facts, *given.facts),
+        (Fact("version", number), Fact("recipe", trained.recipe), *facts, bands, *given.facts),
         trained.leaderboard,
         words=said,
         source={"model": model, "version": number, "blob": blob, "recipe": trained.recipe, "bytes": len(sealed)},
@@ -75,14 +78,12 @@ def evaluate(
     progress: Progress = SILENT,
 ) -> Answer:
     """Backtest every recipe by rolling origin and keep nothing; one row per recipe, the baseline among them."""
-    if not 1 <= folds <= 50:
-        raise BadValue(f"folds must lie between 1 and 50, not {folds}")
     if horizon is not None and not 1 <= horizon <= _ask.MOST_AHEAD:
         raise BadValue(f"horizon must lie between 1 and {_ask.MOST_AHEAD}, not {horizon}")
     question = models.get(model)
     given = _learn.ready(ws, question, None, progress.part(0.0, 0.1))
     wanted = _learn.wanted(question, recipes, None, seed, None) | {"horizon": horizon}
-    budget = _budget(ws, folds=folds)
+    budget = _budget(ws, Budget(folds=folds))
     done = _learn.taught(ws, question, given, wanted=wanted, budget=budget, only_compare=True, progress=progress.part(0.1, 1.0))
     board = Table.from_bytes(done["leaderboard"])
     facts = json.loads(done["facts"])
@@ -120,10 +121,8 @@ def predict(
     kept = _ask.default(ws, model, number, horizon=horizon, where=chosen, explain=explain)
     if kept is not None:
         return kept
-    answer = _ask.ask(
-        ws, model, number, asked=None, horizon=horizon if horizon is not None else question.horizon, where=chosen, explain=explain
-    )
-    return _ask.keep_default(ws, (model, number, horizon, explain, tuple(sorted(chosen.items()))), answer)
+    answer = _ask.ask(ws, model, number, asked=None, horizon=horizon, where=chosen, explain=explain)
+    return _ask.keep_default(ws, (model, number, horizon, explain, _ask.question_key(chosen)), answer)
 
 
 @action(permits="read", quiet=True)
@@ -178,8 +177,13 @@ def artifact_facts(ws: Workspace, model: str, number: int) -> dict[str, Any]:
     return {"recipe": manifest["recipe"], "params": manifest["params"]}
 
 
-def _budget(ws: Workspace, *, folds: int = 3) -> Budget:
-    return Budget(folds=folds, memory_mb=int(ws.options["train_memory_mb"]), deadline_s=float(ws.options["train_deadline_s"]))
+def _budget(ws: Workspace, asked: Budget | None) -> Budget:
+    """Return what was asked for, within what the workspace's settings allow."""
+    memory, deadline = int(ws.options["train_memory_mb"]), float(ws.options["train_deadline_s"])
+    wanted = asked or Budget()
+    if not 1 <= wanted.folds <= MOST_FOLDS:
+        raise BadValue(f"folds must lie between 1 and {MOST_FOLDS}, not {wanted.folds}")
+    return Budget(wanted.folds, min(wanted.memory_mb or memory, memory), min(wanted.deadline_s or deadline, deadline))
 
 
 def _baseline(board: Table, name: str) -> float:

@@ -30,7 +30,7 @@ def train(
     param: Annotated[
         list[str] | None, typer.Option("--param", metavar="RECIPE.KNOB=VALUE", help="Set a knob, as in boosted.trees=400; may be repeated.")
     ] = None,
-    seconds: Annotated[float | None, typer.Option(min=0, help="Processor seconds the search may take; 240 by default.")] = None,
+    deadline: Annotated[float | None, typer.Option(min=1, metavar="SECONDS", help="Stop a training that takes longer.")] = None,
     folds: Annotated[int | None, typer.Option(min=1, help="Rolling-origin folds; 3 by default.")] = None,
     memory: Annotated[int | None, typer.Option(min=256, metavar="MB", help="Memory the training may take.")] = None,
     seed: Annotated[int, typer.Option(help="The seed of everything random.")] = 0,
@@ -38,7 +38,7 @@ def train(
     """Learn a model and keep it as a new version, beside its baseline. After Ctrl-C the same command goes on."""
     from tradewind.core.model import Budget
 
-    limits = {"cpu_seconds": seconds, "folds": folds, "memory_mb": memory}
+    limits = {"deadline_s": deadline, "folds": folds, "memory_mb": memory}
     given = {name: limit for name, limit in limits.items() if limit is not None}
     budget = Budget(**given) if given else None  # type: ignore[arg-type]
     params = _knobs(param) or None

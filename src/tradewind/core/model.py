@@ -166,13 +166,11 @@ class Example:
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """How much work a training may do. `cpu_seconds` bounds the search, not the last fit."""
+    """How much work a training may do; None is what the workspace's settings say, which no call can exceed."""
 
-    cpu_seconds: float = 240.0
     folds: int = 3
-    memory_mb: int = 4096
-    threads: int = 2
-    deadline_s: float = 3600.0
+    memory_mb: int | None = None
+    deadline_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,6 +33,10 @@ class Blobs(Protocol):
         """Keep bytes; return their digest."""
         ...
 
+    def has(self, digest: str) -> bool:
+        """Tell whether the bytes are kept."""
+        ...
+
     def get(self, digest: str) -> bytes:
         """Return the bytes of a digest; raises NotFound or Tampered."""
         ...
@@ -144,6 +148,8 @@ def forget(blobs: Blobs, digest: str, customer: str) -> tuple[str, tuple[str, ..
     dropped: list[str] = []
     for part in list(parts.values()):
         if not _may_hold(part, {"customer": [customer]}, None, None, found["shards"]):
+            continue
+        if not blobs.has(part.digest):  # an earlier erasure shredded it
             continue
         rows = _fit(_load(blobs, [part], None), schema)
         left = rows.filter(pl.col("customer").ne_missing(customer))

@@ -22,11 +22,9 @@ class Nothing(Body):
 class BudgetBody(Body):
     """How much work a training may do."""
 
-    cpu_seconds: Annotated[float, msgspec.Meta(gt=0, le=86400)] = 240.0
     folds: Annotated[int, msgspec.Meta(ge=1, le=50)] = 3
-    memory_mb: Annotated[int, msgspec.Meta(ge=256)] = 4096
-    threads: Annotated[int, msgspec.Meta(ge=1, le=64)] = 2
-    deadline_s: Annotated[float, msgspec.Meta(gt=0, le=604800)] = 3600.0
+    memory_mb: Annotated[int, msgspec.Meta(ge=256)] | None = None
+    deadline_s: Annotated[float, msgspec.Meta(gt=0, le=604800)] | None = None
 
 
 class TrainBody(Body):

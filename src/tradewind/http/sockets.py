@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
-from tradewind.core.errors import NotFound, NotSignedIn, TradewindError
+from tradewind.core.errors import NotFound, NotSignedIn
 from tradewind.core.event import Event
 from tradewind.http.jobs import Job, Jobs, step_data
 from tradewind.http.limits import Limits
@@ -117,13 +117,15 @@ class Hub:
             try:
                 head = self._desk.ledger.head()
                 if head > self._head:
-                    if any("deployment" in socket.topics for socket in self._sockets):
-                        for event in await asyncio.to_thread(self._desk.ledger.read, *DEPLOYMENTS, after=self._head):
-                            self._pass_on(deployment_message(event))
-                    self._head = head
+                    switched = await asyncio.to_thread(self._desk.ledger.read, *DEPLOYMENTS, after=self._head)
+                    for event in switched:
+                        self._pass_on(deployment_message(event))
+                    self._head = max(head, *(event.id for event in switched), 0)
+                    if switched:  # by another process, perhaps: then this one has not loaded the version yet
+                        await asyncio.to_thread(self._desk.warm)
                 if any("counts" in socket.topics for socket in self._sockets):
                     self._pass_on(self._counts(), "counts")
-            except TradewindError as error:  # a ledger that cannot be read now may be read a moment later; the sockets stay
+            except Exception as error:  # noqa: BLE001 - what fails now may work a moment later; the sockets stay
                 LOG.warning("the ledger could not be followed: %s", error)
 
     def _counts(self) -> dict[str, Any]:

@@ -106,6 +106,9 @@ def compare(lesson: Lesson, *, progress: Progress = SILENT) -> tuple[dict[str, d
                     raise
                 failed[candidate.label] = error.message
     facts = described(lesson.table) | {"folds": folds, "horizon": horizon, "seed": lesson.seed}
+    facts["intervals"] = (
+        f"from {folds} held-out blocks" if folds >= BLOCKS else "the recipe's own: too little history for three held-out blocks"
+    )
     if failed:
         facts["failed"] = failed
     board = _board(lesson, {label: kept for label, kept in held.items() if label not in failed}, np.concatenate(scales))
@@ -208,8 +211,12 @@ def _scales(fold: Fold, target: str, season: int) -> Array:
 def _winner(lesson: Lesson, board: Mapping[str, Mapping[str, Any]]) -> Candidate:
     able = {candidate.label: candidate for candidate in lesson.candidates if candidate.label in board and candidate.label != "incumbent"}
     metric = lesson.model.goal.metric
-    label = min(able, key=lambda name: (not np.isfinite(board[name][metric]), board[name][metric]))
-    return able[label]
+    usable = [label for label in able if np.isfinite(board[label][metric])]
+    if not usable:
+        raise LearnFailed(
+            f"no {metric} can be computed: nothing happened in the held-out blocks", hint="load newer data, or ask for fewer folds"
+        )
+    return able[min(usable, key=lambda label: board[label][metric])]
 
 
 def _golden(candidate: Candidate, parts: Mapping[str, bytes], held: Mapping[str, Array], lesson: Lesson) -> dict[str, Table]:

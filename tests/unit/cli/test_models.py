@@ -31,14 +31,14 @@ def test_train_passes_everything_on(desk, tradewind_):
         "naive.kind=a",
         "--folds",
         "4",
-        "--seconds",
+        "--deadline",
         "9",
         "--seed",
         "5",
     )
     name, args, given = desk.calls[0]
     assert (name, args) == ("train", ("demand", "panel"))
-    assert given["budget"] == Budget(cpu_seconds=9, folds=4)
+    assert given["budget"] == Budget(deadline_s=9, folds=4)
     assert given["params"] == {"boosted": {"leaves": 31, "rate": 0.1, "fast": True}, "naive": {"kind": "a"}}
     assert given["recipes"] == ("naive", "boosted")
     assert given["seed"] == 5

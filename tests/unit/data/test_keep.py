@@ -27,6 +27,9 @@ class Shelf:
         self.held[digest] = data
         return digest
 
+    def has(self, digest: str) -> bool:
+        return digest in self.held
+
     def get(self, digest: str) -> bytes:
         self.opened.append(digest)
         if digest not in self.held:

@@ -6,6 +6,7 @@ import datetime as dt
 import threading
 import time
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -283,10 +284,10 @@ class FakeDesk:
         keep_duplicates: bool = True,
         progress: Any = SILENT,
     ) -> Answer:
-        content = source.read_bytes()
+        content = source.read_bytes() if isinstance(source, Path) else b""
         self._door(
             "load",
-            name=source.name,
+            name=getattr(source, "name", ""),
             table=table,
             size=len(content),
             map=map,
@@ -324,7 +325,7 @@ class FakeDesk:
         return Answer(words="written")
 
     def import_(self, model: str, folder: Any, *, trust: Any = None) -> Answer:
-        self._door("import", model=model, files=sorted(path.name for path in folder.iterdir()))
+        self._door("import", model=model, files=sorted(path.name for path in folder.iterdir()) if folder else [])
         return Answer(words="taken in")
 
     def create_token(self, role: str, *, name: str = "", days: float = 90) -> Answer:

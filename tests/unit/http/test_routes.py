@@ -115,7 +115,7 @@ def test_bad_queries_are_refused(server, query):
         ("promote", [1]),
         ("split", {}),
         ("split", {"challenger": 2, "share": 1.5}),
-        ("train", {"budget": {"cpu_seconds": -1}}),
+        ("train", {"budget": {"deadline_s": -1}}),
         ("train", {"recipes": "boosted"}),
         ("evaluate", {"folds": 0}),
         ("evaluate", {"horizon": 0}),
@@ -209,10 +209,10 @@ def finished(server, response):
 
 def test_training_is_a_job_that_is_watched_and_cancelled(server):
     server.desk.state.go.clear()
-    answer = server.as_("analyst").post("/api/v1/models/demand/train", json={"seed": 3, "budget": {"cpu_seconds": 5}})
+    answer = server.as_("analyst").post("/api/v1/models/demand/train", json={"seed": 3, "budget": {"deadline_s": 5}})
     assert answer.status_code == 202
     call = server.calls("train")[-1]
-    assert call["seed"] == 3 and call["budget"].cpu_seconds == 5
+    assert call["seed"] == 3 and call["budget"].deadline_s == 5
     busy = server.as_("analyst").post("/api/v1/models/demand/train", json={})
     assert busy.status_code == 409 and busy.json()["code"] == "TW0409"
     job = answer.json()["job"]["id"]

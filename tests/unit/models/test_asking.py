@@ -120,3 +120,10 @@ def test_where_that_fits_nothing_is_refused(panel, where, said):
 def test_a_horizon_that_is_none_is_refused(panel, horizon):
     with pytest.raises(BadValue, match="horizon"):
         expand(panel, horizon, {})
+
+
+def test_a_number_known_ahead_may_be_negative(panel):
+    from dataclasses import replace
+
+    colder = replace(panel, ahead={"wind": panel.ahead["price"] - 9}, kinds={"wind": "number"})
+    assert locate(colder, asked(("tea", "S1", 0), wind=np.array([-3.0]))).plan["wind"].tolist() == [-3.0]

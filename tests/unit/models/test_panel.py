@@ -149,3 +149,15 @@ def test_carry_fills_forward_then_back():
     values = np.array([[np.nan, 1, np.nan, 2, np.nan], [np.nan] * 5])
     filled = carry(values)
     assert filled[0].tolist() == [1, 1, 1, 2, 2] and np.isnan(filled[1]).all()
+
+
+def test_a_flag_named_like_a_price_is_no_price():
+    frame = made().rename({"event_fair": "mechanic_price_cut"})
+    described = Schema(
+        tuple(
+            Column("mechanic_price_cut", Role.LEVER) if name == "mechanic_price_cut" else Column(name, *ROLES[name])
+            for name in frame.columns
+        )
+    )
+    panel = from_table(Table(described, frame=frame))
+    assert panel.kinds["mechanic_price_cut"] == "lever" and panel.ahead["mechanic_price_cut"].sum() == 1

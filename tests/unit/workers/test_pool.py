@@ -340,8 +340,8 @@ def test_several_workers_per_name_work_at_once() -> None:
         assert len(before) == 2
         began = time.monotonic()
         with ThreadPoolExecutor(2) as threads:
-            assert list(threads.map(lambda _: ask(pool, "sleep 0.5"), range(2))) == [b"slept"] * 2
-        assert time.monotonic() - began < 0.9
+            assert list(threads.map(lambda _: ask(pool, "sleep 1.5"), range(2))) == [b"slept"] * 2
+        assert time.monotonic() - began < 2.8
         os.kill(pool.held()["one"].pid, signal.SIGKILL)
         assert ask(pool, "echo on") == b"on"
         assert pool.held()["one"].calls >= 3

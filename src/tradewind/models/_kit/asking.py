@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -126,13 +127,29 @@ def _plan(panel: Panel, asked: Table, when: str) -> tuple[dict[str, Array], tupl
                 ignored.append(name)
             continue
         numbers = values.astype("f4")
-        if np.isinf(numbers).any() or (numbers < 0).any():
-            raise BadValue(f'column "{name}" must hold numbers of zero or more')
-        if name == "price" and (numbers == 0).any():
-            raise BadValue('column "price" must lie above zero', hint="leave the price out to keep the planned one")
+        kind = panel.kinds[name]
+        if np.isinf(numbers).any() or (kind != "number" and (numbers < 0).any()):
+            raise BadValue(f'column "{name}" must hold numbers of zero or more', hint="leave a value out to keep the planned one")
+        if kind == "price" and (numbers == 0).any():
+            raise BadValue(f'column "{name}" must lie above zero', hint="leave a value out to keep the planned one")
         if np.isfinite(numbers).any():
             plan[name] = numbers
     return plan, tuple(ignored)
+
+
+def in_chunks(panel: Panel, asked: Table, size: int, answered: Callable[[Table], Table]) -> Table:
+    """Answer about `size` rows at a time and put the answers back in order; the rows of one series stay together."""
+    series = _find(panel, asked)
+    order = np.argsort(series, kind="stable")
+    starts = np.flatnonzero(np.diff(series[order], prepend=-1))
+    cuts = [0]
+    for start in starts.tolist():
+        if start - cuts[-1] >= size:
+            cuts.append(start)
+    parts = [answered(asked.take(order[a:b])) for a, b in pairwise([*cuts, len(order)])]
+    back = np.argsort(order, kind="stable")
+    columns = {name: np.concatenate([part.column(name) for part in parts])[back] for name in parts[0].names}
+    return Table.from_columns(columns, parts[0].schema)
 
 
 def expand(panel: Panel, horizon: int, where: Mapping[str, Any]) -> Table:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -16,6 +17,7 @@ from tradewind.models._kit.calendar import GRAINS, Clock, Grain, clock_of
 
 Array = np.ndarray[Any, Any]
 AHEAD = (Role.LEVER, Role.KNOWN, Role.EVENT)
+PRICE = re.compile(r"(^|_)(price|cost)(_|$)")  # carried forward, never zero
 MOST = 40  # columns of one kind that are kept; the widest-covered first
 
 
@@ -104,8 +106,11 @@ class Panel:
 
     def _fixed(self, series: Array) -> Panel:
         """Return the panel with some series' keys, past and statics; target and plan are left for the caller to set."""
-        kinds = {kind: {name: value[series] for name, value in getattr(self, kind).items()} for kind in ("keys", "past", "static")}
-        return replace(self, **kinds)
+
+        def part(columns: Mapping[str, Array]) -> dict[str, Array]:
+            return {name: value[series] for name, value in columns.items()}
+
+        return replace(self, keys=part(self.keys), past=part(self.past), static=part(self.static))
 
     def arrays(self) -> dict[str, Array]:
         """Return the numbers by name, ready for a tensor file: columns of few values as codes and a code book."""
@@ -256,7 +261,7 @@ def _sorted_columns(table: Table, keys: list[str], taken: set[str]) -> dict[str,
 def _known_ahead(name: str, matrix: Array) -> tuple[str, Array]:
     """Return the kind of a column known ahead, and the column without gaps."""
     known = matrix[np.isfinite(matrix)]
-    if "price" in name or "cost" in name:
+    if PRICE.search(name) and not name.startswith(("mechanic_", "event_")):
         return "price", carry(np.where(matrix > 0, matrix, np.nan))
     if known.size and (known.min() < 0 or known.max() > 1):
         return "number", carry(matrix)

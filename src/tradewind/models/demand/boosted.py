@@ -23,6 +23,7 @@ from tradewind.models.demand.state import State, dump, load
 
 Array = np.ndarray[Any, Any]
 MOST_EXPLAINED = 2000
+CHUNK = 3000  # rows worked on at once: a worker's memory stays small
 P50, LO50, HI50 = (list(LEVELS).index(name) for name in ("p50", "lo50", "hi50"))
 
 
@@ -48,6 +49,11 @@ class Boosted:
 
     def predict(self, state: State, asked: Table) -> Table:
         """Answer questions about the time after the last actual; raises NotFound, BadValue, MissingColumn."""
+        if len(asked) <= CHUNK:
+            return self._answered(state, asked)
+        return asking.in_chunks(state.panel, asked, CHUNK, lambda part: self._answered(state, part))
+
+    def _answered(self, state: State, asked: Table) -> Table:
         where, found = _look(state, asked)
         mean = _mean(state, found)
         bands = state.bands(mean, np.minimum(where.ahead, state.horizon - 1), found.promoted, state.spread[where.series][where.row])
