@@ -54,7 +54,7 @@ def action(*, permits: str, quiet: bool = False, alone: str = "", wait_s: float 
                 raise NotAllowed(f"role {ws.actor.role!r} may not {name}", hint=f"it needs the permission {permits!r}")
             start = time.perf_counter()
             try:
-                bound = _bound(signature, name, ws, *args, **kwargs)
+                bound = _bound(signature, name, (ws, *args), kwargs)
                 with _lock(ws, alone, bound, wait_s):
                     answer = function(ws, *args, **kwargs)
                     spent = round(1000 * (time.perf_counter() - start), 3)
@@ -77,7 +77,7 @@ def action(*, permits: str, quiet: bool = False, alone: str = "", wait_s: float 
     return make
 
 
-def _bound(signature: inspect.Signature, name: str, *args: Any, **kwargs: Any) -> Mapping[str, Any]:
+def _bound(signature: inspect.Signature, name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Mapping[str, Any]:
     try:
         return signature.bind(*args, **kwargs).arguments
     except TypeError as error:
