@@ -6,11 +6,12 @@ import dataclasses
 import json
 import tempfile
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from tradewind.actions import _ask, admin, data, deployment, models
-from tradewind.core.errors import Incompatible, InvalidInput, Tampered
+from tradewind.core.errors import Busy, Incompatible, InvalidInput, Tampered
 from tradewind.core.event import OWNER, Actor
 from tradewind.settings import Settings, default_folder
 from tradewind.vault import archive, files
@@ -71,7 +72,8 @@ class Desk(Workspace):
             serving = self.deployment(model)
             for number in {serving.stable, serving.challenger} - {0}:
                 _ask.warm(self, model, number)
-            _ask.let_go(self, model)
+            with suppress(Busy), self.lock(f"deploy-{model}"):  # a switch under way may have loaded what is not needed yet
+                _ask.let_go(self, model)
 
     def close(self) -> None:
         """End the workers and write what is still in the air."""
