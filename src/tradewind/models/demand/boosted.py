@@ -23,6 +23,7 @@ from tradewind.models.demand.state import State, dump, load
 
 Array = np.ndarray[Any, Any]
 MOST_EXPLAINED = 2000
+MOST_KEPT = 128  # series whose history is kept between questions, and questions it is kept of
 CHUNK = 3000  # rows worked on at once: a worker's memory stays small
 P50, LO50, HI50 = (list(LEVELS).index(name) for name in ("p50", "lo50", "hi50"))
 
@@ -78,7 +79,9 @@ class Boosted:
 
     def notes(self, state: State, asked: Table) -> list[str]:
         """Say what a reader of the answer must know: fallbacks taken, plans ignored, prices never seen."""
-        return notes(state.panel, asking.locate(state.panel, asked), horizon=state.horizon)
+        kept, located = state.memo.get("asked", (None, None))
+        where = located if kept is asked else asking.locate(state.panel, asked)
+        return notes(state.panel, where, horizon=state.horizon)
 
     def dump(self, state: State) -> dict[str, bytes]:
         """Write the state: ONNX for the trees, safetensors for numbers, JSON for the rest."""
@@ -101,14 +104,29 @@ class _Found:
 
 
 def _look(state: State, asked: Table) -> tuple[asking.Asked, _Found]:
-    where = complete(state.panel, asking.locate(state.panel, asked))
+    located = asking.locate(state.panel, asked)
+    state.memo["asked"] = asked, located
+    where = complete(state.panel, located)
     steps, step = np.unique(where.ahead, return_inverse=True)
     panel = state.panel.planned(where.series, int(steps[-1]) + 2, where.row, where.ahead, where.plan)
     view = features.View.of(panel, state.response, where.series, start=panel.cut)
-    rows = features.rows(view, panel.cut, steps)
+    rows = features.rows(view, panel.cut, steps, _history(state, view, where.series, steps))
     values = np.ascontiguousarray(rows.values[where.row, step])
     values[:, 0] = np.minimum(values[:, 0], state.horizon)
     return where, _Found(values, rows.scale[where.row], rows.effect[where.row, step], rows.promoted[where.row, step], panel)
+
+
+def _history(state: State, view: features.View, series: Array, steps: Array) -> features.Past:
+    """Return what the history says of some series, kept for the next plan of the same ones: a slider asks many times."""
+    key = series.tobytes(), steps.tobytes()
+    found: features.Past | None = state.memo.get(key)
+    if found is None:
+        found = features.history_of(view, view.panel.cut, steps)
+        if len(series) <= MOST_KEPT:
+            if len(state.memo) > MOST_KEPT:
+                state.memo.clear()
+            state.memo[key] = found
+    return found
 
 
 def _mean(state: State, found: _Found) -> Array:

@@ -89,14 +89,20 @@ def reach_back(panel: Panel) -> int:
     return grain.year + grain.level + max(grain.cycle, 2) * 2
 
 
-def rows(view: View, origin: int, steps: Array) -> Rows:
-    """Return the features of every series of the view for the periods `origin + steps`, knowing nothing from `origin` on.
+@dataclass(frozen=True, slots=True)
+class Past:
+    """What the history alone says: the same whatever is planned, so an answer to another plan can use it again."""
 
-    Only columns known ahead are read at or past the origin.
-    """
+    out: list[Array]
+    scale: Array
+    known: Array
+    folded: Array
+
+
+def history_of(view: View, origin: int, steps: Array) -> Past:
+    """Return the part of `rows` that no plan can change."""
     panel, grain = view.panel, view.panel.grain
-    count, ahead = len(panel), len(steps)
-    at = origin + steps
+    count, at = len(panel), origin + steps
     cycle, wide = grain.cycle, max(grain.cycle, 1) * 26
     past = _back(view.steady, origin, grain.year + grain.level + 1)
     level, scale, spread, known = _scale(past, grain.level, grain.year)
@@ -112,6 +118,20 @@ def rows(view: View, origin: int, steps: Array) -> Rows:
     out += [folded[:, -lag][:, phase] for lag in (1, 2, 3, 4)]
     out += [_mean(folded[:, -lag:].swapaxes(1, 2))[:, phase] for lag in (4, 8, 26)]
     out += _year(shares, steps, grain.year, max(cycle // 2, 1), ago)
+    return Past(out, scale, known, folded)
+
+
+def rows(view: View, origin: int, steps: Array, history: Past | None = None) -> Rows:
+    """Return the features of every series of the view for the periods `origin + steps`, knowing nothing from `origin` on.
+
+    Only columns known ahead are read at or past the origin. `history` is what `history_of` said of the same series and steps.
+    """
+    panel, grain = view.panel, view.panel.grain
+    count, ahead = len(panel), len(steps)
+    at = origin + steps
+    cycle, wide = grain.cycle, max(grain.cycle, 1) * 26
+    seen = history or history_of(view, origin, steps)
+    out, scale, known, folded = list(seen.out), seen.scale, seen.known, seen.folded
     state = promoted(panel)
     if state is not None:
         out += _promotions(state, folded, origin, steps, grain.level)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -36,6 +36,7 @@ class State:
     features: tuple[str, ...]
     horizon: int
     facts: Mapping[str, Any]
+    memo: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)  # of questions just asked: a what-if repeats them
 
 
 def dump(state: State) -> dict[str, bytes]:
