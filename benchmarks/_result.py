@@ -35,6 +35,16 @@ def at_most(check: str, value: float, limit: float, *, unit: str = "", baseline:
     return Row(check, shown(value, unit), baseline, f"<= {shown(limit, unit)}", value <= limit)
 
 
+def at_least(check: str, value: float, limit: float, *, unit: str = "", baseline: str = "") -> Row:
+    """Return a row that must not be below a limit."""
+    return Row(check, shown(value, unit), baseline, f">= {shown(limit, unit)}", value >= limit)
+
+
+def within(check: str, value: float, wanted: float, *, by: float, baseline: str = "") -> Row:
+    """Return a row of a share that may not lie further than `by` from what is wanted."""
+    return Row(check, shown(value), baseline, f"{shown(wanted - by)} to {shown(wanted + by)}", abs(value - wanted) <= by + 1e-9)
+
+
 def below(check: str, value: float, other: float, *, name: str, unit: str = "") -> Row:
     """Return a row that must be below its baseline."""
     return Row(check, shown(value, unit), f"{name} {shown(other, unit)}", "below the baseline", value < other)

@@ -23,13 +23,14 @@ ABSENT = "the real data is not here; it is looked for in ../shared/data beside t
 
 @dataclass(frozen=True, slots=True)
 class Ran:
-    """A child that ended: its exit status, wall seconds, peak memory with its own children, and what it wrote."""
+    """A child that ended: its exit status, wall seconds, peak memory with its own children, what it wrote, and its CPU seconds."""
 
     status: int
     seconds: float
     peak_mb: float
     out: str
     err: str
+    cpu_s: float  # of its own children too, as far as it waited for them
 
     @property
     def data(self) -> dict[str, Any]:
@@ -61,7 +62,8 @@ def child(words: list[str], *, cwd: Path | None = None, env: dict[str, str] | No
         process.returncode = os.waitstatus_to_exitcode(raw)
         out.seek(0)
         err.seek(0)
-        ran = Ran(process.returncode, seconds, used.ru_maxrss / 1024, out.read().decode(), err.read().decode())
+        cpu = used.ru_utime + used.ru_stime
+        ran = Ran(process.returncode, seconds, used.ru_maxrss / 1024, out.read().decode(), err.read().decode(), cpu)
     if check and ran.status:
         raise Failed(f"{' '.join(words)} ended with {ran.status}: {(ran.err or ran.out).strip()[-600:]}")
     return ran

@@ -35,7 +35,9 @@ class Desk(Workspace):
     forget = data.forget
     train = models.train
     evaluate = models.evaluate
+    update = models.update
     predict = models.predict
+    effects = models.effects
     versions = models.versions
     card = models.card
     promote = deployment.promote
@@ -64,7 +66,7 @@ class Desk(Workspace):
     def cached(self, model: str, *, horizon: int | None, where: Mapping[str, Any], explain: bool = False, key: str = "") -> bool:
         """Tell whether the answer to a default question is at hand, so that giving it never waits."""
         stable = self.deployment(model).route(key)
-        return _ask.default(self, model, stable, horizon=horizon, where=where, explain=explain) is not None
+        return _ask.default(self, model, stable, _ask.Wish(horizon, where, explain)) is not None
 
     def warm(self) -> None:
         """Load every serving version and compute its default answers before the first question comes."""

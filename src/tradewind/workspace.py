@@ -5,8 +5,8 @@ from __future__ import annotations
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ from tradewind.vault.lock import alone
 from tradewind.workers.pool import Pool
 
 SERVER = "tradewind.models.run:open_server"
-DEPLOY = ("promote", "rollback", "split")
+DEPLOY = ("promote", "rollback", "split", "update")
 FOLDED = ("load", "forget", "train", "import", "create_token", "revoke_token", *DEPLOY)
 FRESH_S = 0.05
 MOST_KEPT = 500_000  # rows of kept answers: some hundred megabytes with their JSON
@@ -43,6 +43,7 @@ class View:
         self.tables: dict[str, list[Event]] = {}
         self.versions: dict[str, dict[int, Event]] = {}
         self.tokens: dict[str, Event] = {}
+        self.tried: dict[tuple[str, int], Event] = {}
         self._deploys: dict[str, list[Event]] = {}
         self._deployments: dict[str, Deployment] = {}
 
@@ -61,21 +62,31 @@ class View:
         """Return who serves a model."""
         return self._deployments.get(model) or Deployment(model)
 
+    @contextmanager
+    def trying(self, event: Event) -> Iterator[None]:
+        """Know a version before the event that makes it stands, in this process only: what is tried before it is written down."""
+        place = str(event.body["model"]), int(event.body["version"])
+        self.tried[place] = event
+        try:
+            yield
+        finally:
+            del self.tried[place]
+
     def _fold(self, event: Event) -> None:
         body = event.body
+        if event.kind in ("train", "import", "update"):
+            self.versions.setdefault(body["model"], {})[int(body["version"])] = event
         match event.kind:
             case "load" | "forget":
                 for name, digest in body.get("tables", {}).items():
                     history = self.tables.setdefault(name, [])
                     if not history or history[-1].body["tables"][name] != digest:
                         history.append(event)
-            case "train" | "import":
-                self.versions.setdefault(body["model"], {})[int(body["version"])] = event
             case "create_token":
                 self.tokens[body["token"]] = event
             case "revoke_token":
                 self.tokens.pop(body["token"], None)
-            case _:
+            case "promote" | "rollback" | "split" | "update":
                 history = self._deploys.setdefault(body["model"], [])
                 history.append(event)
                 self._deployments[body["model"]] = Deployment.of(history, body["model"])
@@ -143,6 +154,8 @@ class Workspace:
 
     def version(self, model: str, number: int | None = None) -> Event:
         """Return the event that made a version (the newest where no number is given); raises NotFound."""
+        if number is not None and (model, number) in self.view.tried:
+            return self.view.tried[model, number]
         made = self.view.fresh().versions.get(model, {})
         if not made:
             raise NotReady(f"{model} has never been trained here", hint=f"tradewind train {model}")
@@ -161,10 +174,13 @@ class Workspace:
         """Return who serves a model."""
         return self.view.fresh().deployment(model)
 
+    def seat(self, model: str, number: int) -> str:
+        """Return the name a version is held under: it says which bytes are meant, not their number alone."""
+        return f"{model}@{number}-{str(self.version(model, number).body['blob'])[:12]}"
+
     def serve(self, model: str, number: int) -> str:
         """Hold a version in a jailed worker and return the name it is held under."""
-        event = self.version(model, number)
-        name = f"{model}@{number}-{str(event.body['blob'])[:12]}"
+        event, name = self.version(model, number), self.seat(model, number)
         self.pool.hold(name, SERVER, lambda: _served(self.artifact(model, number)), words=(model, str(event.body["recipe"])))
         return name
 

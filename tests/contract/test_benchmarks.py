@@ -16,8 +16,9 @@ sys.path.append(str(ROOT))
 from benchmarks import __main__ as harness  # noqa: E402 - benchmarks is beside the tests, not installed
 from benchmarks import real  # noqa: E402
 from benchmarks._load import one_by_one, post, together  # noqa: E402
-from benchmarks._result import Result, Row, at_most, below, exactly  # noqa: E402
+from benchmarks._result import Result, Row, at_least, at_most, below, exactly, within  # noqa: E402
 from benchmarks._run import Failed, child  # noqa: E402
+from benchmarks._tree import Watched  # noqa: E402
 
 
 def test_list_names_every_benchmark_with_its_check(capsys):
@@ -75,14 +76,27 @@ def test_rows_compare_the_right_way_round():
     assert below("error", 0.2, 0.2, name="naive").passed is False
     assert exactly("failures", 1, 0).passed is False
     assert exactly("failures", 0, 0).passed is True
+    assert at_least("accuracy", 0.84, 0.85).passed is False
+    assert at_least("accuracy", 0.85, 0.85).passed is True
+    assert [within("coverage", share, 0.8, by=0.03).passed for share in (0.76, 0.77, 0.83, 0.84)] == [False, True, True, False]
 
 
 def test_a_child_is_measured_and_its_failure_is_raised():
     ran = child([sys.executable, "-c", "x = bytearray(120_000_000); print('done')"])
     assert ran.out == "done\n"
     assert ran.peak_mb > 110
+    assert 0 < ran.cpu_s < 60
     with pytest.raises(Failed, match="went wrong"):
         child([sys.executable, "-c", "import sys; sys.exit('it went wrong')"])
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+def test_the_memory_of_a_tree_counts_grandchildren_together():
+    hold = "import time; x = bytearray(80_000_000); x[::4096] = b'1' * len(x[::4096]); time.sleep(1.5)"
+    both = f"import subprocess, sys; p = subprocess.Popen([sys.executable, '-c', {hold!r}]); {hold}; p.wait()"
+    with Watched() as watched:
+        child([sys.executable, "-c", both])
+    assert 155 < watched.peak_mb < 400
 
 
 def test_the_page_is_cut_into_commands():

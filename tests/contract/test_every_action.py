@@ -28,6 +28,8 @@ CALLS: dict[str, tuple[object, ...]] = {
     "train": ("demand",),
     "evaluate": ("demand",),
     "predict": ("demand",),
+    "effects": ("demand",),
+    "update": ("demand",),
     "card": ("demand",),
     "promote": ("demand",),
     "rollback": ("demand",),

@@ -20,6 +20,7 @@ BREAKS = {
     "The ledger's driver is the vault's": ("actions/data.py", "import sqlite3"),
     "duckdb is the data room's": ("actions/data.py", "import duckdb"),
     "fastapi is for http and web": ("cli/main.py", "import fastapi"),
+    "optuna is the training room's": ("actions/data.py", "import optuna"),
     "No circles": ("core/errors.py", "def late() -> None:\n    import tradewind.core.table"),
     "A folder on no storey": ("attic/__init__.py", '"""Nothing."""'),
 }

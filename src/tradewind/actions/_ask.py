@@ -5,21 +5,64 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from tradewind.core.answer import Answer, Fact
 from tradewind.core.bundle import join, split
-from tradewind.core.errors import BadValue, EmptyTable, NotFound, TooBig, from_dict
+from tradewind.core.errors import BadValue, EmptyTable, NotFound, TooBig, Unexpected, from_dict
 from tradewind.core.model import Model
-from tradewind.core.schema import Role
+from tradewind.core.schema import Role, Schema
 from tradewind.core.table import Table
 from tradewind.models import get
 from tradewind.workspace import Workspace
 
 MOST_ROWS = 200_000
 MOST_AHEAD = 3660
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What is asked of a version beside the rows: how far and of whom, where everything is meant; and what is to be said."""
+
+    horizon: int | None = None
+    where: Mapping[str, Any] = field(default_factory=dict)
+    explain: bool = False
+    by: tuple[str, ...] = ()
+    quantiles: tuple[float, ...] = ()
+
+    def head(self) -> bytes:
+        """Return the head of the request; raises BadValue for a horizon that is none."""
+        ahead = self.horizon
+        if ahead is not None and (isinstance(ahead, bool) or not isinstance(ahead, int) or not 1 <= ahead <= MOST_AHEAD):
+            raise BadValue(
+                f"horizon must be a whole number from 1 to {MOST_AHEAD}, not {ahead!r}",
+                hint="ask for as many periods as you need, such as 30",
+            )
+        said = {"do": "predict", "horizon": ahead, "where": dict(self.where), "explain": self.explain}
+        return json.dumps(said | {"by": self.by or None, "quantiles": self.quantiles or None}).encode()
+
+    def key(self) -> tuple[Any, ...]:
+        """Return what tells one default question from another."""
+        return self.horizon, self.explain, self.by, self.quantiles, json.dumps(self.where, sort_keys=True, default=str)
+
+
+PLAIN = Wish()
+
+
+def names(said: Sequence[str] | str | None) -> tuple[str, ...]:
+    """Return one name or several as several."""
+    return (said,) if isinstance(said, str) else tuple(map(str, said or ()))
+
+
+def levels(said: Sequence[float] | float | None) -> tuple[float, ...]:
+    """Return one number or several as several; raises BadValue for what is no number."""
+    try:
+        return (float(said),) if isinstance(said, int | float) else tuple(float(level) for level in said or ())
+    except (TypeError, ValueError) as error:
+        raise BadValue(f"quantiles must be numbers between 0 and 1: {error}", hint="quantiles=[0.1, 0.5, 0.975]") from error
 
 
 def as_asked(question: Model, asked: Any) -> Table:
@@ -39,26 +82,41 @@ def as_asked(question: Model, asked: Any) -> Table:
     return table.checked(question.asks)
 
 
-def ask(
-    ws: Workspace, model: str, number: int, *, asked: Table | None, horizon: int | None, where: Mapping[str, Any], explain: bool
-) -> Answer:
+def ask(ws: Workspace, model: str, number: int, *, asked: Table | None = None, wish: Wish = PLAIN) -> Answer:
     """Ask a version and check its answer against what the model promises to give."""
     question = get(model)
-    if horizon is not None and (isinstance(horizon, bool) or not isinstance(horizon, int) or not 1 <= horizon <= MOST_AHEAD):
-        raise BadValue(
-            f"horizon must be a whole number from 1 to {MOST_AHEAD}, not {horizon!r}",
-            hint="ask for as many periods as you need, such as 30",
-        )
-    head = {"do": "predict", "horizon": horizon, "where": dict(where), "explain": explain}
-    request = {"head": json.dumps(head).encode()} | ({"asked": asked.to_bytes()} if asked is not None else {})
-    reply = split(_called(ws, model, number, join(request)))
-    said = json.loads(reply["head"])
+    request = {"head": wish.head()} | ({"asked": asked.to_bytes()} if asked is not None else {})
+    said, table = _replied(_called(ws, model, number, join(request)))
+    if wish.by:  # sums have the columns that are given, and keys of their own
+        table.checked(Schema(tuple(column for column in question.gives if column.role is Role.OUTPUT)))
+    elif asked is not None and len(table) != len(asked):
+        raise Unexpected(f"{model} answered {len(table)} rows to {len(asked)} questions")
+    else:
+        table.checked(question.gives)
+    return _worded(table, said, {"model": model, "version": number, "recipe": said.get("recipe", ""), "rows": len(table)})
+
+
+def effects(ws: Workspace, model: str, number: int) -> Answer:
+    """Ask a version what each lever does, and keep what it says: it is the same until another version serves."""
+    key = ("effects", ws.seat(model, number))
+    kept = ws.answers.get(key)
+    if kept is not None:
+        return kept
+    said, table = _replied(_called(ws, model, number, join({"head": b'{"do": "effects"}'})))
+    levers = list(dict.fromkeys(table.column("lever").tolist()))
+    facts = (Fact("rows", len(table)), Fact("levers", ", ".join(levers)), *(Fact("note", str(note)) for note in said.get("notes", ())))
+    words = f"{model} version {number} ({said.get('recipe', '')}): what {', '.join(levers) or 'no lever'} did in the past, with intervals."
+    source = {"model": model, "version": number, "recipe": said.get("recipe", ""), "rows": len(table)}
+    return ws.answers.put(key, Answer(facts, table, words=words, source=source))
+
+
+def _replied(reply: bytes) -> tuple[dict[str, Any], Table]:
+    """Read a worker's reply; raises what it says went wrong."""
+    parts = split(reply)
+    said: dict[str, Any] = json.loads(parts["head"])
     if "error" in said:
         raise from_dict(said["error"])
-    table = Table.from_bytes(reply["table"]).checked(question.gives)
-    if asked is not None and len(table) != len(asked):
-        raise from_dict({"error": "Unexpected", "message": f"{model} answered {len(table)} rows to {len(asked)} questions"})
-    return _worded(table, said, {"model": model, "version": number, "recipe": said.get("recipe", ""), "rows": len(table)})
+    return said, Table.from_bytes(parts["table"])
 
 
 def _called(ws: Workspace, model: str, number: int, request: bytes) -> bytes:
@@ -68,44 +126,43 @@ def _called(ws: Workspace, model: str, number: int, request: bytes) -> bytes:
         return ws.pool.call(ws.serve(model, number), request)
 
 
-def question_key(where: Mapping[str, Any]) -> str:
-    """Return what tells one default question from another."""
-    return json.dumps(where, sort_keys=True, default=str)
-
-
-def default(ws: Workspace, model: str, number: int, *, horizon: int | None, where: Mapping[str, Any], explain: bool) -> Answer | None:
+def default(ws: Workspace, model: str, number: int, wish: Wish) -> Answer | None:
     """Return a kept answer to a default question, cut out of the whole where that was computed at promotion; else None."""
-    key = (model, number, horizon, explain, question_key(where))
+    seat = ws.seat(model, number)
+    key = (seat, *wish.key())
     kept = ws.answers.get(key)
     if kept is not None:
         return kept
-    whole = ws.answers.get(("whole", model, number))
-    if whole is None or whole.table is None or explain or whole.memo["notes"]:
+    whole = ws.answers.get(("whole", seat))
+    if whole is None or whole.table is None or wish.explain or wish.by or wish.quantiles or whole.memo["notes"]:
         return None  # notes on all series need not be true of this one: the worker says its own
-    keys = whole.memo["keys"]
+    keys, where = whole.memo["keys"], wish.where
     place = whole.memo["index"].get(tuple(str(where.get(name, "")) for name in keys)) if set(where) == set(keys) else None
-    if place is None or horizon not in (None, place[1] - place[0]):
+    if place is None or wish.horizon not in (None, place[1] - place[0]):
         return None
     table = whole.table.take(np.arange(*place))
     said = {"recipe": whole.source["recipe"], "notes": []}
     return ws.answers.put(key, _worded(table, said, dict(whole.source) | {"rows": len(table)}))
 
 
-def keep_default(ws: Workspace, key: tuple[Any, ...], answer: Answer) -> Answer:
+def keep_default(ws: Workspace, model: str, number: int, wish: Wish, answer: Answer) -> Answer:
     """Keep the answer to a default question for the next one who asks it."""
-    return ws.answers.put(key, answer) if answer.table is not None and len(answer.table) <= 4000 else answer
+    return (
+        ws.answers.put((ws.seat(model, number), *wish.key()), answer) if answer.table is not None and len(answer.table) <= 4000 else answer
+    )
 
 
 def warm(ws: Workspace, model: str, number: int) -> Answer:
     """Load a version into its worker and compute what it is usually asked, before anyone does."""
-    kept = ws.answers.get(("whole", model, number))
+    key = ("whole", ws.seat(model, number))
+    kept = ws.answers.get(key)
     if kept is not None:
         ws.serve(model, number)
         return kept
-    answer = ask(ws, model, number, asked=None, horizon=None, where={}, explain=False)
+    answer = ask(ws, model, number)
     if answer.table is not None:
         answer.memo.update(_index(answer.table, get(model)), notes=any(fact.name == "note" for fact in answer.facts))
-        ws.answers.put(("whole", model, number), answer)
+        ws.answers.put(key, answer)
     return answer
 
 

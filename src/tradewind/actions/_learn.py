@@ -11,12 +11,14 @@ from typing import Any
 
 from tradewind.core.answer import Fact
 from tradewind.core.errors import BadValue, NotFound
+from tradewind.core.event import Event
 from tradewind.core.model import Budget, Model, Progress, Trained
 from tradewind.core.table import Table
 from tradewind.core.version import VERSION
 from tradewind.data.align import align
 from tradewind.models import part
 from tradewind.training.learn import trained_from
+from tradewind.training.search import TRIAL
 from tradewind.workspace import Workspace
 
 JOB = "tradewind.actions.job:job"
@@ -54,35 +56,37 @@ def ready(ws: Workspace, question: Model, table: str | None, progress: Progress)
 def taught(
     ws: Workspace, question: Model, given: Ready, *, wanted: Mapping[str, Any], budget: Budget, only_compare: bool, progress: Progress
 ) -> dict[str, bytes]:
-    """Run the learning in a process of its own; pieces that an earlier, stopped run finished are not done twice."""
+    """Run the learning in a process of its own; pieces and trials that an earlier, stopped run finished are not done twice.
+
+    A piece is a blob and an event until the work is done; a trial of a knob search is an event of its own that stays.
+    """
     job = {"model": question.name, "budget": asdict(budget), "only_compare": only_compare, **wanted}
     data = given.table.to_bytes()
     key = hashlib.sha256(data + json.dumps(job, sort_keys=True).encode() + VERSION.encode()).hexdigest()
     pieces = {str(event.body["piece"]): str(event.body["blob"]) for event in ws.ledger.read("piece") if event.body["job"] == key}
     kept = {f"kept/{name}": ws.blobs.get(blob) for name, blob in pieces.items() if ws.blobs.has(blob)}
-    if kept:
-        progress("resume", 0.0, f"{len(kept)} finished pieces of an earlier run")
+    trials = [dict(event.body) for event in ws.ledger.read("trial") if event.body["job"] == key]
+    if kept or trials:
+        progress("resume", 0.0, f"{len(kept) + len(trials)} finished pieces of an earlier run")
 
     def keep(name: str, piece: bytes) -> None:
+        if name.startswith(TRIAL):
+            trials.append({"job": key, "model": question.name, **json.loads(piece)})
+            ws.ledger.append(Event("trial", ws.actor.name, trials[-1]))
+            return
         pieces[name] = ws.blobs.put(piece)
-        ws.ledger.append(_piece(ws, key, name, pieces[name]))
+        ws.ledger.append(Event("piece", ws.actor.name, {"job": key, "piece": name, "blob": pieces[name]}))
 
     done = ws.pool.run(
         JOB,
-        {"job": json.dumps(job).encode(), "table": data, **kept},
+        {"job": json.dumps(job).encode(), "table": data, "trials": json.dumps(trials).encode(), **kept},
         progress=Progress(lambda step: progress(step.stage, step.fraction, step.message), keep),
         memory_mb=int(budget.memory_mb or 0),
         deadline_s=float(budget.deadline_s or 0),
     )
     for blob in pieces.values():
         ws.blobs.drop(blob)
-    return done
-
-
-def _piece(ws: Workspace, job: str, name: str, blob: str) -> Any:
-    from tradewind.core.event import Event
-
-    return Event("piece", ws.actor.name, {"job": job, "piece": name, "blob": blob})
+    return done | {"trials": json.dumps(trials).encode()}
 
 
 def wanted(
@@ -96,6 +100,7 @@ def wanted(
             raise BadValue(f"{question.name} has no recipe {name!r}", hint=f"recipes: {', '.join(question.recipes)}")
     return {
         "recipes": [baseline, *chosen],
+        "routed": recipes is None,
         "params": {key: dict(value) for key, value in (params or {}).items()},
         "seed": seed,
         "incumbent": incumbent,
@@ -107,6 +112,18 @@ def learned(done: Mapping[str, bytes]) -> tuple[Trained, dict[str, bytes]]:
     parts = {name.removeprefix("part/"): data for name, data in done.items() if name.startswith("part/")}
     golden = {name: data for name, data in done.items() if name.startswith("golden")}
     return trained_from(done["trained"].decode(), parts, Table.from_bytes(done["leaderboard"])), golden
+
+
+def trials(done: Mapping[str, bytes]) -> Fact:
+    """Return how many sets of knobs a finished job tried; why there can be none is said too."""
+    count = len(json.loads(done["trials"]))
+    none = "no knob was tried: there is no knob to turn, or too little history before the blocks of the leaderboard"
+    return Fact("trials", count, "", "sets of knobs that were tried, each an event" if count else none)
+
+
+def next_number(ws: Workspace, model: str) -> int:
+    """Return the number of the next version; call it under the lock of training."""
+    return max(ws.view.fresh(now=True).versions.get(model, {0: None})) + 1
 
 
 def made_now(ws: Workspace, given: Ready) -> dict[str, Any]:

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
-from typing import Any
-
-import numpy as np
 
 from tradewind import models
 from tradewind.actions import _ask
 from tradewind.actions._door import action
+from tradewind.actions._safe import safe
 from tradewind.core.answer import Answer, Fact
-from tradewind.core.bundle import join
 from tradewind.core.errors import BadValue, GoalMissed, Incompatible, NotReady
 from tradewind.core.model import Artifact
-from tradewind.core.table import Table
 from tradewind.registry import artifact, gates
 from tradewind.workspace import Workspace
 
@@ -31,7 +26,8 @@ def promote(ws: Workspace, model: str, version: int | None = None, *, force: boo
     number = version if version is not None else max(ws.view.fresh(now=True).versions.get(model, {0: None}))
     found = ws.artifact(model, number or None)
     number = found.version
-    passed = _gates(ws, model, found, incumbent=ws.deployment(model).stable)
+    stable = ws.deployment(model).stable
+    passed = [*gates.judge(models.get(model), found.manifest, compare_incumbent=stable not in (0, number)), *safe(ws, found)]
     missed = [gate for gate in passed if not gate.passed and not (force and gate.may_force)]
     if missed:
         _ask.let_go(ws, model)
@@ -128,25 +124,3 @@ def import_(ws: Workspace, model: str, folder: str | Path, *, trust: str | Path 
         words=words,
         source={"model": model, "version": number, "blob": blob, "recipe": str(found.manifest["recipe"]), "was": found.version},
     )
-
-
-def _gates(ws: Workspace, model: str, found: Artifact, *, incumbent: int) -> list[gates.Gate]:
-    """Load the version in its worker and measure; return every gate with what it found."""
-    began = time.perf_counter()
-    name = ws.serve(model, found.version)
-    loaded = time.perf_counter() - began
-    asked = Table.from_bytes(found.parts["golden_asked"])
-    answer = _ask.ask(ws, model, found.version, asked=asked, horizon=None, where={}, explain=False)
-    one = _ask.timed(lambda: ws.pool.call(name, _request(asked.take(np.arange(1)))))
-    many = asked.take(np.resize(np.arange(len(asked)), 100))
-    hundred = _ask.timed(lambda: ws.pool.call(name, _request(many)))
-    checks = gates.judge(models.get(model), found.manifest, compare_incumbent=bool(incumbent) and incumbent != found.version)
-    measured: dict[str, Any] = {"load_s": loaded, "one_ms": one, "hundred_ms": hundred, "memory_mb": ws.pool.held()[name].rss_mb}
-    golden = gates.golden(Table.from_bytes(found.parts["golden_answers"]), answer.table)
-    isolation = ws.pool.held()[name].isolation
-    _ask.warm(ws, model, found.version)
-    return [*checks, golden, *gates.limits(measured), gates.isolation(isolation, required=bool(ws.options["require_isolation"]))]
-
-
-def _request(asked: Table) -> bytes:
-    return join({"head": b'{"do":"predict","horizon":null,"where":{},"explain":false}', "asked": asked.to_bytes()})

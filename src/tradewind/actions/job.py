@@ -1,32 +1,79 @@
-"""What a training process runs: read the job, learn, hand back bytes."""
+"""What a training process runs: read the job, learn or move on, hand back bytes."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from typing import Any
 
-from tradewind.core.model import Budget, Progress
+import numpy as np
+
+from tradewind.core.model import Budget, Model, Progress
 from tradewind.core.table import Table
-from tradewind.models import get, recipe
-from tradewind.training.learn import Candidate, Lesson, compare, leaderboard, learn, manifest_facts
+from tradewind.models import get, has, part, recipe
+from tradewind.training.learn import Lesson, compare, leaderboard, learn, manifest_facts
+from tradewind.training.renew import renew
+from tradewind.training.roll import Candidate
+from tradewind.training.search import Trial
 
 
 def job(parts: Mapping[str, bytes], progress: Progress) -> dict[str, bytes]:
     """Learn a model as the job says; return its parts, leaderboard and golden questions."""
     said = json.loads(parts["job"])
     model = get(said["model"])
-    candidates = [Candidate(name, recipe(model.name, name), said["params"].get(name, {})) for name in said["recipes"]]
+    table = Table.from_bytes(parts["table"])
+    names, route, skipped = _routed(model, said, table)
+    candidates = [Candidate(name, recipe(model.name, name), said["params"].get(name, {})) for name in names]
     now = said["incumbent"]
     if now and now["recipe"] in model.recipes:
         candidates.append(Candidate("incumbent", recipe(model.name, now["recipe"]), now["params"]))
-    kept = {name.removeprefix("kept/"): data for name, data in parts.items() if name.startswith("kept/")}
     lesson = Lesson(
-        model, tuple(candidates), Table.from_bytes(parts["table"]), Budget(**said["budget"]), said["seed"], said.get("horizon"), kept
+        model,
+        tuple(candidates),
+        table,
+        Budget(**said["budget"]),
+        said["seed"],
+        _horizon(said),
+        kept={name.removeprefix("kept/"): data for name, data in parts.items() if name.startswith("kept/")},
+        search_s=said["search_s"],
+        trials=tuple(Trial.from_dict(trial) for trial in json.loads(parts["trials"])),
+        skipped=skipped,
+        said=route,
     )
     if said["only_compare"]:
         board, _, facts = compare(lesson, progress=progress)
-        return {"leaderboard": leaderboard(board).to_bytes(), "facts": json.dumps(facts).encode()}
+        absent = facts.get("failed", {}) | skipped
+        return {"leaderboard": leaderboard(board, absent).to_bytes(), "facts": json.dumps(facts).encode()}
     trained, golden = learn(lesson, progress=progress)
     done = {f"part/{name}": data for name, data in trained.parts.items()}
     done |= {f"golden_{name}": table.to_bytes() for name, table in golden.items()}
     return done | {"trained": manifest_facts(trained).encode(), "leaderboard": trained.leaderboard.to_bytes()}
+
+
+def _horizon(said: Mapping[str, Any]) -> int | None:
+    """Return the periods ahead to validate on: as asked, else as far as the knobs say recipes learn, else what is usual."""
+    learned = [int(params.get("horizon", 0)) for params in said["params"].values()]
+    return said.get("horizon") or max(learned, default=0) or None
+
+
+def _routed(model: Model, said: Mapping[str, Any], table: Table) -> tuple[list[str], dict[str, str], dict[str, str]]:
+    """Return the recipes to try, facts of the route, and why others are not tried; what the user named is tried as it stands."""
+    names: list[str] = said["recipes"]
+    if not said["routed"] or not has(model.name, "route"):
+        return names, {}, {}
+    chosen = part(model.name, "route", "route")(table)
+    kept = [name for name in names if name in chosen.recipes or name in said["params"]]
+    skipped = {name: f"not tried on the route {chosen.name}: {chosen.why}" for name in names if name not in kept}
+    return kept, {"route": chosen.name, "route_why": chosen.why}, skipped
+
+
+def update(parts: Mapping[str, bytes], progress: Progress) -> dict[str, bytes]:
+    """Move a version on to the actuals of the table; return its parts, golden questions, and forecast against actual."""
+    said = json.loads(parts["job"])
+    held = {name.removeprefix("part/"): data for name, data in parts.items() if name.startswith("part/")}
+    chosen = recipe(said["model"], said["recipe"])
+    done = renew(chosen, held, Table.from_bytes(parts["table"]), known_to=np.datetime64(said["known_to"]), progress=progress)
+    made = {f"part/{name}": data for name, data in done.parts.items()}
+    made |= {f"golden_{name}": table.to_bytes() for name, table in done.golden.items()}
+    plain = {"compared": json.dumps(dict(done.compared)).encode(), "facts": json.dumps(dict(done.facts)).encode()}
+    return made | plain | {"table": done.table.to_bytes()}

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from tradewind import models
-from tradewind.actions import _ask, _learn
+from tradewind.actions import _ask, _learn, _update
 from tradewind.actions._door import action
 from tradewind.core.answer import Answer, Fact
 from tradewind.core.errors import BadValue
@@ -19,6 +19,7 @@ from tradewind.registry import artifact
 from tradewind.workspace import Workspace
 
 MOST_FOLDS = 50
+MOST_SEARCH_S = 86_400.0
 
 
 @action(permits="train", alone="train-{model}")
@@ -31,23 +32,27 @@ def train(
     params: Mapping[str, Mapping[str, Any]] | None = None,
     recipes: Sequence[str] | None = None,
     seed: int = 0,
+    search_s: float = 0.0,
     progress: Progress = SILENT,
 ) -> Answer:
     """Learn a model from what is loaded and keep it sealed as a new version; it serves only once promoted.
 
-    `params` are knobs by recipe: `{"boosted": {"trees": 400}}`. The leaderboard has the naive baseline and, where a version
+    `params` are knobs by recipe: `{"boosted": {"trees": 400}}`. `search_s` are processor seconds to look for better knobs with, on
+    history before the leaderboard's own blocks; every trial is an event. The leaderboard has the naive baseline and, where a version
     serves already, its recipe refitted on the same folds as `incumbent`.
     """
+    if not 0 <= search_s <= MOST_SEARCH_S:
+        raise BadValue(f"search_s must lie between 0 and {MOST_SEARCH_S:g} processor seconds, not {search_s}")
     question = models.get(model)
     given = _learn.ready(ws, question, table, progress.part(0.0, 0.1))
     stable = ws.deployment(model).stable
     incumbent = artifact_facts(ws, model, stable) if stable else None
-    wanted = _learn.wanted(question, recipes, params, seed, incumbent) | {"horizon": None}
+    wanted = _learn.wanted(question, recipes, params, seed, incumbent) | {"horizon": None, "search_s": float(search_s)}
     done = _learn.taught(
         ws, question, given, wanted=wanted, budget=_budget(ws, budget), only_compare=False, progress=progress.part(0.1, 0.98)
     )
     trained, golden = _learn.learned(done)
-    number = max(ws.view.fresh(now=True).versions.get(model, {0: None})) + 1
+    number = _learn.next_number(ws, model)
     made = artifact.make(
         question, trained, version=number, data={"tables": dict(given.sources)}, made=_learn.made_now(ws, given), golden=golden
     )
@@ -57,9 +62,10 @@ def train(
     base = _baseline(trained.leaderboard, question.recipes[0])
     said = f"{model} version {number}: {trained.recipe} has WAPE {trained.scores['wape']:.3f}, the baseline {base:.3f}."
     facts = tuple(Fact(name, round(float(value), 6)) for name, value in trained.scores.items())
-    bands = Fact("intervals", str(trained.facts["intervals"]), "", "what they were set by")
+    more = [Fact("intervals", str(trained.facts["intervals"]), "", "what they were set by")]
+    more += [_learn.trials(done)] if search_s else []
     return Answer(
-        (Fact("version", number), Fact("recipe", trained.recipe), *facts, bands, *given.facts),
+        (Fact("version", number), Fact("recipe", trained.recipe), *facts, *more, *given.facts),
         trained.leaderboard,
         words=said,
         source={"model": model, "version": number, "blob": blob, "recipe": trained.recipe, "bytes": len(sealed)},
@@ -82,7 +88,7 @@ def evaluate(
         raise BadValue(f"horizon must lie between 1 and {_ask.MOST_AHEAD}, not {horizon}")
     question = models.get(model)
     given = _learn.ready(ws, question, None, progress.part(0.0, 0.1))
-    wanted = _learn.wanted(question, recipes, None, seed, None) | {"horizon": horizon}
+    wanted = _learn.wanted(question, recipes, None, seed, None) | {"horizon": horizon, "search_s": 0.0}
     budget = _budget(ws, Budget(folds=folds))
     done = _learn.taught(ws, question, given, wanted=wanted, budget=budget, only_compare=True, progress=progress.part(0.1, 1.0))
     board = Table.from_bytes(done["leaderboard"])
@@ -108,21 +114,41 @@ def predict(
     explain: bool = False,
     key: str = "",
     version: int | None = None,
+    by: Sequence[str] | str | None = None,
+    quantiles: Sequence[float] | None = None,
 ) -> Answer:
     """Ask the serving version: rows of questions, or the next `horizon` periods of every key that fits `where`.
 
-    `key` decides which side of a split answers; `version` asks one version by number instead.
+    `key` decides which side of a split answers; `version` asks one version by number instead. `by` adds rows up, with bounds of
+    the sum: by keys, static columns, one of date, week, month or total-period, or "total" for everything in one. `quantiles` are
+    levels such as 0.1, given as columns such as q10.
     """
     question = models.get(model)
     number = version if version is not None else ws.deployment(model).route(key)
+    sums, levels = _ask.names(by), _ask.levels(quantiles)
     if asked is not None:
-        return _ask.ask(ws, model, number, asked=_ask.as_asked(question, asked), horizon=None, where={}, explain=explain)
-    chosen = dict(where or {})
-    kept = _ask.default(ws, model, number, horizon=horizon, where=chosen, explain=explain)
-    if kept is not None:
-        return kept
-    answer = _ask.ask(ws, model, number, asked=None, horizon=horizon, where=chosen, explain=explain)
-    return _ask.keep_default(ws, (model, number, horizon, explain, _ask.question_key(chosen)), answer)
+        wish = _ask.Wish(explain=explain, by=sums, quantiles=levels)
+        return _ask.ask(ws, model, number, asked=_ask.as_asked(question, asked), wish=wish)
+    wish = _ask.Wish(horizon, dict(where or {}), explain, sums, levels)
+    kept = _ask.default(ws, model, number, wish)
+    return kept if kept is not None else _ask.keep_default(ws, model, number, wish, _ask.ask(ws, model, number, wish=wish))
+
+
+@action(permits="predict", quiet=True)
+def effects(ws: Workspace, model: str, *, version: int | None = None) -> Answer:
+    """Say what each lever does: one row per key and lever, an elasticity or the logarithm of a lift, with its intervals."""
+    models.get(model)
+    return _ask.effects(ws, model, version if version is not None else ws.deployment(model).route())
+
+
+@action(permits="promote", alone="train-{model}")
+def update(ws: Workspace, model: str, *, progress: Progress = SILENT) -> Answer:
+    """Bring the serving version new actuals without refitting: forecast against actual, then it serves from there on.
+
+    What is loaded now is compared with what the version forecast for it, intervals adapt, and the moved version serves at once as a
+    new one if it is safe; `rollback` leads back. Raises BadValue where no actual is newer than the version knows.
+    """
+    return _update.update(ws, models.get(model), progress)
 
 
 @action(permits="read", quiet=True)

@@ -34,6 +34,9 @@ def train(
     folds: Annotated[int | None, typer.Option(min=1, help="Rolling-origin folds; 3 by default.")] = None,
     memory: Annotated[int | None, typer.Option(min=256, metavar="MB", help="Memory the training may take.")] = None,
     seed: Annotated[int, typer.Option(help="The seed of everything random.")] = 0,
+    search: Annotated[
+        float, typer.Option(min=0, metavar="SECONDS", help="Processor seconds to look for better knobs with; 0 is none.")
+    ] = 0,
 ) -> "Answer":
     """Learn a model and keep it as a new version, beside its baseline. After Ctrl-C the same command goes on."""
     from tradewind.core.model import Budget
@@ -42,10 +45,9 @@ def train(
     given = {name: limit for name, limit in limits.items() if limit is not None}
     budget = Budget(**given) if given else None  # type: ignore[arg-type]
     params = _knobs(param) or None
+    chosen = tuple(recipe) if recipe else None
     with progress(call, f"train {model}") as listen:
-        return call.desk.train(
-            model, table, budget=budget, params=params, recipes=tuple(recipe) if recipe else None, seed=seed, progress=listen
-        )
+        return call.desk.train(model, table, budget=budget, params=params, recipes=chosen, seed=seed, search_s=search, progress=listen)
 
 
 @command("evaluate", PANEL, action="evaluate")
@@ -65,6 +67,13 @@ def evaluate(
         )
 
 
+@command("update", PANEL, action="update")
+def update(call: Call, model: Name) -> "Answer":
+    """Bring the serving version new actuals. Shows forecast against actual, refits nothing, and serves the moved version at once."""
+    with progress(call, f"update {model}") as listen:
+        return call.desk.update(model, progress=listen)
+
+
 @command("predict", PANEL, action="predict")
 def predict(
     call: Call,
@@ -76,12 +85,35 @@ def predict(
     explain: Annotated[bool, typer.Option("--explain", help="Add what drove each answer.")] = False,
     key: Annotated[str, typer.Option(help="Whom the answer is for: the same key always meets the same side of a split.")] = "",
     version: Version = None,
+    by: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME", help="Add up by a key, a text column of products or stores, date, week, month or total; may be repeated."
+        ),
+    ] = None,
+    quantile: Annotated[
+        list[float] | None, typer.Option(min=0, max=1, help="Add this quantile, such as 0.1, as a column; may be repeated.")
+    ] = None,
 ) -> "Answer":
     """Ask a model. The next periods of everything, or your own rows with planned prices and promotions."""
     asked = _asked(rows) if rows is not None else None
     return call.desk.predict(
-        model, asked, horizon=horizon, where=pairs(where, "--where") or None, explain=explain, key=key, version=version
+        model,
+        asked,
+        horizon=horizon,
+        where=pairs(where, "--where") or None,
+        explain=explain,
+        key=key,
+        version=version,
+        by=tuple(by) if by else None,
+        quantiles=tuple(quantile) if quantile else None,
     )
+
+
+@command("effects", PANEL, action="effects")
+def effects(call: Call, model: Name, version: Version = None) -> "Answer":
+    """Show what each lever does. Price elasticities and promotion lifts with their intervals."""
+    return call.desk.effects(model, version=version)
 
 
 @command("card", PANEL, action="card")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
@@ -26,6 +26,7 @@ class Knob:
     choices: tuple[str, ...] = ()
     log: bool = False
     meaning: str = ""
+    tune: bool = True  # a knob search may turn it, where it has a range or choices
 
     def check(self, value: Any) -> Any:
         """Return the value, or raise BadValue."""
@@ -86,11 +87,11 @@ class Expands(Protocol):
 
 
 @runtime_checkable
-class Calibrates(Protocol):
-    """Can set its intervals from predictions of rows it did not learn from."""
+class Remembers(Protocol):
+    """Sets its intervals from what it saw of its own errors, and can take that over from an earlier state."""
 
-    def calibrate(self, state: State, held: Table) -> State:
-        """Return the state with intervals set from `held`: asked columns + `truth`, `mean`, `p50`, `block`, `horizon`."""
+    def remember(self, state: State, earlier: State) -> State:
+        """Return a freshly learned state with what an earlier one saw of its own errors, up to the fresh one's end."""
         ...
 
 
@@ -109,6 +110,62 @@ class Updates(Protocol):
 
     def update(self, state: State, table: Table) -> State:
         """Return the state moved on to the end of `table`."""
+        ...
+
+
+WHOLE = "total"
+"""In `by`, alone: one row for everything."""
+SPANS = ("date", "week", "month", "total-period")
+"""In `by`, one at most: the time that is added up into one row; without one that is all the time asked, as `total-period` says."""
+
+
+@runtime_checkable
+class Totals(Protocol):
+    """Can say how sure it is of sums: bounds of a sum are never sums of bounds."""
+
+    def total(self, state: State, asked: Table, by: Sequence[str]) -> Table:
+        """Return one row per group of `by`, with mean, p50 and bounds of the sum of its asked rows; raises NotFound and BadValue.
+
+        `by` names entity keys, static text columns of the series and at most one of SPANS, or is WHOLE alone; each is a column of
+        the answer: `week` and `month` hold their first day, `total-period` and WHOLE are none.
+        """
+        ...
+
+
+@runtime_checkable
+class Quantiles(Protocol):
+    """Can give any quantile of its answers."""
+
+    def quantiles(self, state: State, asked: Table, levels: Sequence[float]) -> Table:
+        """Return one column per level, named by `quantile_name`, one row per asked row."""
+        ...
+
+
+def quantile_name(level: float) -> str:
+    """Return the column of a quantile: q10 for 0.1, q97.5 for 0.975."""
+    return f"q{round(100 * level, 4):g}"
+
+
+@runtime_checkable
+class Effects(Protocol):
+    """Can say what each lever does."""
+
+    def effects(self, state: State) -> Table:
+        """Return one row per key and lever: keys, `lever`, `kind` (elasticity | log lift), `effect`, lo80, hi80, lo95, hi95."""
+        ...
+
+
+@runtime_checkable
+class Blends(Protocol):
+    """Is made of other recipes of its model: what each of them learned, and how much each counts."""
+
+    @property
+    def members(self) -> tuple[str, ...]:
+        """Return the recipes it may be made of."""
+        ...
+
+    def blend(self, states: Mapping[str, State], weights: Mapping[str, float], why: str = "") -> State:
+        """Return one state of the members' states; both by recipe name, weights summing to one. `why` is what answers say of them."""
         ...
 
 

@@ -34,6 +34,7 @@ class TrainBody(Body):
     params: dict[str, dict[str, Any]] | None = None
     recipes: list[Name] | None = None
     seed: int = 0
+    search_s: Annotated[float, msgspec.Meta(ge=0, le=86400, description="processor seconds to look for better knobs with")] = 0.0
     budget: BudgetBody | None = None
 
 

@@ -34,6 +34,8 @@ class Question(msgspec.Struct, forbid_unknown_fields=True):
     explain: bool = False
     key: str = ""
     version: int | None = None
+    by: list[str] | None = None
+    quantiles: list[float] | None = None
 
 
 class Gone(Exception):
@@ -78,10 +80,14 @@ class Predict:
             explain=question.explain,
             key=question.key,
             version=question.version,
+            by=question.by,
+            quantiles=question.quantiles,
         )
         if (
             asked is None
             and question.version is None
+            and not question.by
+            and not question.quantiles
             and guest.desk.cached(model, horizon=question.horizon, where=question.where or {}, explain=question.explain, key=question.key)
         ):
             found: Answer = use()  # a look-up of microseconds: a thread would cost more than it saves
@@ -192,6 +198,18 @@ def described(schemas: Mapping[str, Any]) -> dict[str, Any]:
         "explain": {"type": "boolean", "default": False},
         "key": {"type": "string", "description": "the stable key that decides between two versions of a split"},
         "version": {"type": "integer"},
+        "by": {
+            "type": "array",
+            "items": {"type": "string"},
+            "description": "add rows up, with bounds of the sums: by keys, static texts, one of date, week, month; or total alone",
+            "examples": [["store", "category", "week"]],
+        },
+        "quantiles": {
+            "type": "array",
+            "maxItems": 99,
+            "items": {"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1},
+            "description": "quantiles to add, as columns q10, q97.5",
+        },
     }
     body = {
         "type": "object",

@@ -81,6 +81,17 @@ TABLE: tuple[Route, ...] = (
         _MODEL,
         status=202,
     ),
+    Route(
+        "POST",
+        "/models/{model}/update",
+        "update",
+        "Bring the serving version new actuals without refitting; the moved one serves at once",
+        "job",
+        bodies.Nothing,
+        _MODEL,
+        status=202,
+    ),
+    Route("GET", "/models/{model}/effects", "effects", "What each lever does, with intervals", "page", paths=_MODEL, query=_VERSION),
     Route("POST", "/models/{model}/predict", "predict", "Answer rows, or the next periods of every series that fits", "own", paths=_MODEL),
     Route(
         "POST", "/models/{model}/promote", "promote", "Let a version serve, if it passes every gate", body=bodies.PromoteBody, paths=_MODEL

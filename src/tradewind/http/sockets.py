@@ -21,7 +21,8 @@ from tradewind.http.measures import Measures
 from tradewind.http.sign_in import Guest, SignIn
 
 LOG = logging.getLogger("tradewind.http")
-DEPLOYMENTS = ("promote", "rollback", "split")
+DEPLOYMENTS = ("promote", "rollback", "split", "update")
+SHOWN = ("model", "version", "updated_from", "challenger", "share", "reason", "forced")
 POLL_S = 0.25
 HEARTBEAT_S = 20.0
 MOST_WAITING = 1000
@@ -256,5 +257,5 @@ def job_message(job: Job) -> dict[str, Any]:
 
 def deployment_message(event: Event) -> dict[str, Any]:
     """Return a deployment event as a message, with the fields that a viewer may know."""
-    shown = {name: event.body[name] for name in ("model", "version", "challenger", "share", "reason", "forced") if name in event.body}
+    shown = {name: event.body[name] for name in SHOWN if name in event.body}
     return envelope(event.kind, "deployment", event.id, shown | {"actor": event.actor}, event.at)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import pkgutil
 from functools import cache
 from importlib.metadata import entry_points
@@ -45,6 +46,11 @@ def recipe(model: str, name: str) -> Recipe:
         raise NotFound(f"{model} has no recipe {name!r}", hint=f"recipes: {', '.join(get(model).recipes)}")
     found: Recipe = module(model, name).RECIPE
     return found
+
+
+def has(model: str, file: str) -> bool:
+    """Tell whether a model's folder has a file of that name."""
+    return importlib.util.find_spec(f"{module(model).__name__}.{file}") is not None
 
 
 def part(model: str, file: str, name: str) -> Any:

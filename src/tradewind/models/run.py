@@ -1,13 +1,14 @@
 """The serving end of every model: opened once in a jailed worker, then one request in, one reply out.
 
-A request and a reply are bundles (`core.bundle`). Request: `head` = {"do": "predict", "horizon", "where", "explain"} and, unless
-everything is meant, `asked` = a table. Reply: `head` = {"ok": true, "recipe", "notes"} and `table`; or `head` = {"error": {...}}.
+A request and a reply are bundles (`core.bundle`). Request: `head` = {"do": "predict", "horizon", "where", "explain", "by",
+"quantiles"} and, unless everything is meant, `asked` = a table; or `head` = {"do": "effects"}. Reply: `head` = {"ok": true, "recipe",
+"notes"} and `table`; or `head` = {"error": {...}}.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,15 +16,17 @@ import numpy as np
 from tradewind import models
 from tradewind.core.bundle import join, split
 from tradewind.core.errors import BadValue, Incompatible, TradewindError, Unexpected
-from tradewind.core.model import Expands, Explains, Recipe, State
+from tradewind.core.model import SPANS, WHOLE, Effects, Expands, Explains, Quantiles, Recipe, State, Totals
 from tradewind.core.table import Table
 
 Server = Callable[[bytes], bytes]
-DOINGS = ("predict",)
+DOINGS = ("predict", "effects")
+MOST_LEVELS = 99
 
 
 def prepare(model: str, recipe: str) -> None:
     """Import what answering needs while files can still be opened: nothing can be imported after the lock."""
+    import numpy.ma  # noqa: F401 - numpy loads it late, from inside unique and median
     import onnxruntime  # noqa: F401
 
     models.get(model)
@@ -52,21 +55,74 @@ def open_server(parts: Mapping[str, bytes]) -> Server:
 
 def _answer(recipe: Recipe, state: State, request: Mapping[str, bytes]) -> tuple[dict[str, Any], Table]:
     head = _head(request)
+    if head["do"] == "effects":
+        if not isinstance(recipe, Effects):
+            raise BadValue(f"{recipe.name} cannot say what the levers do", hint="ask a version of another recipe")
+        return {"notes": []}, _finite(recipe.effects(state))
+    by, levels = _by(head.get("by")), _levels(head.get("quantiles"))
     asked = _asked(recipe, state, request, head)
-    table = recipe.predict(state, asked)
+    table = _predicted(recipe, state, asked, head, levels) if not by else _totals(recipe, state, asked, head, by)
+    notes = getattr(recipe, "notes", None)
+    return {"notes": notes(state, asked) if notes is not None else []}, table
+
+
+def _predicted(recipe: Recipe, state: State, asked: Table, head: Mapping[str, Any], levels: Sequence[float]) -> Table:
+    table = _finite(recipe.predict(state, asked))
+    if levels:
+        if not isinstance(recipe, Quantiles):
+            raise BadValue(f"{recipe.name} cannot give quantiles of its own choice", hint="ask without quantiles")
+        table = _beside(table, recipe.quantiles(state, asked, levels))
+    if head.get("explain"):
+        if not isinstance(recipe, Explains):
+            raise BadValue(f"{recipe.name} cannot explain its answers", hint="ask without explain")
+        table = _beside(table, recipe.explain(state, asked))
+    return table
+
+
+def _totals(recipe: Recipe, state: State, asked: Table, head: Mapping[str, Any], by: Sequence[str]) -> Table:
+    if not isinstance(recipe, Totals):
+        raise BadValue(f"{recipe.name} cannot say how sure it is of sums", hint="ask without by, and add up the means only")
+    if head.get("explain") or head.get("quantiles"):
+        raise BadValue("sums have no drivers and no quantiles of one's own choice", hint="ask for them without by")
+    return _finite(recipe.total(state, asked, by))
+
+
+def _beside(table: Table, more: Table) -> Table:
+    """Return the table with the columns of another one that it lacks."""
+    added = {name: more.column(name) for name in more.names if name not in table}
+    return _finite(table.with_columns(added, *(column for column in more.schema if column.name in added)))
+
+
+def _finite(table: Table) -> Table:
     for name in table.names:
         values = table.column(name)
         if values.dtype.kind == "f" and not np.isfinite(values).all():
             raise Unexpected(f'the answer\'s column "{name}" holds a value that is not a number')
-    if head.get("explain"):
-        if not isinstance(recipe, Explains):
-            raise BadValue(f"{recipe.name} cannot explain its answers", hint="ask without explain")
-        drivers = recipe.explain(state, asked)
-        added = {name: drivers.column(name) for name in drivers.names if name not in table}
-        described = [column for column in drivers.schema if column.name in added]
-        table = table.with_columns(added, *described)
-    notes = getattr(recipe, "notes", None)
-    return {"notes": notes(state, asked) if notes is not None else []}, table
+    return table
+
+
+def _by(said: Any) -> list[str]:
+    """Read what is added up by; raises BadValue."""
+    if said is None:
+        return []
+    if not isinstance(said, list) or not all(isinstance(name, str) and name for name in said):
+        raise BadValue("by must be a list of names", hint='["store", "week"]')
+    spans = [name for name in said if name in SPANS]
+    if len(set(said)) != len(said) or len(spans) > 1 or (WHOLE in said and len(said) > 1):
+        raise BadValue(
+            f"by cannot be {', '.join(said)}", hint=f"each name once, at most one of {', '.join(SPANS)}, and {WHOLE!r} only by itself"
+        )
+    return said
+
+
+def _levels(said: Any) -> list[float]:
+    """Read the quantiles asked for; raises BadValue."""
+    if said is None:
+        return []
+    numbers = isinstance(said, list) and all(isinstance(level, int | float) and 0 < level < 1 for level in said)
+    if not numbers or len(said) > MOST_LEVELS or len(set(said)) != len(said):
+        raise BadValue(f"quantiles must be at most {MOST_LEVELS} different numbers between 0 and 1", hint="[0.1, 0.5, 0.975]")
+    return [float(level) for level in said]
 
 
 def _head(request: Mapping[str, bytes]) -> dict[str, Any]:

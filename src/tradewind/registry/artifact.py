@@ -38,10 +38,12 @@ def make(
     data: Mapping[str, Any],
     made: Mapping[str, Any],
     golden: Mapping[str, bytes] | None = None,
+    updated_from: int | None = None,
 ) -> Artifact:
     """Write down what was learned: what the model is asked and gives, how it did, from which data, by whom.
 
-    `golden` are questions and answers, as parts, that a worker must reproduce. Numbers that are not finite become null.
+    `golden` are questions and answers, as parts, that a worker must reproduce. `updated_from` is the version that was moved on
+    without refitting: scores and leaderboard are then of its training. Numbers that are not finite become null.
     """
     parts = {**trained.parts, **(golden or {})}
     for name, part in parts.items():
@@ -70,6 +72,8 @@ def make(
         "files": {name: _described(name, part, golden or {}) for name, part in parts.items()},
         "made": dict(made),
     }
+    if updated_from is not None:
+        manifest["updated_from"] = updated_from
     return Artifact(_finite(manifest), parts)
 
 

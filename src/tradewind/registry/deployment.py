@@ -1,4 +1,4 @@
-"""Who serves: folded from the events promote, rollback and split, kept nowhere else."""
+"""Who serves: folded from the events promote, rollback, split and update, kept nowhere else."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Served:
     """A moment at which another version began to serve."""
 
     version: int
-    how: str  # promote | rollback
+    how: str  # promote | rollback | update
     by: str
     at: str
     event: int
@@ -36,7 +36,8 @@ class Deployment:
     def of(cls, events: Iterable[Event], model: str) -> Deployment:
         """Fold the events, oldest first; those of other models and kinds are passed over.
 
-        A promotion or a rollback ends a running split.
+        A promotion or a rollback ends a running split; an update lets it go on. An update of a version that no longer serves
+        when it is written down changes nothing: whoever switched meanwhile meant it.
         """
         stack: list[int] = []
         history: list[Served] = []
@@ -52,6 +53,10 @@ class Deployment:
                 stack = _stacked(stack, version, back=event.kind == "rollback")
                 history.append(Served(version, event.kind, event.actor, event.at, event.id))
                 challenger, share = 0, 0.0
+            elif event.kind == "update" and stack and stack[-1] == int(event.body["updated_from"]):
+                version = int(event.body["version"])
+                stack = _stacked(stack, version, back=False)
+                history.append(Served(version, event.kind, event.actor, event.at, event.id))
         if not stack:
             return cls(model)
         return cls(model, stack[-1], challenger, share, tuple(history), tuple(stack[:-1]))

@@ -3,45 +3,25 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
-from tradewind.core.bundle import pack_arrays, unpack_arrays
 from tradewind.core.errors import Cancelled, LearnFailed, TradewindError
-from tradewind.core.model import SILENT, Budget, Calibrates, Model, Progress, Recipe, State, Trained, settle
+from tradewind.core.model import SILENT, Blends, Budget, Model, Progress, Remembers, State, Trained, Updates, settle
 from tradewind.core.schema import Role
 from tradewind.core.table import Array, Table
 from tradewind.training import score
+from tradewind.training.renew import golden
+from tradewind.training.roll import Candidate, Run, fitting, reached, roll
+from tradewind.training.search import Trial, early, search
 from tradewind.training.split import Fold, described, grain, horizon_of, periods, rolling_origin
+from tradewind.training.weigh import weigh
 
 SEASON = {"day": 7, "week": 52, "month": 12}
-GOLDEN = 32
-BLOCKS = 3  # fewer say too little about seasons to set intervals by; the recipe's own then stand
-
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """A recipe with its knobs, under the name the leaderboard shows."""
-
-    label: str
-    recipe: Recipe
-    params: Mapping[str, Any]
-
-
-@dataclass(slots=True)
-class Held:
-    """What a candidate said of rows it had not seen, one entry per fold."""
-
-    columns: list[dict[str, Array]] = field(default_factory=list)
-    seconds: float = 0.0
-
-    def joined(self) -> dict[str, Array]:
-        """Return all folds' columns together."""
-        return {name: np.concatenate([columns[name] for columns in self.columns]) for name in self.columns[0]} if self.columns else {}
+BLOCKS = 3  # fewer say too little about seasons to set intervals by
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +35,22 @@ class Lesson:
     seed: int = 0
     horizon: int | None = None
     kept: Mapping[str, bytes] = field(default_factory=dict)  # finished pieces of an earlier, stopped run
+    search_s: float = 0.0  # processor seconds for a knob search
+    trials: tuple[Trial, ...] = ()  # of an earlier, stopped run
+    skipped: Mapping[str, str] = field(default_factory=dict)  # recipes that were not tried, and why
+    said: Mapping[str, str] = field(default_factory=dict)  # facts that go with what is learned
+
+
+@dataclass(slots=True)
+class Compared:
+    """What a comparison found: metrics by label, what each said, the weights of a blend, facts of the data."""
+
+    board: dict[str, dict[str, Any]]
+    runs: dict[str, Run]
+    facts: dict[str, Any]
+    folds: tuple[Fold, ...]
+    weights: dict[str, float] = field(default_factory=dict)
+    why: str = ""
 
 
 def learn(lesson: Lesson, *, progress: Progress = SILENT) -> tuple[Trained, dict[str, Table]]:
@@ -62,130 +58,195 @@ def learn(lesson: Lesson, *, progress: Progress = SILENT) -> tuple[Trained, dict
 
     Raises LearnFailed where no candidate can be fitted or there is too little history.
     """
-    board, held, facts = compare(lesson, progress=progress.part(0.0, 0.8))
-    winner = _winner(lesson, board)
-    progress("fit", 0.82, f"{winner.label} on everything")
-    state = _calibrated(winner, _fit(winner, lesson.table, lesson.seed), held[winner.label].joined())
+    begin = 0.0
+    unsearched: dict[str, str] = {}
+    if lesson.search_s > 0:
+        lesson, unsearched = _searched(lesson, progress.part(0.0, 0.3))
+        begin = 0.3
+    found = compared(lesson, progress=progress.part(begin, 0.75))
+    if unsearched:
+        found.facts["unsearched"] = unsearched
+    winner = _winner(lesson, found.board)
+    state = _whole(lesson, winner, found, progress.part(0.75, 0.97))
     progress("check", 0.97, "golden questions")
     parts = dict(winner.recipe.dump(state))
-    golden = _golden(winner, parts, held[winner.label].joined(), lesson)
-    scores = {name: float(value) for name, value in board[winner.label].items() if np.isfinite(value)}
-    trained = Trained(winner.recipe.name, settle(winner.recipe.knobs, winner.params), parts, leaderboard(board), scores, facts)
+    asked = golden(winner.recipe, parts)
+    scores = {name: float(value) for name, value in found.board[winner.label].items() if name != "note" and np.isfinite(value)}
+    board = leaderboard(found.board, found.facts.get("failed", {}) | dict(lesson.skipped))
+    trained = Trained(winner.recipe.name, settle(winner.recipe.knobs, winner.params), parts, board, scores, found.facts)
     progress("done", 1.0, winner.label)
-    return trained, golden
+    return trained, asked
 
 
-def compare(lesson: Lesson, *, progress: Progress = SILENT) -> tuple[dict[str, dict[str, Any]], dict[str, Held], dict[str, Any]]:
+def compare(lesson: Lesson, *, progress: Progress = SILENT) -> tuple[dict[str, dict[str, Any]], dict[str, Run], dict[str, Any]]:
     """Score every candidate on the same folds; return label -> metrics, label -> what it said, and facts of the data."""
+    found = compared(lesson, progress=progress)
+    return found.board, found.runs, found.facts
+
+
+def compared(lesson: Lesson, *, progress: Progress = SILENT) -> Compared:
+    """Score every candidate on the same folds: those learned from the table first, then those made of them."""
+    folds, facts = _folds(lesson)
     target = lesson.table.schema.of(Role.TARGET)[0]
-    dates = periods(lesson.table, target)
+    scale = np.concatenate([_scales(fold, target, SEASON[facts["grain"]]) for fold in folds])
+    runs: dict[str, Run] = {}
+    failed: dict[str, str] = {}
+    singles = [candidate for candidate in lesson.candidates if not isinstance(candidate.recipe, Blends)]
+    blends = [candidate for candidate in lesson.candidates if isinstance(candidate.recipe, Blends)]
+    for place, candidate in enumerate(singles):
+        part = progress.part(0.9 * place / len(singles), 0.9 * (place + 1) / len(singles))
+        try:
+            runs[candidate.label] = roll(candidate, folds, fitting(candidate, lesson.seed), kept=lesson.kept, progress=part)
+        except Cancelled:
+            raise
+        except TradewindError as error:
+            if candidate is lesson.candidates[0]:
+                raise
+            failed[candidate.label] = f"{error.message} ({error.hint})" if error.hint else error.message
+    found = Compared({}, runs, facts, folds)
+    for candidate in blends:
+        _blend(lesson, candidate, found, progress.part(0.9, 1.0))
+    if failed:
+        facts["failed"] = failed
+    found.board = _board(lesson, runs, scale)
+    return found
+
+
+def _folds(lesson: Lesson) -> tuple[tuple[Fold, ...], dict[str, Any]]:
+    dates = periods(lesson.table, lesson.table.schema.of(Role.TARGET)[0])
     if len(dates) < 4:
         raise LearnFailed(
             f"{len(dates)} periods of history are too few to learn and to validate", hint="load at least 4 periods, better two seasons"
         )
     folds = min(lesson.budget.folds, max(1, len(dates) // 4))
     horizon = horizon_of(dates, lesson.horizon, folds)
-    held: dict[str, Held] = {candidate.label: Held() for candidate in lesson.candidates}
-    failed: dict[str, str] = {}
-    scales: list[Array] = []
-    steps = folds * len(lesson.candidates)
-    for fold in rolling_origin(lesson.table, folds=folds, horizon=horizon):
-        scales.append(_scales(fold, target, SEASON[grain(dates)]))
-        for place, candidate in enumerate(lesson.candidates):
-            if candidate.label in failed:
-                continue
-            progress(
-                "validate", (fold.block * len(lesson.candidates) + place) / steps, f"{candidate.label}, block {fold.block + 1} of {folds}"
-            )
-            try:
-                _hold(lesson, candidate, fold, held[candidate.label], progress)
-            except Cancelled:
-                raise
-            except TradewindError as error:
-                if place == 0:
-                    raise
-                failed[candidate.label] = error.message
-    facts = described(lesson.table) | {"folds": folds, "horizon": horizon, "seed": lesson.seed}
+    facts = described(lesson.table) | {"folds": folds, "horizon": horizon, "seed": lesson.seed, "grain": grain(dates)}
     facts["intervals"] = (
-        f"from {folds} held-out blocks" if folds >= BLOCKS else "the recipe's own: too little history for three held-out blocks"
+        f"from {folds} held-out blocks"
+        if folds >= BLOCKS
+        else f"from {folds} held-out blocks and the recipe's own spread: too little history"
     )
-    if failed:
-        facts["failed"] = failed
-    board = _board(lesson, {label: kept for label, kept in held.items() if label not in failed}, np.concatenate(scales))
-    return board, held, facts
+    return tuple(rolling_origin(lesson.table, folds=folds, horizon=horizon)), facts
 
 
-def leaderboard(board: Mapping[str, Mapping[str, Any]]) -> Table:
-    """Return the leaderboard as a table, best first."""
+def _blend(lesson: Lesson, candidate: Candidate, found: Compared, progress: Progress) -> None:
+    """Weigh a blend's members on the folds and take it through them as one."""
+    recipe = candidate.recipe
+    assert isinstance(recipe, Blends)
+    singles = {one.label: one for one in lesson.candidates if one.label in found.runs and one.label in recipe.members}
+    if not singles:
+        return
+    weights, why = weigh({label: found.runs[label].joined() for label in singles})
+    if candidate.label == lesson.model.recipes[-1] or not found.weights:
+        found.weights, found.why = weights, why
+    by_cutoff = {fold.block: fold for fold in found.folds}
+
+    def made(fold: Fold) -> State:
+        upto = tuple(by_cutoff[block] for block in sorted(by_cutoff) if block <= fold.block)
+        states = {
+            label: reached(singles[label], found.runs[label], upto, fitting(singles[label], lesson.seed), kept=lesson.kept)
+            for label in weights
+        }
+        return recipe.blend(states, weights, why)
+
+    run = roll(candidate, found.folds, made, kept={}, progress=progress, keep=False)
+    run.seconds += sum(found.runs[label].seconds for label in weights)
+    found.runs[candidate.label] = run
+
+
+def _whole(lesson: Lesson, winner: Candidate, found: Compared, progress: Progress) -> State:
+    """Return the winner learned from everything, with what its rolled twin saw of its own errors."""
+    recipe = winner.recipe
+    if isinstance(recipe, Blends):
+        states: dict[str, State] = {}
+        singles = {one.label: one for one in lesson.candidates if one.label in found.weights}
+        for place, (label, single) in enumerate(singles.items()):
+            progress("fit", place / len(singles), f"{label} on everything")
+            states[label] = single.recipe.fit(lesson.table, settle(single.recipe.knobs, single.params), lesson.seed)
+        state = recipe.blend(states, found.weights, found.why)
+    else:
+        progress("fit", 0.0, f"{winner.label} on everything")
+        state = recipe.fit(lesson.table, settle(recipe.knobs, winner.params), lesson.seed)
+    if not isinstance(recipe, Updates) or not isinstance(recipe, Remembers):
+        return state
+    rolled = reached(winner, found.runs[winner.label], found.folds, fitting(winner, lesson.seed), kept=lesson.kept)
+    return recipe.remember(state, rolled)
+
+
+def _searched(lesson: Lesson, progress: Progress) -> tuple[Lesson, dict[str, str]]:
+    """Return the lesson with the best knobs found on blocks before the leaderboard's own, and which recipes could not be searched."""
+    folds, facts = _folds(lesson)
+    tried = [
+        candidate
+        for candidate in lesson.candidates
+        if not isinstance(candidate.recipe, Blends) and any(k.tune for k in candidate.recipe.knobs)
+    ]
+    tried = [candidate for candidate in tried if candidate.label != "incumbent"]
+    table = early(lesson.table, folds=len(folds), horizon=facts["horizon"])
+    chosen: dict[str, Mapping[str, Any]] = {}
+    unsearched: dict[str, str] = {}
+    for place, candidate in enumerate(tried):
+        part = progress.part(place / len(tried), (place + 1) / len(tried))
+        try:
+            chosen[candidate.label], _ = search(
+                candidate.recipe,
+                table,
+                horizon=facts["horizon"],
+                folds=2,
+                seconds=lesson.search_s / len(tried),
+                seed=lesson.seed,
+                fixed=candidate.params,
+                before=lesson.trials,
+                progress=part,
+            )
+        except Cancelled:
+            raise
+        except TradewindError as error:
+            unsearched[candidate.label] = error.message
+    candidates = tuple(replace(one, params=chosen.get(one.label, one.params)) for one in lesson.candidates)
+    return replace(lesson, candidates=candidates), unsearched
+
+
+def leaderboard(board: Mapping[str, Mapping[str, Any]], absent: Mapping[str, str] | None = None) -> Table:
+    """Return the leaderboard as a table, best first; recipes that could not be learned or were not tried come last, with the reason."""
     rows = sorted(({"recipe": label, **metrics} for label, metrics in board.items()), key=lambda row: row["wape"])
     names = list(rows[0])
-    columns = {name: np.array([row[name] for row in rows], object if isinstance(rows[0][name], str) else float) for name in names}
+    rows += [{name: float("nan") for name in names} | {"recipe": label, "note": why} for label, why in (absent or {}).items()]
+    columns = {name: np.array([row[name] for row in rows], object if name in ("recipe", "note") else float) for name in names}
     return Table.from_columns(columns)
 
 
-def _fit(candidate: Candidate, table: Table, seed: int) -> State:
-    return candidate.recipe.fit(table, settle(candidate.recipe.knobs, candidate.params), seed)
-
-
-def _calibrated(candidate: Candidate, state: State, held: Mapping[str, Array]) -> State:
-    if held and isinstance(candidate.recipe, Calibrates) and len(np.unique(held["block"])) >= BLOCKS:
-        return candidate.recipe.calibrate(state, Table.from_columns(held))
-    return state
-
-
-def _hold(lesson: Lesson, candidate: Candidate, fold: Fold, held: Held, progress: Progress) -> None:
-    """Fit a candidate at an origin and keep what it says of the block after it; a finished piece is not done twice."""
-    piece = f"{candidate.label}/{fold.block}/{fold.cutoff}"
-    if piece in lesson.kept:
-        columns = unpack_arrays(lesson.kept[piece])
-        held.columns.append({name: array for name, array in columns.items() if name != "seconds"})
-        held.seconds += float(columns["seconds"][0])
-        return
-    began = time.process_time()
-    answer = candidate.recipe.predict(_fit(candidate, fold.seen, lesson.seed), fold.asked)
-    spent = time.process_time() - began
-    columns = {name: fold.asked.column(name) for name in fold.asked.names}
-    columns |= {name: answer.column(name) for name in answer.names if name not in columns}
-    columns |= {"truth": fold.truth, "block": np.full(len(fold.truth), fold.block), "horizon": fold.ahead}
-    if not np.isfinite(columns["p50"].astype("f8")).all():
-        raise LearnFailed(f"{candidate.label} gave a forecast that is not a number")
-    held.columns.append(columns)
-    held.seconds += spent
-    progress.keep(piece, pack_arrays(columns | {"seconds": np.array([spent])}))
-
-
-def _board(lesson: Lesson, held: Mapping[str, Held], scale: Array) -> dict[str, dict[str, Any]]:
-    baseline = lesson.candidates[0].label
-    base = held[baseline].joined()
+def _board(lesson: Lesson, runs: Mapping[str, Run], scale: Array) -> dict[str, dict[str, Any]]:
+    base = runs[lesson.candidates[0].label].joined()
     groups = _groups(base, lesson.table)
     board: dict[str, dict[str, Any]] = {}
-    for candidate in lesson.candidates:
-        if candidate.label not in held:
-            continue
-        said = held[candidate.label].joined()
+    for label in (candidate.label for candidate in lesson.candidates if candidate.label in runs):
+        said = runs[label].joined()
         truth, p50, mean = (said[name].astype("f8") for name in ("truth", "p50", "mean"))
         saved, error = score.gain(np.abs(base["truth"] - base["p50"]), np.abs(truth - p50), groups)
-        board[candidate.label] = {
+        board[label] = {
             "wape": score.wape(truth, p50),
             "mase": score.mase(truth, p50, scale),
             "bias": score.bias(truth, mean),
             **_covers(said),
             "gain": saved,
             "gain_error": error,
-            "seconds": held[candidate.label].seconds,
+            "seconds": runs[label].seconds,
             "rows": float(len(truth)),
+            "note": "",
         }
     return board
 
 
 def _covers(said: Mapping[str, Array]) -> dict[str, float]:
-    """Return the coverage of bands that were set from what lay before each block."""
+    """Return pinball loss and coverage of bands that were set from what lay before each block."""
     truth = said["truth"]
     found = {}
     for level in (80, 95):
         known = f"lo{level}" in said
         found[f"coverage_{level}"] = score.coverage(truth, said[f"lo{level}"], said[f"hi{level}"]) if known else float("nan")
-    return found
+    known_at = {tau: said[name].astype("f8") for tau, name in score.QUANTILES.items() if name in said}
+    return {"pinball": score.pinball(truth.astype("f8"), known_at), **found}
 
 
 def _groups(said: Mapping[str, Array], table: Table) -> Array:
@@ -217,18 +278,6 @@ def _winner(lesson: Lesson, board: Mapping[str, Mapping[str, Any]]) -> Candidate
             f"no {metric} can be computed: nothing happened in the held-out blocks", hint="load newer data, or ask for fewer folds"
         )
     return able[min(usable, key=lambda label: board[label][metric])]
-
-
-def _golden(candidate: Candidate, parts: Mapping[str, bytes], held: Mapping[str, Array], lesson: Lesson) -> dict[str, Table]:
-    """Return questions and the answers that the dumped parts give to them: what a worker must reproduce before it serves."""
-    state = candidate.recipe.load(parts)
-    expand = getattr(candidate.recipe, "expand", None)
-    if expand is None:
-        raise LearnFailed(f"{candidate.label} cannot say what it can be asked")
-    asked: Table = expand(state, None, {})
-    rows = np.unique(np.linspace(0, len(asked) - 1, GOLDEN).astype(int))
-    asked = asked.take(rows)
-    return {"asked": asked, "answers": candidate.recipe.predict(state, asked)}
 
 
 def manifest_facts(trained: Trained) -> str:

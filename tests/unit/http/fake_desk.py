@@ -29,6 +29,8 @@ PERMITS = {
     "train": "train",
     "evaluate": "evaluate",
     "predict": "predict",
+    "effects": "predict",
+    "update": "promote",
     "promote": "promote",
     "rollback": "promote",
     "split": "promote",
@@ -175,8 +177,11 @@ class FakeDesk:
         explain: bool = False,
         key: str = "",
         version: int | None = None,
+        by: Any = None,
+        quantiles: Any = None,
     ) -> Answer:
         self._door("predict", model=model, asked=asked, horizon=horizon, where=where, explain=explain, key=key, version=version)
+        self.state.calls[-1][1].update({name: value for name, value in (("by", by), ("quantiles", quantiles)) if value is not None})
         if not self.state.trained or model != "demand":
             raise NotFound(f"there is no model {model!r}", hint="models: demand")
         time.sleep(self.state.slow_s)
@@ -254,9 +259,10 @@ class FakeDesk:
         params: Any = None,
         recipes: Any = None,
         seed: int = 0,
+        search_s: float = 0.0,
         progress: Any = SILENT,
     ) -> Answer:
-        self._door("train", model=model, budget=budget, recipes=recipes, seed=seed)
+        self._door("train", model=model, budget=budget, recipes=recipes, seed=seed, search_s=search_s)
         if model != "demand":
             raise NotFound(f"there is no model {model!r}")
         for step in range(200):
@@ -265,6 +271,19 @@ class FakeDesk:
                 break
         self.ledger.append(Event("train", self.actor.name, {"model": model, "version": 3}))
         return Answer((Fact("version", 3),), words="trained")
+
+    def update(self, model: str, *, progress: Any = SILENT) -> Answer:
+        self._door("update", model=model)
+        progress("compare", 0.2, "forecast against actual")
+        self.ledger.append(Event("update", self.actor.name, {"model": model, "version": 3, "updated_from": 2}))
+        return Answer((Fact("version", 3), Fact("wape", 0.3)), table_of([{"product": "P1", "actual": 4.0, "p50": 5.0}]), words="moved on")
+
+    def effects(self, model: str, *, version: int | None = None) -> Answer:
+        self._door("effects", model=model, version=version)
+        rows = [
+            {"product": f"P{at}", "lever": "price", "kind": "elasticity", "effect": -1.4, "lo80": -2.0, "hi80": -1.0} for at in range(3)
+        ]
+        return Answer(table=table_of(rows), words="price")
 
     def evaluate(
         self, model: str, *, folds: int = 3, horizon: int | None = None, recipes: Any = None, seed: int = 0, progress: Any = SILENT

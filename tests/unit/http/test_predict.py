@@ -35,9 +35,19 @@ def test_a_version_can_be_named(server):
     assert server.calls("predict")[-1]["version"] == 1
 
 
+def test_sums_and_quantiles_are_passed_on_and_never_answered_by_a_kept_answer(server):
+    asked = {"horizon": 30, "where": {"product": "P1", "store": "S1"}}
+    answer = server.as_("viewer").post(PREDICT, json=asked | {"by": ["store", "week"]})
+    assert answer.status_code == 200 and server.calls("predict")[-1]["by"] == ["store", "week"]
+    server.as_("viewer").post(PREDICT, json=asked | {"quantiles": [0.1, 0.975]})
+    assert server.calls("predict")[-1]["quantiles"] == [0.1, 0.975]
+
+
 @pytest.mark.parametrize(
     ("body", "pointer"),
     [
+        (b'{"horizon": 3, "by": "store"}', "/by"),
+        (b'{"horizon": 3, "quantiles": ["0.1"]}', "/quantiles/0"),
         (b"", ""),
         (b"{", ""),
         (b"null", "/"),

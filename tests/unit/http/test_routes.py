@@ -117,6 +117,8 @@ def test_bad_queries_are_refused(server, query):
         ("split", {"challenger": 2, "share": 1.5}),
         ("train", {"budget": {"deadline_s": -1}}),
         ("train", {"recipes": "boosted"}),
+        ("train", {"search_s": -1}),
+        ("update", {"version": 2}),
         ("evaluate", {"folds": 0}),
         ("evaluate", {"horizon": 0}),
     ],
@@ -209,10 +211,10 @@ def finished(server, response):
 
 def test_training_is_a_job_that_is_watched_and_cancelled(server):
     server.desk.state.go.clear()
-    answer = server.as_("analyst").post("/api/v1/models/demand/train", json={"seed": 3, "budget": {"deadline_s": 5}})
+    answer = server.as_("analyst").post("/api/v1/models/demand/train", json={"seed": 3, "search_s": 60, "budget": {"deadline_s": 5}})
     assert answer.status_code == 202
     call = server.calls("train")[-1]
-    assert call["seed"] == 3 and call["budget"].deadline_s == 5
+    assert call["seed"] == 3 and call["budget"].deadline_s == 5 and call["search_s"] == 60
     busy = server.as_("analyst").post("/api/v1/models/demand/train", json={})
     assert busy.status_code == 409 and busy.json()["code"] == "TW0409"
     job = answer.json()["job"]["id"]
@@ -231,6 +233,23 @@ def test_a_job_that_is_done_gives_its_answer(server):
     server.desk.state.go.clear()
     job = finished(server, answer)
     assert job["state"] == "done" and job["answer"]["facts"][0] == {"name": "version", "value": 3}
+
+
+def test_an_update_is_a_job_for_whoever_may_promote(server):
+    assert server.as_("analyst").post("/api/v1/models/demand/update").status_code == 403
+    answer = server.as_("approver").post("/api/v1/models/demand/update")
+    assert answer.status_code == 202
+    job = server.as_("viewer").get(answer.headers["location"]).json()["job"]
+    until = time.monotonic() + 10
+    while job["state"] == "running" and time.monotonic() < until:
+        job = server.as_("viewer").get(answer.headers["location"]).json()["job"]
+    assert job["state"] == "done" and job["answer"]["rows"] == [{"product": "P1", "actual": 4.0, "p50": 5.0}]
+
+
+def test_effects_are_a_list_in_pages(server):
+    said = server.as_("viewer").get("/api/v1/models/demand/effects?limit=2&version=2").json()
+    assert [row["product"] for row in said["answer"]["rows"]] == ["P0", "P1"] and said["next"]
+    assert server.calls("effects")[-1] == {"model": "demand", "version": 2}
 
 
 def test_a_job_that_is_refused_at_once_is_no_job(server):

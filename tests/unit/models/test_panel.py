@@ -2,7 +2,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from tradewind.core.errors import EmptyTable, Incompatible, MissingColumn
+from tradewind.core.errors import BadValue, EmptyTable, Incompatible, MissingColumn
 from tradewind.core.schema import Column, Role, Schema, Type
 from tradewind.core.table import Table
 from tradewind.models._kit import tensors
@@ -117,6 +117,41 @@ def test_a_tail_keeps_the_plan():
     tail = from_table(table(made())).tail(6)
     assert tail.cut == 6 and tail.width == 11
     np.testing.assert_array_equal(tail.target[0, :6], 3.0 + np.arange(14, 20))
+
+
+def test_the_tail_of_a_tail_is_the_tail():
+    panel = from_table(table(made(150)))
+    once, twice = panel.tail(100), panel.tail(120).tail(100)
+    assert once.cut == twice.cut == 100
+    assert once.past["weather"].shape == (2, panel.grain.level)
+    np.testing.assert_array_equal(twice.past["weather"], once.past["weather"])
+    assert once.past["weather"][0, -1] == 149
+
+
+def test_texts_that_teach_nothing_are_still_kept_to_group_by():
+    described = {**ROLES, "maker": (Role.STATIC, Type.TEXT), "story": (Role.STATIC, Type.TEXT)}
+    frame = made().with_columns(maker=pl.lit("one and the same"), story=pl.lit("long " * 40))
+    schema = Schema(tuple(Column(name, *described[name]) for name in frame.columns))
+    panel = from_table(Table(schema, frame=frame))
+    assert list(panel.codes) == ["brand"] and sorted(panel.labels) == ["brand", "maker"]
+    again = Panel.from_parts(panel.meta(), panel.arrays())
+    assert again.labels["maker"].tolist() == ["one and the same"] * 2
+    assert panel.take(np.array([1])).labels["brand"].tolist() == ["y"]
+
+
+def test_a_text_that_was_coded_is_known_again_where_it_no_longer_would_be():
+    old = from_table(table(made()))
+    alone = from_table(table(made().filter(pl.col("product") == "A")))
+    assert "brand" not in alone.codes, "one text alone is not worth a code"
+    moved = alone.like(old)
+    assert moved.static["brand"].tolist() == [0] and moved.labels["brand"].tolist() == ["x"]
+    new = from_table(table(made().with_columns(brand=pl.col("brand").replace({"y": "z"})))).like(old)
+    assert new.static["brand"][0] == 0 and np.isnan(new.static["brand"][1]) and new.labels["brand"].tolist() == ["x", "z"]
+
+
+def test_several_rows_of_one_period_are_refused():
+    with pytest.raises(BadValue, match="one day"):
+        from_table(table(pl.concat([made(), made().head(1)])))
 
 
 def test_a_plan_is_written_over_and_lengthened():

@@ -10,6 +10,8 @@ from tradewind.core.table import Table
 from tradewind.models import recipe, run
 from tradewind.models.demand.assemble import assemble
 
+FRESH = "the bands rest on 0 held-out blocks and the model's own spread: too little history for 3"
+
 
 @pytest.fixture(scope="module")
 def parts():
@@ -39,7 +41,28 @@ def ask(serve, asked=None, **head):
 def test_everything_is_answered(parts, name):
     run.prepare("demand", name)
     said, table = ask(run.open_server(parts[name]), horizon=5)
-    assert said == {"ok": True, "recipe": name, "notes": []} and len(table) == 10 and "hi95" in table
+    assert said == {"ok": True, "recipe": name, "notes": [FRESH]} and len(table) == 10 and "hi95" in table
+
+
+@pytest.mark.parametrize(("by", "rows"), [(["product"], 2), (["total"], 1), (["week"], 2), (["product", "date"], 16)])
+def test_sums_are_answered(parts, by, rows):
+    serve = run.open_server(parts["boosted"])
+    _, whole = ask(serve, horizon=8)
+    said, table = ask(serve, horizon=8, by=by)
+    assert said["ok"] and len(table) == rows
+    assert table.column("mean").sum() == pytest.approx(whole.column("mean").sum(), rel=1e-5)
+
+
+def test_quantiles_of_choice_stand_beside_the_answer(parts):
+    said, table = ask(run.open_server(parts["naive"]), horizon=5, quantiles=[0.05, 0.99])
+    assert said["ok"] and (table.column("q5") <= table.column("p50")).all() and (table.column("q99") >= table.column("p50")).all()
+
+
+def test_effects_of_levers_are_answered_by_trees_alone(parts):
+    said, _ = ask(run.open_server(parts["naive"]), do="effects")
+    assert "cannot say what the levers do" in said["error"]["message"]
+    said, table = ask(run.open_server(parts["boosted"]), do="effects")
+    assert said["ok"] and len(table) == 0, "these sales know no lever"
 
 
 def test_rows_are_answered_and_explained(parts):
@@ -66,6 +89,11 @@ def test_notes_come_along(parts):
         ({"where": {"product": "nothing"}}, "NotFound"),
         ({"where": "tea"}, "BadValue"),
         ({"do": "dance"}, "BadValue"),
+        ({"by": ["colour"]}, "NotFound"),
+        ({"by": ["week", "month"]}, "BadValue"),
+        ({"by": "store"}, "BadValue"),
+        ({"by": ["total"], "explain": True}, "BadValue"),
+        ({"quantiles": [0.5, 1.0]}, "BadValue"),
     ],
 )
 def test_what_cannot_be_answered_is_a_typed_error(parts, head, error):

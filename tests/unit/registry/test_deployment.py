@@ -68,6 +68,36 @@ def test_a_split_ends_with_share_zero_with_a_promotion_and_with_a_rollback() -> 
         assert (found.challenger, found.share) == (0, 0.0)
 
 
+def updated(version: int, was: int) -> Event:
+    return Event("update", "ann", {"model": "demand", "version": version, "updated_from": was}, "2026-11-21T10:00:00Z", 99)
+
+
+def promoted(version: int) -> Event:
+    return Event("promote", "ann", {"model": "demand", "version": version})
+
+
+def test_an_update_serves_and_a_rollback_leads_back() -> None:
+    found = Deployment.of([promoted(1), updated(2, 1), updated(3, 2)], "demand")
+    assert (found.stable, found.previous()) == (3, 2)
+    assert [served.how for served in found.history] == ["promote", "update", "update"]
+    back = Deployment.of([promoted(1), updated(2, 1), Event("rollback", "ann", {"model": "demand", "version": 1})], "demand")
+    assert back.stable == 1
+    with pytest.raises(NotReady):
+        back.previous()
+
+
+def test_an_update_of_a_version_that_serves_no_more_changes_nothing() -> None:
+    found = Deployment.of([promoted(1), promoted(2), updated(3, 1)], "demand")
+    assert (found.stable, found.previous(), len(found.history)) == (2, 1, 2)
+    assert Deployment.of([updated(3, 1)], "demand").stable == 0
+
+
+def test_a_split_goes_on_after_an_update() -> None:
+    split = Event("split", "ann", {"model": "demand", "version": 1, "challenger": 9, "share": 0.25})
+    found = Deployment.of([promoted(1), split, updated(2, 1)], "demand")
+    assert (found.stable, found.challenger, found.share) == (2, 9, 0.25)
+
+
 def test_other_models_and_kinds_do_not_count() -> None:
     events = [
         Event("promote", "ann", {"model": "churn", "version": 9}),

@@ -150,6 +150,10 @@ class Jobs:
         with open("/proc/self/status") as status:
             lines = dict(line.split(":", 1) for line in status)
         said["no_new_privs"] = lines.get("NoNewPrivs", "").strip()
+        said["policy"] = os.sched_getscheduler(0)
+        if os.path.exists("/proc/self/autogroup"):
+            with open("/proc/self/autogroup") as group:
+                said["session_nice"] = group.read().split()[-1]
         return {"said": json.dumps(said).encode()}
 
     def reach_out(parts, progress):

@@ -1,4 +1,5 @@
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -43,11 +44,16 @@ def test_a_job_gives_its_parts_and_tells_its_steps() -> None:
 @linux_only
 def test_a_job_is_niced_and_writes_in_its_own_folder_only() -> None:
     said = json.loads(run("look")["said"])
-    assert said["nice"] == 10
+    assert said["nice"] == min(19, os.nice(0) + 10) and said["policy"] == os.SCHED_BATCH
     assert said["no_new_privs"] == "1"
     assert Path(said["folder"]).name.startswith("tradewind-job-")
     assert said["environment"]["HOME"] == said["folder"]
     assert not {"PATH", "USER", "SHELL"} & set(said["environment"])
+
+
+@pytest.mark.skipif(not Path("/proc/self/autogroup").exists(), reason="this kernel does not group processes by session")
+def test_the_session_of_a_job_gives_way_to_the_session_of_a_worker() -> None:
+    assert json.loads(run("look")["said"])["session_nice"] == "10"
 
 
 @linux_only

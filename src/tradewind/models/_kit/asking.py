@@ -158,13 +158,9 @@ def expand(panel: Panel, horizon: int, where: Mapping[str, Any]) -> Table:
     fits: Array = panel.alive
     for name, wanted in where.items():
         values = {str(value) for value in (wanted if isinstance(wanted, list | tuple | set) else [wanted])}
-        if name in panel.keys:
-            has = panel.keys[name]
-        elif name in panel.codes:
-            book = panel.codes[name]
-            has = np.array([book[int(code)] for code in panel.static[name]], object)
-        else:
-            raise NotFound(f"series have no {name!r}", hint=f"choose by: {', '.join([*panel.keys, *panel.codes])}")
+        if name not in panel.keys and name not in panel.labels:
+            raise NotFound(f"series have no {name!r}", hint=f"choose by: {', '.join([*panel.keys, *panel.labels])}")
+        has = panel.keys[name] if name in panel.keys else panel.labels[name]
         fitting = np.logical_or.reduce([has == value for value in sorted(values)] or [np.zeros(len(has), bool)])
         fits = np.logical_and(fits, fitting)
         if not fitting.any():

@@ -14,21 +14,26 @@ Array = np.ndarray[Any, Any]
 Score = Callable[[Array], Array]
 
 
-def to_onnx(trees: Trees, features: int) -> bytes:
-    """Return a model "rows" (n, features) float32 -> "score" (n, 1): one TreeEnsembleRegressor that sums leaves."""
+def to_onnx(trees: Trees, features: int, *, values: Array | None = None, base: Array | None = None) -> bytes:
+    """Return a model "rows" (n, features) float32 -> "score" (n, targets): one TreeEnsembleRegressor that sums leaves.
+
+    `values` (nodes, targets) are what each leaf adds, where that is more than the trees' own one value; `base` is added to every row.
+    """
     from onnx import TensorProto, helper
 
+    said = trees.value[:, None] if values is None else values
+    targets = said.shape[1]
     tree = np.repeat(np.arange(len(trees.roots)), np.diff(np.append(trees.roots, len(trees.feature))))
     start = trees.roots[tree]
     inner = trees.feature >= 0
     number = np.arange(len(trees.feature)) - start
-    leaves = np.flatnonzero(~inner)
+    leaves = np.repeat(np.flatnonzero(~inner), targets)
     node = helper.make_node(
         "TreeEnsembleRegressor",
         ["rows"],
         ["score"],
         domain="ai.onnx.ml",
-        n_targets=1,
+        n_targets=targets,
         aggregate_function="SUM",
         post_transform="NONE",
         nodes_treeids=tree.tolist(),
@@ -42,11 +47,12 @@ def to_onnx(trees: Trees, features: int) -> bytes:
         nodes_hitrates=[1.0] * len(trees.feature),
         target_treeids=tree[leaves].tolist(),
         target_nodeids=number[leaves].tolist(),
-        target_ids=[0] * len(leaves),
-        target_weights=trees.value[leaves].tolist(),
+        target_ids=np.tile(np.arange(targets), int((~inner).sum())).tolist(),
+        target_weights=said[~inner].reshape(-1).tolist(),
+        **({"base_values": base.tolist()} if base is not None else {}),
     )
     rows = helper.make_tensor_value_info("rows", TensorProto.FLOAT, [None, features])
-    score = helper.make_tensor_value_info("score", TensorProto.FLOAT, [None, 1])
+    score = helper.make_tensor_value_info("score", TensorProto.FLOAT, [None, targets])
     graph = helper.make_graph([node], "trees", [rows], [score])
     opsets = [helper.make_opsetid("", 17), helper.make_opsetid("ai.onnx.ml", 3)]
     written: bytes = helper.make_model(graph, opset_imports=opsets, ir_version=8, producer_name="tradewind").SerializeToString()
@@ -54,7 +60,7 @@ def to_onnx(trees: Trees, features: int) -> bytes:
 
 
 def session(model: bytes) -> Score:
-    """Return a function (n, features) float32 -> (n,) float64 that runs the model on one thread; raises Tampered."""
+    """Return a function (n, features) float32 -> (n,), or (n, targets) where there are several, float64, on one thread; raises Tampered."""
     import onnxruntime as ort
 
     options = ort.SessionOptions()
@@ -68,7 +74,7 @@ def session(model: bytes) -> Score:
 
     def score(rows: Array) -> Array:
         answer: Array = made.run(None, {name: rows})[0]
-        return answer.reshape(-1).astype("f8")
+        return (answer[:, 0] if answer.shape[1] == 1 else answer).astype("f8")
 
     return score
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from tradewind.core.errors import EmptyTable, Incompatible, MissingColumn
+from tradewind.core.errors import BadValue, EmptyTable, Incompatible, MissingColumn
 from tradewind.core.schema import Role, Type
 from tradewind.core.table import Table
 from tradewind.models._kit.calendar import GRAINS, Clock, Grain, clock_of
@@ -19,6 +19,7 @@ Array = np.ndarray[Any, Any]
 AHEAD = (Role.LEVER, Role.KNOWN, Role.EVENT)
 PRICE = re.compile(r"(^|_)(price|cost)(_|$)")  # carried forward, never zero
 MOST = 40  # columns of one kind that are kept; the widest-covered first
+LONGEST = 80  # letters of a text that series are still grouped by: longer ones describe, they do not name
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,8 @@ class Panel:
 
     `target` is NaN where nothing is known or nothing could be sold. `ahead` are columns known ahead, (series, periods) or, where
     all series agree, (1, periods); `kinds` says of each whether it is a "price", a "lever", an "event" or a "number". `past` end
-    at the cut; `static` hold one number per series, text as the code of `codes`.
+    at the cut; `static` hold one number per series, text as the code of `codes`. `labels` hold every text of the series, also those
+    that say too little or too much to learn from: what answers are chosen and added up by.
     """
 
     clock: Clock
@@ -40,6 +42,7 @@ class Panel:
     past: Mapping[str, Array]
     static: Mapping[str, Array]
     codes: Mapping[str, list[str]]
+    labels: Mapping[str, Array] = field(default_factory=dict)
 
     @property
     def grain(self) -> Grain:
@@ -74,7 +77,8 @@ class Panel:
         """Return the panel with no more than its last periods before the cut, and one level window of what is known afterwards."""
         start = max(0, self.cut - periods)
         cut = {name: value[:, start:] for name, value in self.ahead.items()}
-        past = {name: value[:, max(start, self.cut - self.grain.level) :] for name, value in self.past.items()}
+        kept = min(periods, self.grain.level)
+        past = {name: value[:, max(0, value.shape[1] - kept) :] for name, value in self.past.items()}
         return replace(self, first=self.first + start, cut=self.cut - start, target=self.target[:, start:], ahead=cut, past=past)
 
     def planned(self, series: Array, periods: int, row: Array, at: Array, plan: Mapping[str, Array]) -> Panel:
@@ -99,18 +103,56 @@ class Panel:
         target = np.pad(self.target[series], ((0, 0), (0, more)), constant_values=np.nan) if more else self.target[series]
         return replace(self._fixed(series), ahead=ahead, target=target)
 
+    def until(self, cut: int) -> Panel:
+        """Return the panel as it was known at an earlier cut: later actuals, and what is known only afterwards, are gone."""
+        target = self.target.copy()
+        target[:, cut:] = np.nan
+        past = {name: value[:, : max(0, value.shape[1] - (self.cut - cut))] for name, value in self.past.items()}
+        return replace(self, cut=cut, target=target, past=past)
+
+    def like(self, old: Panel) -> Panel:
+        """Return the panel with the columns of an old one: what is new is left out, what is gone is empty, a new text is unknown."""
+        ahead, count = {}, len(self)
+        for name, kind in old.kinds.items():
+            empty = np.full((1, self.width), np.nan if kind in ("price", "number") else 0.0, "f4")
+            ahead[name] = self.ahead.get(name, empty)
+        past = {name: self.past.get(name, np.full((count, self.cut), np.nan, "f4")) for name in old.past}
+        static = {}
+        for name in old.static:
+            value = self.static.get(name, np.full(count, np.nan, "f4"))
+            if name in old.codes:
+                book = {text: code for code, text in enumerate(old.codes[name])}
+                value = np.array([book.get(text, np.nan) for text in self._texts_of(name)], "f4")
+            static[name] = value
+        labels = {name: self.labels.get(name, _texts([""] * count)) for name in old.labels} | dict(self.labels)
+        return replace(self, ahead=ahead, kinds=old.kinds, past=past, static=static, codes=old.codes, labels=labels)
+
+    def _texts_of(self, name: str) -> Iterable[str]:
+        """Return a text of each series, whether it was coded or not; no known text where there is none."""
+        if name in self.codes:
+            return (self.codes[name][int(code)] for code in self.static[name])
+        found: Iterable[str] = self.labels[name] if name in self.labels else ["\0"] * len(self)
+        return found
+
+    def place_in(self, old: Panel) -> Array:
+        """Return for each series its number in an old panel, -1 where it is new."""
+        names = [name for name in old.keys if name in self.keys]
+        if names != list(old.keys):
+            raise Incompatible(f"series were told apart by {', '.join(old.keys)} and no longer are", hint="train the model again")
+        return np.array([old.index.get(key, -1) for key in zip(*(self.keys[name].tolist() for name in names), strict=True)], "i8")
+
     def take(self, series: Array) -> Panel:
         """Return the panel of some series."""
         ahead = {name: value if len(value) == 1 else value[series] for name, value in self.ahead.items()}
         return replace(self._fixed(series), ahead=ahead, target=self.target[series])
 
     def _fixed(self, series: Array) -> Panel:
-        """Return the panel with some series' keys, past and statics; target and plan are left for the caller to set."""
+        """Return the panel with some series' keys, past, statics and labels; target and plan are left for the caller to set."""
 
         def part(columns: Mapping[str, Array]) -> dict[str, Array]:
             return {name: value[series] for name, value in columns.items()}
 
-        return replace(self, keys=part(self.keys), past=part(self.past), static=part(self.static))
+        return replace(self, keys=part(self.keys), past=part(self.past), static=part(self.static), labels=part(self.labels))
 
     def arrays(self) -> dict[str, Array]:
         """Return the numbers by name, ready for a tensor file: columns of few values as codes and a code book."""
@@ -140,6 +182,7 @@ class Panel:
             "cut": self.cut,
             "keys": {name: value.tolist() for name, value in self.keys.items()},
             "codes": dict(self.codes),
+            "labels": {name: value.tolist() for name, value in self.labels.items()},
             "kinds": dict(self.kinds),
             "columns": {kind: list(getattr(self, kind)) for kind in ("ahead", "past", "static")},
         }
@@ -156,9 +199,9 @@ class Panel:
             kinds = {kind: {name: column(f"{kind}/{name}") for name in meta["columns"][kind]} for kind in ("ahead", "past", "static")}
             keys = {name: _texts(values) for name, values in meta["keys"].items()}
             clock = Clock(GRAINS[meta["grain"]], int(meta["anchor"]))
-            return cls(
-                clock, int(meta["first"]), int(meta["cut"]), keys, column("target"), kinds=meta["kinds"], codes=meta["codes"], **kinds
-            )
+            first, cut, codes = int(meta["first"]), int(meta["cut"]), meta["codes"]
+            labels = {name: _texts(values) for name, values in meta["labels"].items()}
+            return cls(clock, first, cut, keys, column("target"), kinds=meta["kinds"], codes=codes, labels=labels, **kinds)
         except (KeyError, TypeError, ValueError, IndexError) as error:
             raise Incompatible("the series of this version cannot be read", hint="train the model again") from error
 
@@ -171,7 +214,7 @@ def _texts(values: Iterable[Any]) -> Array:
 
 
 def from_table(table: Table, *, target: str = "units", reach: int | None = None) -> Panel:
-    """Lay a panel table out as matrices; raises MissingColumn and EmptyTable.
+    """Lay a panel table out as matrices; raises MissingColumn, EmptyTable and BadValue.
 
     Needs polars. Rows with `available` 0 lose their target. Columns known ahead are carried forward where they are a price or a
     plain number, and are zero where they are a share or a flag and nothing is said.
@@ -198,6 +241,8 @@ def from_table(table: Table, *, target: str = "units", reach: int | None = None)
     width = max(last - first + 1, cut) if reach is None else min(last - first + 1, cut + reach)
     at = number - first
     inside = at < width
+    if np.bincount(index[inside] * width + at[inside]).max() > 1:
+        raise BadValue(f"several rows of one series lie in one {clock.grain.name}", hint="add them up before a model learns from them")
     grid = _Grid(len(next(iter(labels.values()))), width, index[inside], at[inside])
     columns = _sorted_columns(table, keys, {when, target, "available"})
     levers = set(table.schema.of(Role.LEVER))
@@ -207,10 +252,10 @@ def from_table(table: Table, *, target: str = "units", reach: int | None = None)
     ahead = {name: value for name, (_, value) in filled.items()}
     kinds = {name: kind if kind != "share" else "lever" if name in levers else "event" for name, (kind, _) in filled.items()}
     past = {name: grid.fill(frame[name].filter(pl.Series(inside)))[:, :cut] for name in columns["past"]}
-    static, codes = _statics(frame, columns["static"], index, len(grid))
+    static, codes, texts = _statics(frame, columns["static"], index, len(grid))
     amount = grid.fill(frame[target].filter(pl.Series(inside)))
     amount[:, cut:] = np.nan
-    return Panel(clock, first, cut, labels, np.maximum(amount, 0), ahead, kinds, past, static, codes)
+    return Panel(clock, first, cut, labels, np.maximum(amount, 0), ahead, kinds, past, static, codes, texts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,9 +324,11 @@ def carry(matrix: Array) -> Array:
     return matrix
 
 
-def _statics(frame: Any, names: list[str], index: Array, series: int) -> tuple[dict[str, Array], dict[str, list[str]]]:
+def _statics(frame: Any, names: list[str], index: Array, series: int) -> tuple[dict[str, Array], dict[str, list[str]], dict[str, Array]]:
+    """Return what is learned from, as numbers with the code books of texts, and the texts series can be grouped by."""
     static: dict[str, Array] = {}
     codes: dict[str, list[str]] = {}
+    labels: dict[str, Array] = {}
     last = np.zeros(series, "i8")
     last[index] = np.arange(len(index))
     for name in names:
@@ -291,7 +338,9 @@ def _statics(frame: Any, names: list[str], index: Array, series: int) -> tuple[d
             continue
         texts = ["" if value is None else str(value) for value in values.to_list()]
         book = sorted(set(texts))
+        if len(max(book, key=len)) <= LONGEST and any(book):
+            labels[name] = _texts(texts)
         if 1 < len(book) <= max(2, series // 2):  # a name of its own for every series says nothing
             codes[name] = book
             static[name] = np.array([book.index(value) for value in texts], "f4")
-    return static, codes
+    return static, codes, labels

@@ -25,7 +25,8 @@ CHUNK = 400  # series worked on at once
 class Response:
     """Per series and lever the change of log sales: per unit of log price, per unit of any other lever.
 
-    `centre` is the log price that counts as no effect (0 for other levers). `error` is each coefficient's standard error.
+    `centre` is the log price that counts as no effect (0 for other levers). `error` is the standard error of the coefficient of the
+    series' product: that of its own is wider by how much the stores of a product differ.
     """
 
     names: tuple[str, ...]
@@ -42,6 +43,24 @@ class Response:
                 coefficient, centre = coefficient[series], centre[series]
             out[name] = coefficient * (_scaled(name, ahead[name]) - centre)
         return out
+
+    def moved(self, panel: Panel, place: Array) -> Response:
+        """Return the response for another panel: a series that is new takes the mean of its product, or of all."""
+        product = next(iter(panel.keys.values())).astype(str)
+        known = place >= 0
+
+        def part(values: Array) -> Array:
+            out = values[np.maximum(place, 0)].copy()
+            for at in np.flatnonzero(~known).tolist():
+                like = known & (product == product[at])
+                out[at] = out[like].mean(0) if like.any() else values.mean(0) if len(values) else 0.0
+            return out
+
+        centre = part(self.centre)
+        if "price" in self.names and (~known).any():
+            at = self.names.index("price")
+            centre[~known, at] = _mean_log(panel)[~known]
+        return Response(self.names, part(self.coefficient), centre, part(self.error))
 
     def arrays(self) -> dict[str, Array]:
         """Return the numbers by name, ready for a tensor file."""
@@ -82,9 +101,7 @@ def learn(panel: Panel) -> Response:
         return Response((), empty, empty, empty)
     centre = np.zeros((series, count))
     if "price" in names:
-        logged = np.log(panel.ahead["price"][:, past])
-        known = np.isfinite(logged)
-        centre[:, names.index("price")] = np.where(known, logged, 0).sum(1) / np.maximum(known.sum(1), 1)
+        centre[:, names.index("price")] = _mean_log(panel)
     after = _after(panel)
     parts = [_prepare(panel, names, centre, slice(at, at + CHUNK), after) for at in range(0, series, CHUNK)]
     fitted = [*names, *([AFTER] if after is not None else [])]
@@ -92,9 +109,19 @@ def learn(panel: Panel) -> Response:
     product = next(iter(panel.keys.values()))
     groups = (np.zeros(series, "i8"), np.unique(product.astype(str), return_inverse=True)[1], np.arange(series))
     beta = error = np.zeros((series, len(fitted)))
-    for group, spread, steps in zip(groups, (2.0, 0.6, 0.25), (6, 4, 2), strict=True):
-        beta, error = _stage(parts, beta, group, spread=spread, steps=steps, bounds=(low, high))
+    for stage, (group, spread, steps) in enumerate(zip(groups, (2.0, 0.6, 0.25), (6, 4, 2), strict=True)):
+        beta = _stage(parts, beta, group, spread=spread, steps=steps, bounds=(low, high))
+        if stage == 1:
+            error = _robust_error(parts, beta, group, spread=spread)
     return Response(tuple(names), beta[:, :count].astype("f4"), centre.astype("f4"), error[:, :count].astype("f4"))
+
+
+def _mean_log(panel: Panel) -> Array:
+    """Return each series' mean log price before the cut."""
+    logged = np.log(np.broadcast_to(panel.ahead["price"], (len(panel), panel.width))[:, : panel.cut])
+    known = np.isfinite(logged)
+    found: Array = np.where(known, logged, 0).sum(1) / np.maximum(known.sum(1), 1)
+    return found
 
 
 def _moved(values: Array) -> bool:
@@ -142,10 +169,8 @@ def _prepare(panel: Panel, names: list[str], centre: Array, rows: slice, after: 
     return _Part(rows, panel.grain, np.where(known, units, 0.0), known, levers)
 
 
-def _stage(
-    parts: list[_Part], prior: Array, group: Array, *, spread: float, steps: int, bounds: tuple[Array, Array]
-) -> tuple[Array, Array]:
-    """Return coefficients and errors with one set per group, drawn towards `prior`."""
+def _stage(parts: list[_Part], prior: Array, group: Array, *, spread: float, steps: int, bounds: tuple[Array, Array]) -> Array:
+    """Return coefficients with one set per group, drawn towards `prior`."""
     beta = prior.copy()
     count, groups = prior.shape[1], int(group.max()) + 1
     weight = np.eye(count) / spread**2
@@ -153,19 +178,43 @@ def _stage(
         slope = np.zeros((groups, count))
         curve = np.zeros((groups, count, count))
         for part in parts:
-            one, two = _derivatives(part, beta[part.rows])
-            np.add.at(slope, group[part.rows], one)
+            scores, two = _derivatives(part, beta[part.rows])
+            np.add.at(slope, group[part.rows], scores.sum(2))
             np.add.at(curve, group[part.rows], two)
         first = np.zeros((groups, count))
         first[group] = beta - prior
         step = np.linalg.solve(curve + weight, (slope - first @ weight)[..., None])[..., 0]
         beta = np.clip(beta + np.clip(step, -1.5, 1.5)[group], *bounds)
-    error = np.sqrt(np.diagonal(np.linalg.inv(curve + weight), axis1=1, axis2=2))
-    return beta, error[group]
+    return beta
+
+
+def _robust_error(parts: list[_Part], beta: Array, group: Array, *, spread: float) -> Array:
+    """Return each series' standard errors of its group's coefficients, robust to errors that go together.
+
+    Sandwich estimator over blocks of half a level window: what one block of time adds to the slope of a group, over all its stores and
+    days, counts as one draw (Liang and Zeger 1986). Never below the error of independent rows.
+    """
+    count, groups = beta.shape[1], int(group.max()) + 1
+    grain = parts[0].grain
+    length = max(1, WINDOW[grain.name] // 2)
+    blocks = -(-parts[0].units.shape[1] // length)
+    curve = np.zeros((groups, count, count)) + np.eye(count) / spread**2
+    summed = np.zeros((groups, count, blocks))
+    for part in parts:
+        scores, two = _derivatives(part, beta[part.rows])
+        padded = np.pad(scores, ((0, 0), (0, 0), (0, blocks * length - scores.shape[2])))
+        np.add.at(summed, group[part.rows], padded.reshape(*padded.shape[:2], blocks, length).sum(3))
+        np.add.at(curve, group[part.rows], two)
+    inverse = np.linalg.inv(curve)
+    # as many blocks as coefficients are lost to the fit (MacKinnon and White 1985); the prior is one more draw
+    meat = np.einsum("gib,gjb->gij", summed, summed) * blocks / max(blocks - count, 1) + np.eye(count) / spread**2
+    variance = np.diagonal(inverse @ meat @ inverse, axis1=1, axis2=2)
+    found: Array = np.sqrt(np.maximum(variance, np.diagonal(inverse, axis1=1, axis2=2)))
+    return found[group]
 
 
 def _derivatives(part: _Part, beta: Array) -> tuple[Array, Array]:
-    """Return slope and curvature of the profile log likelihood of each series, divided by its over-dispersion."""
+    """Return the slope of the profile log likelihood by period, (series, levers, periods), and its curvature; both over dispersion."""
     window = WINDOW[part.grain.name]
     raised = part.known * np.exp(sum(value * beta[:, at : at + 1] for at, value in enumerate(part.levers)))
     raised = raised * _phase(part.units, raised, part.grain.cycle)
@@ -174,7 +223,7 @@ def _derivatives(part: _Part, beta: Array) -> tuple[Array, Array]:
     gap = part.units - mean
     centred = [(value - _moving(raised * value, window) / base) * part.known for value in part.levers]
     looseness = np.maximum((gap**2).sum(1) / np.maximum(mean.sum(1), 1e-9), 1e-6)
-    slope = np.stack([(gap * value).sum(1) for value in centred], 1) / looseness[:, None]
+    slope = np.stack([gap * value for value in centred], 1) / looseness[:, None, None]
     weighted = [mean * value for value in centred]
     curve = np.stack([np.stack([(one * two).sum(1) for two in centred], 1) for one in weighted], 1) / looseness[:, None, None]
     return slope, curve

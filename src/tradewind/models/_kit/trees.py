@@ -173,6 +173,23 @@ def from_lightgbm(booster: Any, *, start: float = 0.0) -> Trees:
     )
 
 
+def leaf_numbers(booster: Any) -> Array:
+    """Return the booster's own number of every leaf, node by node as in `from_lightgbm`, -1 at an inner node."""
+    found: list[int] = []
+
+    def walk(node: dict[str, Any]) -> None:
+        if "split_feature" not in node:
+            found.append(int(node.get("leaf_index", 0)))
+            return
+        found.append(-1)
+        walk(node["left_child"])
+        walk(node["right_child"])
+
+    for tree in booster.dump_model()["tree_info"]:
+        walk(tree["tree_structure"])
+    return np.array(found, "i4")
+
+
 def _walk(node: dict[str, Any], nodes: list[tuple[int, float, int, int, int, float, float]]) -> int:
     at = len(nodes)
     if "split_feature" not in node:

@@ -57,6 +57,6 @@ MODEL = Model(
         ("product", "store", "date"),
     ),
     goal=Goal("wape", by_errors=1.0),
-    recipes=("naive", "boosted"),
+    recipes=("naive", "stats", "boosted", "lstm", "ensemble"),
     horizon=30,
 )

@@ -1,0 +1,106 @@
+"""Several learned models as one: the weighted mean of their means and of their quantiles, level by level (Vincent averaging)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from tradewind.core.errors import Incompatible, LearnFailed, TradewindError
+from tradewind.core.model import Knob, settle
+from tradewind.models._kit.asking import Asked
+from tradewind.models._kit.forecast.learner import Learned, Learner, Look, Said
+from tradewind.models._kit.panel import Panel
+
+Array = np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Blend:
+    """Learned members by name, each with its weight; the weights add up to one."""
+
+    members: Mapping[str, Learned]
+    weights: Mapping[str, float]
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def reach(self) -> int:
+        """Return how many periods of the past a look must hold."""
+        return max(member.reach for member in self.members.values())
+
+    def say(self, look: Look) -> Said:
+        """Answer a look."""
+        mean: Any = 0.0
+        quantiles: Any = 0.0
+        for name, member in self.members.items():
+            said = member.say(look)
+            mean = mean + self.weights[name] * said.mean
+            quantiles = quantiles + self.weights[name] * said.quantiles
+        return Said(mean, quantiles)
+
+    def moved(self, panel: Panel, place: Array) -> Blend:
+        """Return it for another panel, member by member."""
+        return replace(self, members={name: member.moved(panel, place) for name, member in self.members.items()})
+
+    def notes(self, panel: Panel, where: Asked) -> list[str]:
+        """Say who answers and why, and what each of them has to say."""
+        shares = " + ".join(f"{name} {self.weights[name]:.0%}" for name in self.members)
+        why = str(self.facts.get("why", ""))
+        said = [f"answered by {shares}" + (f": {why}" if why else "")]
+        for member in self.members.values():
+            own = getattr(member, "notes", None)
+            said += own(panel, where) if own is not None else []
+        return said
+
+    def dump(self) -> dict[str, bytes]:
+        """Write every member's parts under its name, and the weights."""
+        meta = {"weights": dict(self.weights), "facts": {name: value for name, value in self.facts.items() if name != "members"}}
+        parts = {f"{name}.{part}": data for name, member in self.members.items() for part, data in member.dump().items()}
+        return {"blend.json": json.dumps(meta).encode(), **parts}
+
+
+@dataclass(frozen=True, slots=True)
+class Blender:
+    """The learner: all members that can be learned, in equal parts; training finds better weights by rolling origin."""
+
+    learners: tuple[Learner, ...]
+    name: str = "ensemble"
+    knobs: tuple[Knob, ...] = ()
+
+    def learn(self, panel: Panel, knobs: Mapping[str, Any], *, seed: int, horizon: int) -> Blend:
+        """Learn every member; one that cannot be learned is left out and named. Raises LearnFailed where none can."""
+        members: dict[str, Learned] = {}
+        failed: dict[str, str] = {}
+        for learner in self.learners:
+            try:
+                members[learner.name] = learner.learn(panel, settle(learner.knobs, {}), seed=seed, horizon=horizon)
+            except TradewindError as error:
+                failed[learner.name] = error.message
+        if not members:
+            raise LearnFailed("no member of the ensemble can be learned", hint="; ".join(f"{name}: {why}" for name, why in failed.items()))
+        return blended(members, dict.fromkeys(members, 1.0), {"failed": failed} if failed else {})
+
+    def read(self, parts: Mapping[str, bytes], panel: Panel) -> Blend:
+        """Read back what was dumped; raises Incompatible and Tampered."""
+        known = {learner.name: learner for learner in self.learners}
+        try:
+            meta = json.loads(parts["blend.json"])
+            members = {}
+            for name in meta["weights"]:
+                own = {part.removeprefix(f"{name}."): data for part, data in parts.items() if part.startswith(f"{name}.")}
+                members[name] = known[name].read(own, panel)
+            return Blend(members, {name: float(weight) for name, weight in meta["weights"].items()}, meta["facts"])
+        except (KeyError, ValueError, TypeError) as error:
+            raise Incompatible("this ensemble cannot be read", hint="train the model again") from error
+
+
+def blended(members: Mapping[str, Learned], weights: Mapping[str, float], facts: Mapping[str, Any]) -> Blend:
+    """Return the blend of the members that have a weight."""
+    chosen = {name: member for name, member in members.items() if weights.get(name, 0.0) > 0}
+    whole = sum(weights[name] for name in chosen)
+    if not chosen or whole <= 0:
+        raise LearnFailed("an ensemble needs a member with a weight above zero")
+    return Blend(chosen, {name: weights[name] / whole for name in chosen}, facts)

@@ -1,0 +1,90 @@
+"""What boosted trees learned, and how they answer: units = scale * exp(effect of own price + trees)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from tradewind.models._kit import tensors
+from tradewind.models._kit.forecast import features
+from tradewind.models._kit.forecast.learner import Look, Said
+from tradewind.models._kit.forecast.levels import Levels
+from tradewind.models._kit.intervals import TAUS
+from tradewind.models._kit.onnx_trees import Score
+from tradewind.models._kit.panel import Panel
+from tradewind.models._kit.response import Response
+from tradewind.models._kit.trees import Trees
+
+Array = np.ndarray[Any, Any]
+AIMS = ("mean", "quantiles")
+FLOOR = 0.1  # added to sales in units of their level before the logarithm is taken
+MOST_KEPT = 128  # series whose history is kept between questions, and questions it is kept of
+
+
+@dataclass(frozen=True, slots=True)
+class Learned:
+    """Trees of the mean, trees whose leaves hold every quantile, and what price does."""
+
+    response: Response
+    levels: Levels
+    trees: Trees  # of the mean: what explanations walk through
+    models: Mapping[str, bytes]  # of each aim, as ONNX
+    scores: Mapping[str, Score]
+    cold: Array  # quantiles over the mean of a series without any history
+    names: tuple[str, ...]
+    horizon: int
+    reach: int
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+    def say(self, look: Look) -> Said:
+        """Answer a look."""
+        rows = self.rows(look)
+        shape = rows.effect.shape
+        flat = rows.values.reshape(-1, rows.values.shape[-1])
+        units = np.exp(rows.effect) * rows.scale[:, None]
+        mean = np.exp(np.clip(self.scores["mean"](flat).reshape(shape), -30, 30)) * units
+        logged = self.scores["quantiles"](flat).reshape(*shape, len(TAUS))
+        found = np.maximum(np.exp(np.clip(logged, -30, 30)) - FLOOR, 0)
+        quantiles = np.sort(found, -1) * units[..., None]
+        new = ~np.isfinite(look.panel.target[:, : look.panel.cut]).any(1)
+        if new.any():
+            quantiles[new] = mean[new][..., None] * self.cold
+        return Said(mean, quantiles)
+
+    def rows(self, look: Look) -> features.Rows:
+        """Return the features of a look; what history says is kept for the next plan of the same series: a slider asks many times."""
+        panel = look.panel
+        view = features.View.of(panel, self.response, self.levels.of(panel), look.series, start=panel.cut)
+        key = "boosted", panel.cut, look.series.tobytes(), look.steps.tobytes()
+        found = look.memo.get(key)
+        if found is None:
+            found = features.history_of(view, panel.cut, look.steps)
+            if len(look.series) <= MOST_KEPT:
+                if len(look.memo) > MOST_KEPT:
+                    look.memo.clear()
+                look.memo[key] = found
+        rows = features.rows(view, panel.cut, look.steps, found)
+        rows.values[:, :, 0] = np.minimum(rows.values[:, :, 0], self.horizon)
+        return rows
+
+    def moved(self, panel: Panel, place: Array) -> Learned:
+        """Return it for another panel: a new series takes the response of its product, or the average one."""
+        return replace(self, response=self.response.moved(panel, place))
+
+    def dump(self) -> dict[str, bytes]:
+        """Write ONNX for the trees, safetensors for numbers, JSON for the rest."""
+        numbers = self.response.arrays() | self.trees.arrays("trees/") | {"cold": self.cold}
+        meta = {
+            "levers": list(self.response.names),
+            "names": list(self.names),
+            "horizon": self.horizon,
+            "reach": self.reach,
+            "levels": self.levels.meta(),
+            "facts": dict(self.facts),
+        }
+        models = {f"boosted.{aim}.onnx": model for aim, model in self.models.items()}
+        return {**models, "boosted.safetensors": tensors.save(numbers), "boosted.json": json.dumps(meta).encode()}

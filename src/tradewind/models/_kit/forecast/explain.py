@@ -1,0 +1,151 @@
+"""Recipes that can say why: drivers of each answer in units, and what each lever does, with its uncertainty."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from tradewind.core.errors import BadValue, TooBig
+from tradewind.core.model import State as AnyState
+from tradewind.core.schema import Column, Role, Schema, Type
+from tradewind.core.table import Table
+from tradewind.models._kit.forecast import boosted_serve, features
+from tradewind.models._kit.forecast.blend import Blend, Blender, blended
+from tradewind.models._kit.forecast.recipe import Forecaster, State, begin, cells
+from tradewind.models._kit.panel import Panel
+from tradewind.models._kit.response import Response
+
+Array = np.ndarray[Any, Any]
+MOST_EXPLAINED = 2000
+WIDTHS = {80: 1.2816, 95: 1.96}
+UNKNOWN = 1.0  # standard error of the log lift of a product that was never promoted
+
+
+@dataclass(frozen=True, slots=True)
+class Explained(Forecaster):
+    """A recipe whose answers come, wholly or in part, from boosted trees."""
+
+    def explain(self, state: State, asked: Table) -> Table:
+        """Split each mean into drivers in units; they add up to the mean. Raises TooBig past 2,000 rows and BadValue without trees."""
+        if len(asked) > MOST_EXPLAINED:
+            raise TooBig(f"{len(asked)} rows are too many to explain at once", hint=f"ask for at most {MOST_EXPLAINED}")
+        learned = _trees_of(state)
+        where, look = self.look(state, asked)
+        row, step = cells(where, look)
+        rows = learned.rows(look)
+        own = np.exp(np.clip(learned.scores["mean"](rows.values[row, step]), -30, 30)) * np.exp(rows.effect[row, step]) * rows.scale[row]
+        drivers = _drivers(learned, rows, row, step, own)
+        whole = state.learned.say(look).mean[row, step]
+        if state.learned is not learned:  # what the other members say differently has no driver of its own
+            drivers["driver_other_recipes"] = whole - own
+        keys = {name: asked.column(name) for name in (*state.panel.keys, asked.schema.time or "date") if name in asked}
+        described = tuple(Column(name, Role.OUTPUT, Type.NUMBER, unit="units") for name in drivers)
+        return Table.from_columns(keys | drivers, self.gives.with_columns(*described))
+
+    def effects(self, state: State) -> Table:
+        """Return what each lever does to the sales of each product: the change of log sales per unit of log price or per lever."""
+        learned = _trees_of(state)
+        return _effects(state.panel, learned)
+
+
+@dataclass(frozen=True, slots=True)
+class Ensemble(Explained):
+    """A recipe of several recipes: trained one by one, weighed together."""
+
+    @property
+    def members(self) -> tuple[str, ...]:
+        """Return the names of the recipes it may be made of."""
+        return tuple(learner.name for learner in self._blender().learners)
+
+    def blend(self, states: Mapping[str, AnyState], weights: Mapping[str, float], why: str = "") -> State:
+        """Return one state of several of the same panel; raises LearnFailed."""
+        first: State = next(iter(states.values()))
+        horizon = min(state.horizon for state in states.values())
+        facts = {"why": why} if why else {}
+        learned = blended({name: state.learned for name, state in states.items()}, weights, facts)
+        widest = max(states.values(), key=lambda state: state.panel.cut).panel
+        made = begin(widest, learned, horizon)
+        return replace(made, whole=first.whole, facts={**first.facts, "members": dict(learned.weights)})
+
+    def _blender(self) -> Blender:
+        found = self.learner
+        assert isinstance(found, Blender)
+        return found
+
+
+def _trees_of(state: State) -> boosted_serve.Learned:
+    """Return the boosted trees that a state answers with."""
+    learned = state.learned
+    if isinstance(learned, Blend):
+        learned = learned.members.get("boosted", learned)
+    if not isinstance(learned, boosted_serve.Learned):
+        raise BadValue("this version has no boosted trees, and only those can be explained", hint="train the recipe boosted")
+    return learned
+
+
+def _drivers(learned: boosted_serve.Learned, rows: features.Rows, row: Array, step: Array, own: Array) -> dict[str, Array]:
+    """Return each driver's units; they add up to `own`."""
+    kinds = [name.split(":")[0] for name in learned.names]
+    groups = np.array([features.GROUPS.index(features.REPORTED.get(kind, kind)) for kind in kinds])
+    logged = learned.trees.shapley(rows.values[row, step], np.append(groups, len(features.GROUPS) - 1))
+    logged[:, features.GROUPS.index("price")] += rows.effect[row, step]
+    base = np.exp(np.clip(learned.trees.expected, -30, 30)) * rows.scale[row]
+    total = logged.sum(1)
+    # a product of factors has no unique sum: the logarithmic mean is the one that is symmetric and exact
+    rate = np.where(np.abs(total) > 1e-9, (own - base) / np.where(np.abs(total) > 1e-9, total, 1.0), base)
+    return {"driver_level": base} | {f"driver_{name}": logged[:, at] * rate for at, name in enumerate(features.GROUPS)}
+
+
+def _effects(panel: Panel, learned: boosted_serve.Learned) -> Table:
+    key, product = next(iter(panel.keys.items()))
+    texts, place = np.unique(product.astype(str), return_inverse=True)
+    rows: list[tuple[str, Array, Array]] = []
+    for lever, (value, error) in _levers(panel, learned.response).items():
+        rows.append((lever, *_of_products(value, error, place)))
+    levers = np.repeat(np.array([lever for lever, _, _ in rows], object), len(texts))
+    effect, own = (np.concatenate([row[at] for row in rows]) if rows else np.empty(0) for at in (1, 2))
+    kind = np.where(levers == "price", "elasticity", "log lift").astype(object)
+    columns: dict[str, Array] = {key: np.tile(texts.astype(object), len(rows)), "lever": levers, "kind": kind, "effect": effect}
+    for width, deviations in WIDTHS.items():
+        columns |= {f"lo{width}": effect - deviations * own, f"hi{width}": effect + deviations * own}
+    described = [Column(name, Role.ENTITY, Type.TEXT) for name in (key, "lever")] + [Column("kind", Role.OUTPUT, Type.TEXT)]
+    described += [Column(name, Role.OUTPUT, Type.NUMBER) for name in columns if name not in (key, "lever", "kind")]
+    return Table.from_columns(columns, Schema(tuple(described), (key, "lever")))
+
+
+def _levers(panel: Panel, response: Response) -> dict[str, tuple[Array, Array]]:
+    """Return per lever what it does to each series, and the standard error of that.
+
+    `promotion` is a whole promotion as it usually was, beyond its price: the mean over past promoted periods of kind, display and
+    leaflet together. The price of it is the elasticity's.
+    """
+    found = {
+        lever: (response.coefficient[:, at].astype("f8"), response.error[:, at].astype("f8")) for at, lever in enumerate(response.names)
+    }
+    others = [at for at, lever in enumerate(response.names) if lever != "price"]
+    state = features.promoted(panel)
+    if len(others) < 2 or state is None:
+        return found
+    on = np.broadcast_to(state[:, : panel.cut] > 0, (len(panel), panel.cut))
+    often = on.sum(1)
+    lift, variance = np.zeros(len(panel)), np.zeros(len(panel))
+    for at in others:
+        value = np.broadcast_to(panel.ahead[response.names[at]], (len(panel), panel.width))[:, : panel.cut]
+        usual = np.where(often > 0, np.where(on, value, 0).sum(1) / np.maximum(often, 1), 0.0)
+        lift += usual * response.coefficient[:, at]
+        variance += (usual * response.error[:, at]) ** 2
+    known = often > 0
+    error = np.where(known, np.sqrt(variance), np.inf)
+    return {lever: value for lever, value in found.items() if lever != "promotion"} | {"promotion": (lift, error)}
+
+
+def _of_products(value: Array, error: Array, place: Array) -> tuple[Array, Array]:
+    """Return each product's effect, the mean over its series, and its standard error; without a promotion in the past it is unknown."""
+    known = np.isfinite(error)
+    count = np.maximum(np.bincount(place, known), 1)
+    mean = np.bincount(place, np.where(known, value, 0.0)) / count
+    own = np.bincount(place, np.where(known, error, 0.0)) / count
+    return mean, np.where(np.bincount(place, known) > 0, own, UNKNOWN)

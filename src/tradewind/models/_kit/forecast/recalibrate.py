@@ -1,0 +1,172 @@
+"""Recalibrate raw quantiles by what actuals did: split-conformal on probability integral transforms, by pool, newest blocks first."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tradewind.models._kit.intervals import LEVELS, TAUS
+
+Array = np.ndarray[Any, Any]
+GRID = np.concatenate([[0.0], 1 / (1 + np.exp(-np.linspace(-7, 7, 141))), [1.0]])
+"""Probabilities at which the distribution of transforms is kept: dense in both tails."""
+SHARE = 80.0  # actuals after which a pool weighs as much as the coarser pool it is part of
+FIRST = 20.0  # the same for all actuals against the raw quantiles
+FADE = 0.85  # what a block weighs against the next newer one (weighted conformal prediction, Barber et al. 2023)
+SIZES = 3
+HORIZONS = 3
+TAIL = float(np.log((1 - TAUS[-3]) / (1 - TAUS[-1])))
+TINY = 1e-9
+
+
+def transform(quantiles: Array, truth: Array, tie: Array) -> Array:
+    """Return where each truth lies in its forecast distribution, 0-1; `tie` in 0-1 parts what several quantiles share.
+
+    Between known quantiles probability is linear in units, above them it decays exponentially, below them it falls to zero at zero.
+    """
+    low, high = quantiles[..., 0], quantiles[..., -1]
+    truth = np.asarray(truth, "f8")
+    under = (quantiles < truth[..., None] - TINY).sum(-1)
+    upto = (quantiles <= truth[..., None] + TINY).sum(-1)
+    count = len(TAUS)
+    at = np.clip(upto, 1, count - 1)
+    below = np.take_along_axis(quantiles, (at - 1)[..., None], -1)[..., 0]
+    above = np.take_along_axis(quantiles, at[..., None], -1)[..., 0]
+    inside = TAUS[at - 1] + (TAUS[at] - TAUS[at - 1]) * np.clip((truth - below) / np.maximum(above - below, TINY), 0, 1)
+    over = 1 - (1 - TAUS[-1]) * np.exp(-np.maximum(truth - high, 0) / _width(quantiles))
+    lower = TAUS[0] * np.clip(truth / np.maximum(low, TINY), 0, 1)
+    found = np.where(upto == 0, lower, np.where(under >= count, over, inside))
+    tied = upto > under
+    first = np.where(truth <= TINY, 0.0, TAUS[np.clip(under, 0, count - 1)])  # nothing lies below zero
+    last = TAUS[np.clip(upto - 1, 0, count - 1)]
+    lies: Array = np.where(tied, first + tie * np.maximum(last - first, 0), found)
+    return lies
+
+
+def inverse(quantiles: Array, probability: Array) -> Array:
+    """Return the units at probabilities (..., levels) of each forecast distribution; the reverse of `transform`."""
+    count = len(TAUS)
+    at = np.clip((probability[..., None] > TAUS).sum(-1), 1, count - 1)
+    below, above = np.take_along_axis(quantiles, at - 1, -1), np.take_along_axis(quantiles, at, -1)
+    share = (probability - TAUS[at - 1]) / (TAUS[at] - TAUS[at - 1])
+    inside = below + (above - below) * np.clip(share, 0, 1)
+    rest = np.maximum(1 - probability, 1e-4) / (1 - TAUS[-1])
+    over = quantiles[..., -1:] - np.log(np.minimum(rest, 1.0)) * _width(quantiles)[..., None]
+    under = quantiles[..., :1] * np.clip(probability / TAUS[0], 0, 1)
+    found: Array = np.where(probability > TAUS[-1], over, np.where(probability < TAUS[0], under, inside))
+    return found
+
+
+def _width(quantiles: Array) -> Array:
+    """Return the scale of the exponential tail above the last quantile."""
+    middle = quantiles[..., len(TAUS) // 2]
+    found: Array = np.maximum(
+        (quantiles[..., -1] - quantiles[..., -3]) / TAIL, np.maximum(0.02 * middle, 1e-3 * np.maximum(quantiles[..., -1], 1e-3))
+    )
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Recalibration:
+    """For each pool (horizon third, size third, promotion state) the distribution of transforms, as probability at GRID."""
+
+    edges: Array  # periods ahead that part horizons
+    sizes: Array  # means that part sizes
+    curves: Array  # (horizons, sizes, states, len(GRID))
+
+    def __call__(self, quantiles: Array, ahead: Array, mean: Array, state: Array, levels: Array = TAUS) -> Array:
+        """Return calibrated quantiles (rows, levels) of raw ones (rows, len(TAUS)); levels in any order."""
+        order = np.argsort(levels)
+        cell = self._cell(ahead, mean, state)
+        unique, place = np.unique(cell, return_inverse=True)
+        flat = self.curves.reshape(-1, len(GRID))
+        wanted = np.stack([_inverted(flat[number], levels) for number in unique])[place]
+        found = np.maximum(inverse(quantiles, wanted), 0.0)
+        found[:, order] = np.maximum.accumulate(found[:, order], -1)
+        return found
+
+    def _cell(self, ahead: Array, mean: Array, state: Array) -> Array:
+        where = (np.searchsorted(self.edges, ahead, "right"), np.searchsorted(self.sizes, mean, "right"), (state > 0).astype("i8"))
+        found: Array = np.ravel_multi_index(where, self.curves.shape[:3])
+        return found
+
+    def arrays(self, prefix: str) -> dict[str, Array]:
+        """Return the numbers by name, ready for a tensor file."""
+        return {prefix + "edges": self.edges, prefix + "sizes": self.sizes, prefix + "curves": self.curves.astype("f4")}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, Array], prefix: str) -> Recalibration:
+        """Read the numbers back."""
+        return cls(*(arrays[prefix + name].astype("f8") for name in ("edges", "sizes", "curves")))
+
+
+def intervals(calibrated: Callable[[Array], Array]) -> Array:
+    """Return the columns of LEVELS (rows, len(LEVELS)) from a function of probabilities.
+
+    An interval misses as often below as above, except where its lower bound is zero: nothing can lie below, so that all misses lie
+    above, and the upper bound comes down until the interval covers what it says.
+    """
+    names = list(LEVELS)
+    levels = np.array([LEVELS[name] for name in names])
+    sides = {int(name[2:]): (names.index(name), names.index(f"hi{name[2:]}")) for name in names if name.startswith("lo")}
+    found = calibrated(np.concatenate([levels, [width / 100 for width in sides]]))
+    for at, (low, high) in enumerate(sides.values()):
+        open_ = found[:, low] <= TINY
+        found[open_, high] = np.maximum(found[open_, len(names) + at], found[open_, names.index("p50")])
+    return found[:, : len(names)]
+
+
+def untouched() -> Recalibration:
+    """Return the recalibration that leaves raw quantiles as they are: nothing came yet to judge them by."""
+    return Recalibration(np.empty(0), np.empty(0), np.broadcast_to(GRID, (1, 1, 2, len(GRID))).copy())
+
+
+def learn(transforms: Array, ahead: Array, mean: Array, state: Array, age: Array, *, horizon: int) -> Recalibration:
+    """Learn from transforms of actuals that were forecast before they came; all arrays have one entry per actual.
+
+    `age` counts blocks back from the newest. A pool leans on the coarser pool it is part of (all; promotion state; with size; with
+    horizon) the more, the fewer actuals it holds, and all of them on the raw quantiles.
+    """
+    fine = np.isfinite(transforms)
+    if not fine.any():
+        return untouched()
+    u, ahead, mean, state, age = (np.asarray(value)[fine] for value in (transforms, ahead, mean, state, age))
+    weight = FADE ** age.astype("f8")
+    edges = np.unique(np.round(np.array([horizon / 4, horizon / 1.8]))) if horizon >= 6 else np.empty(0)
+    sizes = np.unique(np.quantile(mean, np.arange(1, SIZES) / SIZES)) if len(u) >= 20 * SIZES else np.empty(0)
+    shape = (len(edges) + 1, len(sizes) + 1, 2)
+    cells = (np.searchsorted(edges, ahead, "right"), np.searchsorted(sizes, mean, "right"), (state > 0).astype("i8"))
+    whole = _towards(GRID, u, weight, FIRST)
+    curves = np.empty((*shape, len(GRID)))
+    for pulled in (0, 1):
+        own = cells[2] == pulled
+        by_state = _towards(whole, u[own], weight[own], SHARE)
+        for size in range(shape[1]):
+            sized = own & (cells[1] == size)
+            by_size = _towards(by_state, u[sized], weight[sized], SHARE)
+            for far in range(shape[0]):
+                one = sized & (cells[0] == far)
+                curves[far, size, pulled] = _towards(by_size, u[one], weight[one], SHARE)
+    return Recalibration(edges, sizes, curves)
+
+
+def _towards(coarser: Array, u: Array, weight: Array, share: float) -> Array:
+    """Return the distribution of transforms of a pool, drawn towards the coarser pool's."""
+    if not len(u):
+        return coarser
+    total = float(weight.sum())
+    order = np.argsort(u, kind="stable")
+    summed = np.concatenate([[0.0], np.cumsum(weight[order])])
+    found = summed[np.searchsorted(u[order], GRID, "right")]
+    mixed: Array = (found + share * coarser) / (total + share)
+    return mixed
+
+
+def _inverted(curve: Array, levels: Array) -> Array:
+    """Return the raw probability at which each wanted level is reached."""
+    rising = np.maximum.accumulate(curve) + np.arange(len(curve)) * 1e-12
+    found: Array = np.interp(levels, rising, GRID)
+    return found

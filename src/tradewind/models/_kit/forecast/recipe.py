@@ -1,0 +1,303 @@
+"""The recipe protocol around a learner: one state, one way to answer, to take in actuals and to set intervals for all of them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from tradewind.core.errors import BadValue, Incompatible, LearnFailed
+from tradewind.core.model import Knob, settle
+from tradewind.core.schema import Column, Role, Schema, Type
+from tradewind.core.table import Table
+from tradewind.models._kit import asking, tensors
+from tradewind.models._kit.asking import Asked
+from tradewind.models._kit.forecast import memory as memories
+from tradewind.models._kit.forecast import recalibrate, support, totals
+from tradewind.models._kit.forecast.features import promoted
+from tradewind.models._kit.forecast.learner import Learned, Learner, Look, Said
+from tradewind.models._kit.forecast.memory import Memory
+from tradewind.models._kit.forecast.notes import cleaned, notes
+from tradewind.models._kit.forecast.recalibrate import Recalibration
+from tradewind.models._kit.intervals import LEVELS, TAUS
+from tradewind.models._kit.panel import Panel, from_table
+
+Array = np.ndarray[Any, Any]
+FORMAT = 2
+CHUNK = 6000  # rows worked on at once: a worker's memory stays small
+CLOSED = 0.9  # share of a block's periods after which its actuals count as all in
+MOST_CATCH_UP = 12  # blocks that are replayed where an update comes late
+HORIZON = Knob("horizon", 0, 0, 366, meaning="periods ahead to learn; 0 = 30 days, 13 weeks, 12 months", tune=False)
+Completes = Callable[[Panel, Asked], Asked]
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What was learned, the end of the history it answers from, and how its forecasts have done."""
+
+    panel: Panel
+    learned: Learned
+    memory: Memory
+    bands: Recalibration  # of bounds
+    counts: Recalibration  # of quantiles of whole numbers
+    horizon: int
+    whole: Array  # series whose sales are whole numbers
+    facts: Mapping[str, Any]
+    memo: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)
+
+
+def _as_asked(_: Panel, asked: Asked) -> Asked:
+    return asked
+
+
+@dataclass(frozen=True, slots=True)
+class Forecaster:
+    """A recipe: a learner, what a model gives, and how a plan is made whole before it is answered."""
+
+    gives: Schema
+    learner: Learner
+    completes: Completes = _as_asked
+    target: str = "units"
+
+    @property
+    def name(self) -> str:
+        """Return the recipe's name."""
+        return self.learner.name
+
+    @property
+    def knobs(self) -> tuple[Knob, ...]:
+        """Return what can be turned."""
+        return (*self.learner.knobs, HORIZON)
+
+    def fit(self, table: Table, params: Mapping[str, Any], seed: int) -> State:
+        """Learn from a panel; raises LearnFailed where there is too little history."""
+        knobs = settle(self.knobs, params)
+        panel = from_table(table, target=self.target)
+        if panel.cut < 2:
+            raise LearnFailed("one past period is too few to forecast from", hint="load more history")
+        horizon = min(int(knobs["horizon"]) or panel.grain.horizon, panel.grain.reach)
+        learned = self.learner.learn(panel, knobs, seed=seed, horizon=horizon)
+        state = begin(panel, learned, horizon)
+        return replace(state, facts={**state.facts, "cleaned": cleaned(table, panel, self.target)})
+
+    def predict(self, state: State, asked: Table) -> Table:
+        """Answer questions about the time after the last actual; raises NotFound, BadValue, MissingColumn."""
+        if len(asked) <= CHUNK:
+            return self._answered(state, asked)
+        return asking.in_chunks(state.panel, asked, CHUNK, lambda part: self._answered(state, part))
+
+    def _answered(self, state: State, asked: Table) -> Table:
+        where, look, said = self._said(state, asked)
+        row, step = cells(where, look)
+        mean = said.mean[row, step]
+        bands = recalibrate.intervals(lambda levels: _calibrated(state, look, said, where, levels))
+        median = list(LEVELS).index("p50")
+        bands[:, median] = np.clip(_quantiles(state, look, said, where, np.array([0.5]))[:, 0], bands[:, median + 1], bands[:, median + 2])
+        extra = support.of(look.panel, where)
+        gives = self.gives.with_columns(*(Column(name, Role.OUTPUT, Type.NUMBER, minimum=0, maximum=1) for name in extra))
+        return asking.answer(asked, gives, mean, bands, extra)
+
+    def quantiles(self, state: State, asked: Table, levels: Sequence[float]) -> Table:
+        """Return one column per level, q10 for 0.1; whole numbers for series that sell whole units. Raises BadValue."""
+        if not levels or not all(0 < level < 1 for level in levels):
+            raise BadValue("a quantile lies between 0 and 1", hint="such as 0.1, 0.5, 0.9")
+        names = [f"q{round(level * 100, 4):g}" for level in levels]
+
+        def answered(part: Table) -> Table:
+            where, look, said = self._said(state, part)
+            found = _quantiles(state, look, said, where, np.array(levels, "f8"))
+            keys = {name: part.column(name) for name in part.names if name in state.panel.keys or name == (part.schema.time or "date")}
+            described = tuple(Column(name, Role.OUTPUT, Type.NUMBER, minimum=0) for name in names)
+            return Table.from_columns(keys | {name: found[:, at] for at, name in enumerate(names)}, self.gives.with_columns(*described))
+
+        return answered(asked) if len(asked) <= CHUNK else asking.in_chunks(state.panel, asked, CHUNK, answered)
+
+    def total(self, state: State, asked: Table, by: Sequence[str]) -> Table:
+        """Return sums by group with bounds from summed residual paths; raises NotFound and BadValue."""
+        return totals.total(state.panel, state.memory, state.horizon, self._spread_out(state, asked), by)
+
+    def _spread_out(self, state: State, asked: Table) -> totals.Paths:
+        """Return mean and spread of every asked row, with where it belongs."""
+        parts: list[totals.Paths] = []
+
+        def answered(part: Table) -> Table:
+            where, look, said = self._said(state, part)
+            row, step = cells(where, look)
+            spread = (said.quantiles[row, step, memories.HIGH] - said.quantiles[row, step, memories.LOW]) / memories.SPREAD
+            found = totals.Paths(where.series[where.row], where.ahead, said.mean[row, step], spread)
+            parts.append(found)
+            return Table.from_columns({"mean": found.mean})
+
+        answered(asked) if len(asked) <= CHUNK else asking.in_chunks(state.panel, asked, CHUNK, answered)
+        return totals.Paths(*(np.concatenate([getattr(part, name) for part in parts]) for name in ("series", "ahead", "mean", "spread")))
+
+    def expand(self, state: State, horizon: int | None, where: Mapping[str, Any]) -> Table:
+        """Return the questions that "everything that fits, the next periods" stands for."""
+        return asking.expand(state.panel, state.panel.grain.horizon if horizon is None else horizon, where)
+
+    def notes(self, state: State, asked: Table) -> list[str]:
+        """Say what a reader of the answer must know: fallbacks taken, plans ignored, prices never seen."""
+        where = self._located(state, asked)
+        own = getattr(state.learned, "notes", None)
+        said = notes(state.panel, where, horizon=state.horizon, blocks=state.memory.blocks)
+        said += state.facts.get("cleaned", [])
+        return said + (own(state.panel, where) if own is not None else [])
+
+    def update(self, state: State, table: Table) -> State:
+        """Move on to the end of a table: what came is held against what was said, and intervals follow; nothing is refitted.
+
+        Series that are new to the state are answered from then on. Raises Incompatible and BadValue.
+        """
+        whole = from_table(table, target=self.target)
+        panel = whole.like(state.panel)
+        old_end, end = state.panel.first + state.panel.cut, panel.first + panel.cut
+        if end < old_end:
+            raise BadValue("the table ends before what this version knows", hint="load newer actuals, then update")
+        place = panel.place_in(state.panel)
+        stops = list(range(old_end + state.horizon, end, state.horizon))[-MOST_CATCH_UP:]
+        moved = state
+        for stop in (*stops, end):
+            now = panel if stop == end else panel.until(stop - panel.first)
+            moved = _moved(moved, now, place)
+            place = np.arange(len(panel))
+        return replace(moved, facts={**moved.facts, "cleaned": cleaned(table, whole, self.target)})
+
+    def remember(self, state: State, earlier: State) -> State:
+        """Return a freshly learned state with what an earlier one saw of its own errors, up to the fresh one's end."""
+        place = state.panel.place_in(earlier.panel)
+        memory = memories.joined(memories.fill(memories.moved(earlier.memory, place), state.panel), state.memory)
+        return replace(state, memory=memory, bands=memories.bands(memory), counts=memories.bands(memory, whole=state.whole))
+
+    def dump(self, state: State) -> dict[str, bytes]:
+        """Write the state: models as ONNX, numbers as safetensors, the rest as JSON."""
+        numbers = state.panel.arrays() | state.memory.arrays() | {"whole": state.whole.astype("u1")}
+        numbers |= state.bands.arrays("bands/") | state.counts.arrays("counts/")
+        meta = {"format": FORMAT, "panel": state.panel.meta(), "horizon": state.horizon, "facts": dict(state.facts)}
+        own = {f"learned.{name}": data for name, data in state.learned.dump().items()}
+        return {**own, "series.safetensors": tensors.save(numbers), "meta.json": json.dumps(meta, separators=(",", ":")).encode()}
+
+    def load(self, parts: Mapping[str, bytes]) -> State:
+        """Read the state back; raises Incompatible and Tampered."""
+        try:
+            meta = json.loads(parts["meta.json"])
+            if meta["format"] != FORMAT:
+                raise Incompatible(f"a forecast state of format {meta['format']} is not known here", hint="train the model again")
+            numbers = tensors.load(parts["series.safetensors"])
+            panel = Panel.from_parts(meta["panel"], numbers)
+            own = {name.removeprefix("learned."): data for name, data in parts.items() if name.startswith("learned.")}
+            bands, counts = (Recalibration.from_arrays(numbers, prefix) for prefix in ("bands/", "counts/"))
+            learned, memory = self.learner.read(own, panel), Memory.from_arrays(numbers)
+            return State(panel, learned, memory, bands, counts, int(meta["horizon"]), numbers["whole"] > 0, meta["facts"])
+        except (KeyError, ValueError, TypeError) as error:
+            raise Incompatible("this version cannot be read", hint="train the model again") from error
+
+    def _located(self, state: State, asked: Table) -> Asked:
+        kept, located = state.memo.get("asked", (None, None))
+        if kept is not asked:
+            located = asking.locate(state.panel, asked)
+            state.memo["asked"] = asked, located
+        found: Asked = located
+        return found
+
+    def look(self, state: State, asked: Table) -> tuple[Asked, Look]:
+        """Return where the questions lie, their plan made whole, and what a learner has to look at."""
+        where = self.completes(state.panel, self._located(state, asked))
+        steps = np.unique(where.ahead)
+        panel = state.panel.planned(where.series, int(steps[-1]) + 2, where.row, where.ahead, where.plan)
+        return where, Look(panel, where.series, steps, state.horizon, state.memo)
+
+    def _said(self, state: State, asked: Table) -> tuple[Asked, Look, Said]:
+        where, look = self.look(state, asked)
+        return where, look, state.learned.say(look)
+
+
+def begin(panel: Panel, learned: Learned, horizon: int) -> State:
+    """Return the state of something just learned: it says its first block, nothing came yet."""
+    whole = _whole(panel)
+    kept = panel.tail(max(learned.reach, panel.grain.level))
+    memory = memories.nothing(len(panel), horizon)
+    facts = {"series": len(panel), **getattr(learned, "facts", {})}
+    state = State(kept, learned, memory, recalibrate.untouched(), recalibrate.untouched(), horizon, whole, facts)
+    return replace(state, memory=_opened(state))
+
+
+def _opened(state: State) -> Memory:
+    steps = np.arange(state.horizon)
+    panel = state.panel
+    parts = []
+    for start in range(0, len(panel), max(1, CHUNK // state.horizon)):
+        series = np.arange(start, min(len(panel), start + max(1, CHUNK // state.horizon)))
+        look = panel.planned(series, state.horizon + 1, np.empty(0, "i8"), np.empty(0, "i8"), {})
+        parts.append(state.learned.say(Look(look, series, steps, state.horizon)))
+    said = Said(np.concatenate([part.mean for part in parts]), np.concatenate([part.quantiles for part in parts]))
+    return memories.open_block(state.memory, panel, said, _promoted(panel, np.arange(len(panel)), steps))
+
+
+def _promoted(panel: Panel, series: Array, steps: Array) -> Array:
+    """Return 1 where a lever but the price is pulled, (series, steps); past the plan there is none."""
+    found = np.zeros((len(series), len(steps)), "f4")
+    state = promoted(panel)
+    inside = panel.cut + steps < panel.width
+    if state is not None:
+        rows = state if len(state) == 1 else state[series]
+        found[:, inside] = rows[:, panel.cut + steps[inside]] > 0
+    return found
+
+
+def _moved(state: State, panel: Panel, place: Array) -> State:
+    """Return the state at a later cut of a panel with the same columns."""
+    memory = memories.fill(memories.moved(state.memory, place), panel)
+    whole = np.where(place >= 0, state.whole[np.maximum(place, 0)], bool(state.whole.mean() > 0.5))
+    learned = state.learned.moved(panel, place)
+    kept = panel.tail(max(learned.reach, panel.grain.level))
+    facts = {**state.facts, "series": len(panel), "newcomers": int((place < 0).sum()) + int(state.facts.get("newcomers", 0))}
+    bands, counts = memories.bands(memory), memories.bands(memory, whole=whole)
+    moved = State(kept, learned, memory, bands, counts, state.horizon, whole, facts)
+    began = int(memory.starts[-1]) if len(memory.starts) else -(10**9)
+    if panel.first + panel.cut - began < CLOSED * state.horizon:
+        return moved
+    closed = replace(memory, waiting=memory.waiting[:, :0])
+    moved = replace(moved, memory=closed)
+    return replace(moved, memory=_opened(moved))
+
+
+def cells(where: Asked, look: Look) -> tuple[Array, Array]:
+    """Return the row and the step of every question in what a learner says of a look."""
+    return where.row, np.searchsorted(look.steps, where.ahead)
+
+
+def _quantiles(state: State, look: Look, said: Said, where: Asked, levels: Array) -> Array:
+    """Return quantiles of what is sold: whole numbers where a series sells whole units."""
+    whole = state.whole[where.series][where.row]
+    found = _calibrated(state, look, said, where, levels)
+    if whole.any():
+        counted = np.round(_calibrated(state, look, said, where, levels, counts=True))
+        found = np.where(whole[:, None], counted, found)
+    return found
+
+
+def _calibrated(state: State, look: Look, said: Said, where: Asked, levels: Array, *, counts: bool = False) -> Array:
+    """Return calibrated quantiles of every asked row; past the learned horizon they widen with the square root of time."""
+    row, step = cells(where, look)
+    pulled = promoted(look.panel)
+    at = look.panel.cut + where.ahead
+    state_of = np.zeros(len(row)) if pulled is None else pulled[row if len(pulled) > 1 else np.zeros(len(row), "i8"), at]
+    ahead, mean = np.minimum(where.ahead, state.horizon - 1), said.mean[row, step]
+    found = (state.counts if counts else state.bands)(said.quantiles[row, step].astype("f8"), ahead, mean, state_of, levels)
+    far = where.ahead >= state.horizon
+    if far.any():
+        middle = said.quantiles[row, step, len(TAUS) // 2][far, None]
+        wider = np.sqrt((where.ahead[far] + 1) / state.horizon)[:, None]
+        found[far] = np.maximum(middle + (found[far] - middle) * wider, 0)
+    return found
+
+
+def _whole(panel: Panel) -> Array:
+    """Tell which series sell whole units: every known past value is a whole number."""
+    past = panel.target[:, : panel.cut]
+    known = np.isfinite(past)
+    found: Array = np.all(np.where(known, past == np.round(past), True), axis=1)
+    return found

@@ -1,0 +1,11 @@
+"""The default of demand: the equal mean of the few recipes that did best together on held-out blocks."""
+
+from __future__ import annotations
+
+from tradewind.models._kit.forecast import boosted, lstm, stats
+from tradewind.models._kit.forecast.blend import Blender
+from tradewind.models._kit.forecast.explain import Ensemble
+from tradewind.models.demand import MODEL
+from tradewind.models.demand.plan import complete
+
+RECIPE = Ensemble(MODEL.gives, Blender((stats.LEARNER, boosted.LEARNER, lstm.LEARNER)), complete)

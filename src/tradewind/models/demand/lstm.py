@@ -1,0 +1,10 @@
+"""Demand by a recurrent network: one encoder and decoder for all products and stores."""
+
+from __future__ import annotations
+
+from tradewind.models._kit.forecast.lstm import LEARNER
+from tradewind.models._kit.forecast.recipe import Forecaster
+from tradewind.models.demand import MODEL
+from tradewind.models.demand.plan import complete
+
+RECIPE = Forecaster(MODEL.gives, LEARNER, complete)

@@ -1,0 +1,96 @@
+"""Sums, quantiles and effects: passed to the worker as asked, checked on the way back, refused where they make no sense."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tradewind.core.errors import BadValue, NotFound, NotReady
+from tradewind.desk import Desk
+
+
+def test_sums_have_keys_of_their_own_and_bounds_of_the_sum(served: Desk) -> None:
+    answer = served.predict("toy_demand", horizon=7, by=["product"])
+    table = answer.table
+    assert table is not None and table.column("product").tolist() == ["a", "b"]
+    np.testing.assert_allclose(table.column("mean"), [28.0, 84.0])
+    np.testing.assert_allclose(table.column("hi80") - table.column("mean"), 1.0), "not the sum of seven bounds"
+    assert answer.fact("expected_total") == 112 and answer.fact("note") == "weekly served: it did best"
+    assert len(served.predict("toy_demand", horizon=7, by="total").table) == 1
+
+
+def test_rows_can_be_added_up_too(served: Desk) -> None:
+    rows = [{"product": "a", "date": "2024-03-25"}, {"product": "a", "date": "2024-03-26"}, {"product": "b", "date": "2024-03-25"}]
+    table = served.predict("toy_demand", rows, by=["product"]).table
+    np.testing.assert_allclose(table.column("mean"), [3.0, 3.0])
+
+
+def test_quantiles_are_columns_beside_the_others(served: Desk) -> None:
+    table = served.predict("toy_demand", horizon=2, quantiles=(0.1, 0.5, 0.975)).table
+    assert {"p50", "hi95", "q10", "q50", "q97.5"} <= set(table.names)
+    np.testing.assert_allclose(table.column("q97.5") - table.column("p50"), 0.475)
+
+
+def test_a_kept_answer_is_given_to_the_same_question_only(served: Desk) -> None:
+    plain = served.predict("toy_demand", horizon=7)
+    assert served.predict("toy_demand", horizon=7, by=["product"]).table.names != plain.table.names
+    assert "q10" in served.predict("toy_demand", horizon=7, quantiles=[0.1]).table
+    assert "q10" not in served.predict("toy_demand", horizon=7).table
+    assert served.predict("toy_demand", horizon=7, by=["product"]) is served.predict("toy_demand", horizon=7, by=["product"])
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"by": ["week", "month"]},
+        {"by": ["product", "product"]},
+        {"by": ["total", "product"]},
+        {"by": [""]},
+        {"by": ["product"], "explain": True},
+        {"by": ["product"], "quantiles": [0.1]},
+        {"quantiles": [0.0]},
+        {"quantiles": [1]},
+        {"quantiles": [0.1, 0.1]},
+        {"quantiles": [float("nan")]},
+        {"quantiles": ["many"]},
+        {"quantiles": list(np.linspace(0.001, 0.999, 100))},
+        {"quantiles": object()},
+    ],
+)
+def test_what_cannot_be_asked_is_refused_with_a_hint(served: Desk, given: dict[str, Any]) -> None:
+    with pytest.raises(BadValue) as caught:
+        served.predict("toy_demand", horizon=7, **given)
+    assert caught.value.hint
+
+
+def test_what_the_recipe_does_not_know_is_its_word(served: Desk) -> None:
+    with pytest.raises(NotFound, match="colour"):
+        served.predict("toy_demand", horizon=7, by=["colour"])
+
+
+@pytest.mark.parametrize(("given", "words"), [({"by": ["product"]}, "sums"), ({"quantiles": [0.1]}, "quantiles")])
+def test_a_recipe_without_the_capability_says_so(served: Desk, given: dict[str, Any], words: str) -> None:
+    served.train("toy_demand", recipes=["flat"])
+    with pytest.raises(BadValue, match=f"flat cannot.*{words}") as caught:
+        served.predict("toy_demand", horizon=7, version=2, **given)
+    assert "without" in caught.value.hint
+
+
+def test_effects_are_one_row_per_key_and_lever(served: Desk) -> None:
+    answer = served.effects("toy_demand")
+    table = answer.table
+    assert table is not None and table.names == ("product", "lever", "kind", "effect", "lo80", "hi80", "lo95", "hi95")
+    assert answer.fact("levers") == "price" and answer.source["version"] == 1
+    assert served.effects("toy_demand") is answer, "one version says one thing"
+
+
+def test_effects_of_nothing(served: Desk, desk: Desk) -> None:
+    served.train("toy_demand", recipes=["flat"])
+    with pytest.raises(BadValue, match="flat cannot say what the levers do"):
+        served.effects("toy_demand", version=2)
+    with pytest.raises(NotFound):
+        served.effects("toy_demand", version=9)
+    with pytest.raises(NotReady):
+        served.effects("demand")

@@ -1,0 +1,3 @@
+from toy_demand.shape import Shape
+
+RECIPE = Shape("flat")

@@ -1,0 +1,3 @@
+from toy_demand.shape import Able
+
+RECIPE = Able("weekly", weekly=True)

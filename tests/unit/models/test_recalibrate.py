@@ -1,0 +1,89 @@
+"""Recalibration: transforms and their reverse, coverage where raw quantiles are too narrow, intervals that end at zero."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tradewind.models._kit.forecast import recalibrate
+from tradewind.models._kit.intervals import LEVELS, TAUS
+
+RNG = np.random.default_rng(0)
+
+
+def raw(rows: int, *, width: float = 1.0) -> np.ndarray:
+    """Return quantiles of an exponential-like distribution of mean 10."""
+    return np.repeat((-10 * np.log(1 - TAUS) * width)[None], rows, 0)
+
+
+def test_a_transform_and_its_reverse_agree() -> None:
+    quantiles = raw(500)
+    truth = RNG.exponential(10, 500)
+    found = recalibrate.transform(quantiles, truth, np.zeros(500))
+    back = recalibrate.inverse(quantiles, found[:, None])[:, 0]
+    inside = found < 0.9999  # the tail is cut there
+    np.testing.assert_allclose(back[inside], truth[inside], rtol=1e-6, atol=1e-6)
+
+
+def test_transforms_of_the_right_distribution_are_even() -> None:
+    found = recalibrate.transform(raw(20_000), RNG.exponential(10, 20_000), RNG.random(20_000))
+    assert np.abs(np.quantile(found, TAUS) - TAUS).max() < 0.02
+
+
+def test_ties_at_zero_are_parted_evenly() -> None:
+    shift = -10 * np.log(0.7)  # three tenths of the mass lie at zero
+    quantiles = np.maximum(raw(20_000) - shift, 0)
+    truth = np.maximum(RNG.exponential(10, 20_000) - shift, 0)
+    found = recalibrate.transform(quantiles, truth, RNG.random(20_000))
+    assert np.abs(np.quantile(found, TAUS) - TAUS).max() < 0.02
+
+
+def learned(width: float, *, rows: int = 6000, horizon: int = 28) -> tuple[recalibrate.Recalibration, np.ndarray]:
+    quantiles, truth = raw(rows, width=width), RNG.exponential(10, rows)
+    found = recalibrate.transform(quantiles, truth, RNG.random(rows))
+    ahead = np.arange(rows) % horizon
+    return recalibrate.learn(found, ahead, np.full(rows, 10.0), np.zeros(rows), np.zeros(rows), horizon=horizon), quantiles
+
+
+@pytest.mark.parametrize("width", [0.5, 1.0, 2.0])
+def test_coverage_is_put_right(width: float) -> None:
+    bands, quantiles = learned(width)
+    truth = RNG.exponential(10, len(quantiles))
+    rows = (quantiles, np.arange(len(quantiles)) % 28, np.full(len(quantiles), 10.0), np.zeros(len(quantiles)))
+    said = recalibrate.intervals(lambda levels: bands(*rows, levels))
+    for level in (50, 80, 90):
+        low, high = (said[:, list(LEVELS).index(f"{side}{level}")] for side in ("lo", "hi"))
+        assert ((truth >= low) & (truth <= high)).mean() == pytest.approx(level / 100, abs=0.03)
+
+
+def test_nothing_known_leaves_quantiles_alone() -> None:
+    quantiles = raw(10)
+    rows = (np.arange(10), np.full(10, 10.0), np.zeros(10))
+    np.testing.assert_allclose(recalibrate.untouched()(quantiles, *rows), quantiles, rtol=1e-2)
+    none = np.full(10, np.nan)
+    assert recalibrate.learn(none, *rows, np.zeros(10), horizon=10).curves.shape == (1, 1, 2, len(recalibrate.GRID))
+
+
+def test_newer_blocks_count_more() -> None:
+    low, high = np.full(400, 0.2), np.full(400, 0.8)
+    where = (np.zeros(800), np.full(800, 5.0), np.zeros(800))
+    old_low = recalibrate.learn(np.concatenate([low, high]), *where, np.repeat([6, 0], 400), horizon=4)
+    old_high = recalibrate.learn(np.concatenate([high, low]), *where, np.repeat([6, 0], 400), horizon=4)
+    middle = np.searchsorted(recalibrate.GRID, 0.5)
+    assert old_low.curves[0, 0, 0, middle] < 0.45 < 0.55 < old_high.curves[0, 0, 0, middle]
+
+
+def test_an_interval_that_ends_at_zero_misses_only_above() -> None:
+    mass = np.concatenate([np.zeros(7), np.linspace(1, 8, 8)])  # 40 % of the mass at zero
+    said = recalibrate.intervals(lambda levels: np.interp(levels, TAUS, mass)[None])
+    names = list(LEVELS)
+    assert said[0, names.index("lo80")] == 0
+    assert said[0, names.index("hi80")] == pytest.approx(np.interp(0.8, TAUS, mass))
+    assert said[0, names.index("hi95")] == pytest.approx(np.interp(0.95, TAUS, mass))
+
+
+def test_a_recalibration_comes_back_from_its_arrays() -> None:
+    bands, quantiles = learned(0.7, rows=900)
+    again = recalibrate.Recalibration.from_arrays(bands.arrays("x/"), "x/")
+    rows = (quantiles, np.arange(900) % 28, np.full(900, 10.0), np.zeros(900))
+    np.testing.assert_allclose(again(*rows), bands(*rows), rtol=1e-4)

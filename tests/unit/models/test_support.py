@@ -1,0 +1,71 @@
+"""Support: how far a plan lies inside what a series has seen."""
+
+import numpy as np
+import pytest
+
+from tradewind.models import recipe
+
+
+@pytest.fixture(scope="module")
+def naive(shop, as_table):
+    maker = recipe("demand", "naive")
+    return maker, maker.fit(as_table(shop(products=2, stores=1)), {}, 0)
+
+
+def ask(maker, state, **plan):
+    asked = maker.expand(state, 5, {"product": "P0"})
+    asked = asked.with_columns({name: np.full(len(asked), value, "f8") for name, value in plan.items()})
+    return maker.predict(state, asked), maker.notes(state, asked)
+
+
+def test_without_a_plan_there_is_no_support(naive):
+    assert "support" not in ask(*naive)[0].names
+
+
+def test_support_falls_the_further_a_price_lies_outside(naive):
+    seen = naive[1].panel.ahead["price"][0, : naive[1].panel.cut]
+    usual = float(np.median(seen))
+    found = [ask(*naive, price=usual * factor)[0].column("support")[0] for factor in (1.0, 1.25, 1.6, 3.0)]
+    assert found[0] > 0.85 and found[1] < found[0] and found[2] < 0.05 and found[3] < 0.001
+
+
+def test_a_price_between_two_that_were_seen_is_better_known_than_one_beyond(naive):
+    seen = np.unique(naive[1].panel.ahead["price"][0, : naive[1].panel.cut])
+    beyond = seen[-1] * np.exp(0.15)
+    gap = int(np.diff(np.log(seen)).argmax())
+    between = np.sqrt(seen[gap] * seen[gap + 1])
+    assert ask(*naive, price=between)[0].column("support")[0] > ask(*naive, price=beyond)[0].column("support")[0]
+
+
+def test_a_price_outside_is_noted_and_one_inside_is_not(naive):
+    usual = float(np.median(naive[1].panel.ahead["price"][0, : naive[1].panel.cut]))
+    assert any("planned prices lie outside" in note for note in ask(*naive, price=usual * 4)[1])
+    assert not any("planned prices lie outside" in note for note in ask(*naive, price=usual)[1])
+
+
+def test_a_promotion_seen_often_is_known_and_so_is_none(naive):
+    assert ask(*naive, promotion=1)[0].column("support").min() > 0.7
+    assert ask(*naive, promotion=0)[0].column("support").min() > 0.9
+
+
+@pytest.mark.parametrize(("always", "plan"), [(0.0, 1), (1.0, 0)])
+def test_a_promotion_never_seen_or_never_left_out_is_not_known(shop, as_table, always, plan):
+    maker = recipe("demand", "naive")
+    state = maker.fit(as_table(shop(products=2, stores=1).with_columns(promotion=np.full(380, always))), {}, 0)
+    said, notes = ask(maker, state, promotion=plan)
+    assert said.column("support").max() == 0
+    assert any("promotion was on in every past day" in note for note in notes) is (always == 1)
+
+
+def test_the_least_known_part_of_a_plan_counts(naive):
+    usual = float(np.median(naive[1].panel.ahead["price"][0, : naive[1].panel.cut]))
+    both = ask(*naive, price=usual * 3, promotion=0)[0].column("support")
+    np.testing.assert_allclose(both, ask(*naive, price=usual * 3)[0].column("support"))
+
+
+def test_a_series_without_a_price_knows_none(shop, as_table):
+    maker = recipe("demand", "naive")
+    frame = shop(products=2, stores=1)
+    frame = frame.with_columns(price=np.where(frame["product"].to_numpy() == "P0", np.nan, frame["price"].to_numpy()))
+    state = maker.fit(as_table(frame), {}, 0)
+    assert ask(maker, state, price=2.0)[0].column("support").max() == 0
