@@ -84,7 +84,7 @@ def _case(name: str, case: Case) -> list[Row]:
         rows.append(_not_worse(f"{name}: WAPE", ours.wape, {kind: said.wape for kind, said in base.items()}))
     else:
         rows.append(_not_worse(f"{name}: MASE", ours.mase, {kind: said.mase for kind, said in base.items()}))
-    return [*rows, *(_recipe(name, row) for row in board.to_dicts())]
+    return [*rows, *(_recipe(name, row) for row in board.to_dicts() if row["wape"] is not None)]
 
 
 def naive(sales: Sales, ends: list[int], horizon: int, kind: str) -> list[np.ndarray]:

@@ -133,7 +133,10 @@ def view(desk: Desk, asked: Asked, known: Known) -> View:
     dates = [str(date) for date in plan.column("date").tolist()]
     step, grain, days = _grain(dates)
     history, price = _history(desk, keys, dates[0], days)
-    answer = desk.predict(MODEL, _changed(plan, keys, asked, price), explain=known.explains) if asked.changed else planned
+    changed = _changed(plan, keys, asked, price) if asked.changed else None
+    answer = desk.predict(MODEL, changed, explain=known.explains) if asked.changed else planned
+    by = list(known.names) or ["total"]
+    summed = desk.predict(MODEL, changed, by=by) if asked.changed else desk.predict(MODEL, horizon=asked.horizon, where=keys, by=by)
     table = _table(answer)
     rows = _bands(table)
     return View(
@@ -150,7 +153,7 @@ def view(desk: Desk, asked: Asked, known: Known) -> View:
         notes=[str(fact.value) for fact in answer.facts if fact.name == "note"],
         board=_board(desk),
         isolation=_isolation(desk, answer.source),
-        totals=_totals(table, plan, asked, price),
+        totals=_totals(table, _table(summed), plan, asked, price),
     )
 
 
@@ -252,14 +255,14 @@ def _drivers(table: Table) -> list[tuple[str, float]]:
     return sorted(sums, key=lambda pair: -abs(pair[1]))[:8]
 
 
-def _totals(table: Table, plan: Table, asked: Asked, price: float | None) -> dict[str, Any]:
-    """Return the figures of the tiles. The total's interval adds the days' bounds: as wide as if all days erred together."""
+def _totals(table: Table, summed: Table, plan: Table, asked: Asked, price: float | None) -> dict[str, Any]:
+    """Return the figures of the tiles; the total's interval is that of the sum."""
     total, before = (float(np.nansum(each.column("mean"))) for each in (table, plan))
     peak = int(np.nanargmax(table.column("p50")))
     said = {
         "total": total,
-        "lo80": float(np.nansum(table.column("lo80"))),
-        "hi80": float(np.nansum(table.column("hi80"))),
+        "lo80": float(summed.column("lo80")[0]),
+        "hi80": float(summed.column("hi80")[0]),
         "peak": peak,
         "planned": before,
     }

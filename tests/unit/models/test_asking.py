@@ -24,7 +24,8 @@ def panel():
     keys = {"product": words("tea", "coffee", "milk"), "store": words("S1", "S1", "S2")}
     price = np.full((3, CUT + 10), 2.0, "f4")
     static = {"brand": np.array([0, 1, 1], "f4")}
-    return Panel(Clock(GRAINS["day"]), 19_000, CUT, keys, target, {"price": price}, {"price": "price"}, {}, static, {"brand": ["x", "y"]})
+    codes, labels = {"brand": ["x", "y"]}, {"brand": words("x", "y", "y"), "maker": words("a", "b", "c")}
+    return Panel(Clock(GRAINS["day"]), 19_000, CUT, keys, target, {"price": price}, {"price": "price"}, {}, static, codes, labels)
 
 
 def day(ahead):
@@ -106,6 +107,7 @@ def test_where_chooses_by_key_list_and_attribute(panel):
     assert set(expand(panel, 1, {"product": "tea"}).column("product").tolist()) == {"tea"}
     assert len(expand(panel, 1, {"product": ["tea", "coffee"]})) == 2
     assert expand(panel, 1, {"brand": "y"}).column("product").tolist() == ["coffee"]
+    assert expand(panel, 1, {"maker": ["a", "b"]}).column("product").tolist() == ["tea", "coffee"], "uncoded, and still a choice"
 
 
 @pytest.mark.parametrize(

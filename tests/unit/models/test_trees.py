@@ -94,3 +94,28 @@ def test_a_threshold_parts_float32_as_the_double_does(threshold):
 def test_bytes_that_are_no_model_are_refused(data):
     with pytest.raises(Tampered):
         onnx_trees.session(data)
+
+
+def test_one_walk_answers_many_values(learned):
+    """Leaves may hold a value for each of several outputs: what the quantiles are served from."""
+    booster, made, rows = learned
+    number = trees.leaf_numbers(booster)
+    values = np.where((made.feature < 0)[:, None], made.value[:, None] * np.array([[1.0, -2.0, 0.5]]), 0).astype("f4")
+    base = np.array([0.0, 1.0, 2.0], "f4")
+    found = onnx_trees.session(onnx_trees.to_onnx(made, FEATURES, values=values, base=base))(rows)
+    plain = made.predict(rows)
+    np.testing.assert_allclose(found, plain[:, None] * np.array([1.0, -2.0, 0.5]) + base, rtol=1e-4, atol=1e-4)
+    assert ((number >= 0) == (made.feature < 0)).all()
+
+
+def test_leaf_numbers_are_lightgbms_own(learned):
+    booster, made, rows = learned
+    number = trees.leaf_numbers(booster)
+    theirs = booster.predict(rows[400:600], pred_leaf=True)
+    ends = np.append(made.roots, len(number))
+    for tree in (0, 17, 59):
+        own = number[ends[tree] : ends[tree + 1]]
+        assert sorted(own[own >= 0].tolist()) == list(range(int(own.max()) + 1))
+        assert int(own.max()) >= theirs[:, tree].max()
+        of = made.value[ends[tree] : ends[tree + 1]][np.argsort(np.where(own >= 0, own, 10**6))[theirs[:, tree].astype(int)]]
+        np.testing.assert_allclose(of, booster.predict(rows[400:600], raw_score=True, start_iteration=tree, num_iteration=1), rtol=1e-4)

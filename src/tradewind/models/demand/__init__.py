@@ -57,6 +57,6 @@ MODEL = Model(
         ("product", "store", "date"),
     ),
     goal=Goal("wape", by_errors=1.0),
-    recipes=("naive", "stats", "boosted", "lstm", "ensemble"),
+    recipes=("naive", "stats", "lstm", "boosted", "ensemble"),
     horizon=30,
 )

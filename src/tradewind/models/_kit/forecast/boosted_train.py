@@ -119,8 +119,9 @@ def _of_quantiles(drawn: tuple[Array, Array], names: list[str], knobs: Mapping[s
 def leaf_quantiles(leaf: Array, outcome: Array, rate: float) -> tuple[Array, list[Array]]:
     """Return where every quantile starts, and what each tree's leaves add to it, by gradient steps of the pinball loss.
 
-    `leaf` is (rows, trees) leaf numbers, `outcome` what is left once the trees' own middle is taken off. A step is the gap between the wanted and the reached share of rows below, times the slope of
-    the quantile function of all rows there: what a Newton step would be if every leaf had the density of the whole.
+    `leaf` is (rows, trees) leaf numbers, `outcome` what is left once the trees' own middle is taken off. A step is the gap between the
+    wanted and the reached share of rows below, times the slope of the quantile function of all rows there: what a Newton step would be
+    if every leaf had the density of the whole.
     """
     rows, count = leaf.shape
     start = np.quantile(outcome, TAUS)

@@ -77,7 +77,7 @@ def names(panel: Panel) -> list[str]:
     if _levers(panel):
         said += [f"promotion:{name}" for name in ("state", "before", "after", "run", "recent", "share", "same_state", "same_phase")]
     if "price" in panel.ahead:
-        said += ["price:to_usual", "price:to_last", "like:price"]
+        said += ["price:to_usual", "price:to_last", *(["like:price"] if panel.grain.cycle == 1 else [])]
     if _levers(panel):
         said += ["promotion:lift"]
     if _events(panel):
@@ -149,7 +149,8 @@ def rows(view: View, origin: int, steps: Array, history: Past | None = None) -> 
         out += _promotions(state, folded, origin, steps, grain.level)
     if "price" in panel.ahead:
         out += _prices(panel.ahead["price"], origin, at, wide)
-        out += [_like_price(panel.ahead["price"], seen.shares, origin, at, wide)]
+        if cycle == 1:  # where periods are days the price effect says it all, and what sold at like prices would say it twice
+            out += [_like_price(panel.ahead["price"], seen.shares, origin, at, wide)]
     effect = view.effect[:, at]
     if state is not None:
         out += [view.lift[:, at]]
