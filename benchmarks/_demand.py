@@ -168,7 +168,7 @@ def learn(
     *,
     recipes: Sequence[str] | None = None,
     params: Mapping[str, Mapping[str, Any]] | None = None,
-    folds: int = 3,
+    folds: int | None = None,
     seed: int = 0,
 ) -> Taught:
     """Train and let the version serve, whatever it scores; raises Failed where a recipe that was named is not on the leaderboard."""

@@ -207,7 +207,7 @@ def _budget(ws: Workspace, asked: Budget | None) -> Budget:
     """Return what was asked for, within what the workspace's settings allow."""
     memory, deadline = int(ws.options["train_memory_mb"]), float(ws.options["train_deadline_s"])
     wanted = asked or Budget()
-    if not 1 <= wanted.folds <= MOST_FOLDS:
+    if wanted.folds is not None and not 1 <= wanted.folds <= MOST_FOLDS:
         raise BadValue(f"folds must lie between 1 and {MOST_FOLDS}, not {wanted.folds}")
     return Budget(wanted.folds, min(wanted.memory_mb or memory, memory), min(wanted.deadline_s or deadline, deadline))
 

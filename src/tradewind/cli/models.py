@@ -31,7 +31,7 @@ def train(
         list[str] | None, typer.Option("--param", metavar="RECIPE.KNOB=VALUE", help="Set a knob, as in boosted.trees=400; may be repeated.")
     ] = None,
     deadline: Annotated[float | None, typer.Option(min=1, metavar="SECONDS", help="Stop a training that takes longer.")] = None,
-    folds: Annotated[int | None, typer.Option(min=1, help="Rolling-origin folds; 3 by default.")] = None,
+    folds: Annotated[int | None, typer.Option(min=1, help="Rolling-origin folds; three to six by default, as the history allows.")] = None,
     memory: Annotated[int | None, typer.Option(min=256, metavar="MB", help="Memory the training may take.")] = None,
     seed: Annotated[int, typer.Option(help="The seed of everything random.")] = 0,
     search: Annotated[

@@ -223,9 +223,12 @@ class Example:
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """How much work a training may do; None is what the workspace's settings say, which no call can exceed."""
+    """How much work a training may do; None is what the workspace's settings say, which no call can exceed.
 
-    folds: int = 3
+    `folds` None is as many past blocks as the history allows to be held out: three, up to six where they are a small part of it.
+    """
+
+    folds: int | None = None
     memory_mb: int | None = None
     deadline_s: float | None = None
 

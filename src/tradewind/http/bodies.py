@@ -22,7 +22,7 @@ class Nothing(Body):
 class BudgetBody(Body):
     """How much work a training may do."""
 
-    folds: Annotated[int, msgspec.Meta(ge=1, le=50)] = 3
+    folds: Annotated[int, msgspec.Meta(ge=1, le=50)] | None = None
     memory_mb: Annotated[int, msgspec.Meta(ge=256)] | None = None
     deadline_s: Annotated[float, msgspec.Meta(gt=0, le=604800)] | None = None
 

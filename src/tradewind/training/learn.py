@@ -22,6 +22,8 @@ from tradewind.training.weigh import weigh
 
 SEASON = {"day": 7, "week": 52, "month": 12}
 BLOCKS = 3  # fewer say too little about seasons to set intervals by
+MOST_BLOCKS = 6  # more of them say little more
+SMALL_PART = 8  # blocks of history per block held out, where more than BLOCKS are
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +120,10 @@ def _folds(lesson: Lesson) -> tuple[tuple[Fold, ...], dict[str, Any]]:
         raise LearnFailed(
             f"{len(dates)} periods of history are too few to learn and to validate", hint="load at least 4 periods, better two seasons"
         )
-    folds = min(lesson.budget.folds, max(1, len(dates) // 4))
+    folds = lesson.budget.folds
+    if folds is None:
+        folds = int(np.clip(len(dates) // (SMALL_PART * horizon_of(dates, lesson.horizon, BLOCKS)), BLOCKS, MOST_BLOCKS))
+    folds = min(folds, max(1, len(dates) // 4))
     horizon = horizon_of(dates, lesson.horizon, folds)
     facts = described(lesson.table) | {"folds": folds, "horizon": horizon, "seed": lesson.seed, "grain": grain(dates)}
     facts["intervals"] = (

@@ -64,11 +64,11 @@ def test_a_higher_price_never_sells_more(panel, learned):
 
 
 def test_a_lower_price_never_counts_as_selling_less(panel, learned):
-    at = learned.names.index("price:to_usual"), learned.names.index("like:price")
+    at = learned.names.index("price:to_usual")
     usual = panel.ahead["price"][:, panel.cut - 1 : panel.cut]
     found = np.array([learned.rows(look(panel, price=usual * factor)).values for factor in np.linspace(0.4, 2.0, 60)])
-    assert (np.diff(found[..., at[0]], axis=0) > 0).all()
-    assert (np.diff(found[..., at[1]], axis=0) <= 1e-6).all() and np.ptp(found[..., at[1]]) > 0.1
+    assert (np.diff(found[..., at], axis=0) > 0).all()
+    assert "like:price" not in learned.names, "where periods are days it would say the price effect twice"
 
 
 def test_what_is_read_back_says_the_same(panel, learned):

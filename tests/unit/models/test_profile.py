@@ -67,7 +67,7 @@ def test_coverage_of_columns():
 @pytest.mark.parametrize(
     ("units", "grain", "name", "recipes"),
     [
-        (np.full((40, 400), 5.0), "day", "panel", ("naive", "boosted", "stats")),
+        (np.full((40, 400), 5.0), "day", "panel", ("naive", "boosted", "lstm", "stats")),
         (np.full((400, 400), 5.0), "day", "panel", ("naive", "boosted", "lstm", "stats")),
         (np.full((3000, 130), 5.0), "day", "panel", ("naive", "boosted", "lstm")),
         (np.full((1, 208), 5.0), "week", "few", ("naive", "stats")),
