@@ -55,7 +55,7 @@ class Oracle:
 
     def train(self, model: str, *, recipes=None, params=None, seed: int, budget) -> SimpleNamespace:
         self.calls.append("train")
-        board = pl.DataFrame({"recipe": ["ensemble", "naive"]})
+        board = pl.DataFrame({"recipe": list(recipes or ("ensemble", "naive"))})
         return SimpleNamespace(table=SimpleNamespace(frame=board), source={"recipe": "ensemble"})
 
     def promote(self, model: str, *, force: bool, reason: str) -> None:

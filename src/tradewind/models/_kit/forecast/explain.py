@@ -14,6 +14,7 @@ from tradewind.core.schema import Column, Role, Schema, Type
 from tradewind.core.table import Table
 from tradewind.models._kit.forecast import boosted_serve, features
 from tradewind.models._kit.forecast.blend import Blend, Blender, blended
+from tradewind.models._kit.forecast.learner import Look
 from tradewind.models._kit.forecast.recipe import Forecaster, State, begin, cells
 from tradewind.models._kit.panel import Panel
 from tradewind.models._kit.response import Response
@@ -29,18 +30,24 @@ class Explained(Forecaster):
     """A recipe whose answers come, wholly or in part, from boosted trees."""
 
     def explain(self, state: State, asked: Table) -> Table:
-        """Split each mean into drivers in units; they add up to the mean. Raises TooBig past 2,000 rows and BadValue without trees."""
+        """Split each mean into drivers in units; they add up to the mean. Raises TooBig past 2,000 rows.
+
+        With boosted trees by their Shapley values; without them by taking the plan away step by step: events, promotions, price.
+        """
         if len(asked) > MOST_EXPLAINED:
             raise TooBig(f"{len(asked)} rows are too many to explain at once", hint=f"ask for at most {MOST_EXPLAINED}")
-        learned = _trees_of(state)
         where, look = self.look(state, asked)
         row, step = cells(where, look)
-        rows = learned.rows(look)
-        own = np.exp(np.clip(learned.scores["mean"](rows.values[row, step]), -30, 30)) * np.exp(rows.effect[row, step]) * rows.scale[row]
-        drivers = _drivers(learned, rows, row, step, own)
-        whole = state.learned.say(look).mean[row, step]
-        if state.learned is not learned:  # what the other members say differently has no driver of its own
-            drivers["driver_other_recipes"] = whole - own
+        learned = _trees_in(state)
+        if learned is None:
+            drivers = _by_plan(state, look, row, step)
+        else:
+            rows = learned.rows(look)
+            score = learned.scores["mean"](rows.values[row, step])
+            own = np.exp(np.clip(score, -30, 30)) * np.exp(rows.effect[row, step]) * rows.scale[row]
+            drivers = _drivers(learned, rows, row, step, own)
+            if state.learned is not learned:  # what the other members say differently has no driver of its own
+                drivers["driver_other_recipes"] = state.learned.say(look).mean[row, step] - own
         keys = {name: asked.column(name) for name in (*state.panel.keys, asked.schema.time or "date") if name in asked}
         described = tuple(Column(name, Role.OUTPUT, Type.NUMBER, unit="units") for name in drivers)
         return Table.from_columns(keys | drivers, self.gives.with_columns(*described))
@@ -76,14 +83,39 @@ class Ensemble(Explained):
         return found
 
 
-def _trees_of(state: State) -> boosted_serve.Learned:
-    """Return the boosted trees that a state answers with."""
+def _trees_in(state: State) -> boosted_serve.Learned | None:
+    """Return the boosted trees that a state answers with, if there are any."""
     learned = state.learned
     if isinstance(learned, Blend):
         learned = learned.members.get("boosted", learned)
-    if not isinstance(learned, boosted_serve.Learned):
-        raise BadValue("this version has no boosted trees, and only those can be explained", hint="train the recipe boosted")
+    return learned if isinstance(learned, boosted_serve.Learned) else None
+
+
+def _trees_of(state: State) -> boosted_serve.Learned:
+    learned = _trees_in(state)
+    if learned is None:
+        raise BadValue("this version has no boosted trees, and effects are read off those", hint="train the recipe boosted")
     return learned
+
+
+def _by_plan(state: State, look: Look, row: Array, step: Array) -> dict[str, Array]:
+    """Return what the plan adds to an answer without any: price at its usual level, then as planned, then promotions, then events."""
+    panel = look.panel
+    neutral = dict(panel.ahead)
+    for name, kind in panel.kinds.items():
+        value = panel.ahead[name].copy()
+        value[:, panel.cut :] = value[:, : panel.cut].mean(1, keepdims=True) if kind in ("price", "number") else 0.0
+        neutral[name] = value
+    drivers: dict[str, Array] = {}
+    before = np.zeros(len(row))
+    for label, kinds in (("level", ()), ("price", ("price", "number")), ("promotion", ("lever",)), ("events", ("event",))):
+        for name, kind in panel.kinds.items():
+            if kind in kinds:
+                neutral[name] = panel.ahead[name]
+        now = state.learned.say(replace(look, panel=replace(panel, ahead=dict(neutral)), memo={})).mean[row, step]
+        drivers[f"driver_{label}"] = now - before
+        before = now
+    return drivers
 
 
 def _drivers(learned: boosted_serve.Learned, rows: features.Rows, row: Array, step: Array, own: Array) -> dict[str, Array]:
