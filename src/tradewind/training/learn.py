@@ -99,6 +99,8 @@ def compared(lesson: Lesson, *, progress: Progress = SILENT) -> Compared:
         part = progress.part(0.9 * place / len(singles), 0.9 * (place + 1) / len(singles))
         try:
             runs[candidate.label] = roll(candidate, folds, fitting(candidate, lesson.seed), kept=lesson.kept, progress=part)
+            if not any(candidate.label in blend.recipe.members for blend in blends if isinstance(blend.recipe, Blends)):
+                runs[candidate.label].keep_last()  # nothing will be made of the earlier ones, and each holds a panel
         except Cancelled:
             raise
         except TradewindError as error:

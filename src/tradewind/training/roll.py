@@ -37,6 +37,10 @@ class Run:
     states: dict[int, State] = field(default_factory=dict)
     seconds: float = 0.0
 
+    def keep_last(self) -> None:
+        """Let go of all states but the last one."""
+        self.states = {block: state for block, state in self.states.items() if block == max(self.states)}
+
     def joined(self) -> dict[str, Array]:
         """Return all folds' columns together."""
         return {name: np.concatenate([columns[name] for columns in self.columns]) for name in self.columns[0]} if self.columns else {}
