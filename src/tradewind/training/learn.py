@@ -266,9 +266,10 @@ def _scales(fold: Fold, target: str, season: int) -> Array:
     """Return the in-sample seasonal-naive error of each asked row's series."""
     import polars as pl
 
-    keys = [name for name in fold.asked.names if name != fold.seen.schema.time]
-    time = fold.seen.schema.time or "date"
-    seen = fold.seen.frame.filter(pl.col(time) <= pl.lit(fold.cutoff.item())).sort([*keys, time])
+    known = fold.seen
+    time = known.schema.time or "date"
+    keys = [name for name in fold.asked.names if name != time]
+    seen = known.frame.filter(pl.col(time) <= pl.lit(fold.cutoff.item())).sort([*keys, time])
     change = (pl.col(target) - pl.col(target).shift(season).over(keys) if keys else pl.col(target) - pl.col(target).shift(season)).abs()
     if not keys:
         return np.full(len(fold.asked), seen.select(change.mean()).item() or np.nan, "f8")

@@ -22,11 +22,18 @@ class Fold:
 
     block: int
     cutoff: np.datetime64
-    seen: Table  # history up to the cutoff, and the known plan of the horizon with the outcome blanked
+    whole: Table  # everything, of which `seen` is what was known at the cutoff
+    end: np.datetime64  # the last date of the block
     asked: Table  # keys and dates
     truth: Array  # one value per asked row
     ahead: Array  # periods after the cutoff, from 1
     known: int  # periods with an outcome up to the cutoff
+
+    @property
+    def seen(self) -> Table:
+        """Return history up to the cutoff, and the known plan of the horizon with the outcome blanked; made anew, as it is large."""
+        time = self.whole.schema.time or "date"
+        return _blank(self.whole.take(self.whole.column(time) <= self.end), time, self.cutoff)
 
 
 def grain(dates: Array) -> str:
@@ -71,7 +78,6 @@ def _fold(table: Table, block: int, cutoff: np.datetime64, test: Array, target: 
     schema = table.schema
     time = schema.time or "date"
     when = table.column(time)
-    seen = _blank(table.take(when <= test[-1]), time, cutoff)
     outcome = table.column(target).astype("f8")
     rows = (when > cutoff) & (when <= test[-1]) & ~np.isnan(outcome)
     for name in schema.of(Role.AVAILABLE):
@@ -80,7 +86,7 @@ def _fold(table: Table, block: int, cutoff: np.datetime64, test: Array, target: 
     rows &= _known_series(table, keys, rows, (when <= cutoff) & ~np.isnan(outcome))
     asked = table.take(rows).select([*keys, time])
     ahead = np.searchsorted(test, when[rows]) + 1
-    return Fold(block, cutoff, seen, asked, outcome[rows], ahead, 0)
+    return Fold(block, cutoff, table, test[-1], asked, outcome[rows], ahead, 0)
 
 
 def _blank(table: Table, time: str, cutoff: np.datetime64) -> Table:
@@ -97,10 +103,12 @@ def _known_series(table: Table, keys: list[str], rows: Array, before: Array) -> 
     """Tell which rows belong to a series that has an outcome before the cutoff."""
     if not keys:
         return rows
-    names = ["\x1f".join(map(str, key)) for key in zip(*(table.column(name) for name in keys), strict=True)]
-    labels = np.array(names, object)
-    known = set(labels[before].tolist())
-    return np.fromiter((name in known for name in names), bool, len(names))
+    import polars as pl
+
+    frame = table.frame.select(keys)
+    known = frame.filter(pl.Series(before)).unique().with_columns(pl.lit(value=True).alias("_known"))
+    found = frame.join(known, on=keys, how="left", maintain_order="left", nulls_equal=True)["_known"]
+    return np.asarray(found.fill_null(value=False).to_numpy(), bool)
 
 
 def _one(schema: Schema, role: Role) -> str:

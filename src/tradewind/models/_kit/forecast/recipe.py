@@ -272,11 +272,11 @@ def cells(where: Asked, look: Look) -> tuple[Array, Array]:
 def _quantiles(state: State, look: Look, said: Said, where: Asked, levels: Array) -> Array:
     """Return quantiles of what is sold: whole numbers where a series sells whole units."""
     whole = state.whole[where.series][where.row]
+    counted = np.round(_calibrated(state, look, said, where, levels, counts=True)) if whole.any() else np.empty(0)
+    if whole.all():
+        return counted
     found = _calibrated(state, look, said, where, levels)
-    if whole.any():
-        counted = np.round(_calibrated(state, look, said, where, levels, counts=True))
-        found = np.where(whole[:, None], counted, found)
-    return found
+    return np.where(whole[:, None], counted, found) if whole.any() else found
 
 
 def _calibrated(state: State, look: Look, said: Said, where: Asked, levels: Array, *, counts: bool = False) -> Array:

@@ -43,16 +43,19 @@ def _price(panel: Panel, where: Asked) -> Array:
     asked = where.plan["price"]
     past = _past(panel, "price")
     out = np.ones(len(asked))
-    for at in np.flatnonzero(np.isfinite(asked)).tolist():
-        own = past[where.row[at] if len(past) > 1 else 0]
+    said = np.flatnonzero(np.isfinite(asked))
+    said = said[np.argsort(where.row[said], kind="stable")]
+    for rows in np.split(said, np.flatnonzero(np.diff(where.row[said])) + 1) if len(said) else ():
+        own = past[where.row[rows[0]] if len(past) > 1 else 0]
         own = np.log(own[own > 0])
         if not len(own):
-            out[at] = 0.0
+            out[rows] = 0.0
             continue
-        apart = np.abs(own - np.log(asked[at]))
-        between = float(own.min() <= np.log(asked[at]) <= own.max())
-        near = (apart <= NEAR).sum() + between
-        out[at] = np.exp(-((apart.min() / NEAR) ** 2)) * near / (near + ENOUGH)
+        prices, back = np.unique(np.log(asked[rows]), return_inverse=True)
+        apart = np.abs(prices[:, None] - own)
+        between = (own.min() <= prices) & (prices <= own.max())
+        near = (apart <= NEAR).sum(1) + between
+        out[rows] = (np.exp(-((apart.min(1) / NEAR) ** 2)) * near / (near + ENOUGH))[back]
     return out
 
 
