@@ -20,6 +20,8 @@ Array = np.ndarray[Any, Any]
 WHOLE = ("total", "total-period")
 SPANS = ("date", "week", "month")
 PRIOR = 24.0  # sums after which their own errors weigh as much as a normal distribution of the same spread
+LEAST_BLOCKS = 2
+STUDENT = 2.4  # (t / normal)^2 of the 80 % interval is about 1 + this / degrees of freedom
 LEAST = 8  # sums of past blocks; where there are fewer, how errors go together is also read off finer sums
 
 
@@ -50,7 +52,8 @@ def total(panel: Panel, memory: Memory, horizon: int, rows: Paths, by: Sequence[
     errors = np.concatenate([block.sums() for block in past]) if past else np.empty(0)
     taus = np.array(list(LEVELS.values()))
     scale = _scale(past, errors, float(np.bincount(group).mean()))
-    bounds = np.maximum(mean[:, None] + spread[:, None] * _quantiles(errors, scale, taus)[None], 0)
+    wider = _one_more_block([block.sums() for block in past])
+    bounds = np.maximum(mean[:, None] + spread[:, None] * wider * _quantiles(errors, scale, taus)[None], 0)
     columns = {name: key[first] for name, key in zip(labels, keys, strict=False)}
     if span:
         dates = panel.clock.date(panel.first + panel.cut + rows.ahead[first]).astype("M8[D]")
@@ -177,6 +180,25 @@ def _likeness(summed: float, own: float, parts: float) -> float:
     if parts <= 1 or own <= 0:
         return 0.0
     return float(np.clip((summed / own - 1) / (parts - 1), 0.0, 1.0))
+
+
+def _one_more_block(blocks: list[Array]) -> float:
+    """Return by how much the next block's errors are wider than those of the past ones together.
+
+    What all sums of a block have in common is drawn anew for the next block, and a few past draws do not say how wide that is: this part
+    of the variance takes the place of a t distribution's; what differs within a block is left as it is.
+    """
+    blocks = [block for block in blocks if len(block) > 1]
+    count = len(blocks)
+    if count < LEAST_BLOCKS:
+        return 1.0
+    within = float(np.mean([block.var(ddof=1) for block in blocks]))
+    each = float(np.mean([len(block) for block in blocks]))
+    between = max(float(np.var([block.mean() for block in blocks], ddof=1)) - within / each, 0.0)
+    if between + within <= 0:
+        return 1.0
+    drawn = (1 + 1 / count) * (1 + STUDENT / (count - 1))
+    return float(np.sqrt((within + between * drawn) / (within + between)))
 
 
 def _quantiles(errors: Array, scale: float, taus: Array) -> Array:
