@@ -200,7 +200,8 @@ def test_orange_juice_asks_for_two_weeks_after_a_gap(desks):
     opened = desks(sales)
     done = orangejuice.rounds(sales)
     assert len(done.truth) == 10
-    assert opened[0].calls == ["train", "promote"] * 10
+    every = orangejuice.TRAIN_EVERY
+    assert opened[0].calls == [call for number in range(10) for call in (["update"] if number % every else ["train", "promote"])]
     assert [last_known(rows) for rows in opened[0].shown] == [sales.dates[week - 40] for week in range(135, 154, 2)]
     assert np.isnan(done.truth[0][:, 1]).all()  # week 138 is missing in these sales
     assert done.truth[1][0].tolist() == [10.0 + 99 % 23, 10.0 + 100 % 23]
