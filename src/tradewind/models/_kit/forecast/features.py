@@ -62,7 +62,6 @@ class Rows:
     scale: Array  # (series,)
     effect: Array  # (series, steps)
     promoted: Array  # (series, steps): 1 where any lever but the price is pulled
-    spread: Array  # (series,): how far the series strays from its level
 
 
 def names(panel: Panel) -> list[str]:
@@ -104,7 +103,6 @@ class Past:
 
     out: list[Array]
     scale: Array
-    spread: Array
     folded: Array
     shares: Array  # (series, periods): steady sales before the origin in units of the scale
 
@@ -130,7 +128,7 @@ def history_of(view: View, origin: int, steps: Array) -> Past:
     out += [folded[:, -lag][:, phase] for lag in (1, 2, 3, 4)]
     out += [_mean(folded[:, -lag:].swapaxes(1, 2))[:, phase] for lag in (4, 8, 26)]
     out += _year(shares, steps, grain.year, max(cycle // 2, 1), ago)
-    return Past(out, scale, spread, folded, shares)
+    return Past(out, scale, folded, shares)
 
 
 def rows(view: View, origin: int, steps: Array, history: Past | None = None) -> Rows:
@@ -163,7 +161,7 @@ def rows(view: View, origin: int, steps: Array, history: Past | None = None) -> 
     for number, value in enumerate(out):
         values[:, :, number] = value
     pulled = np.zeros((count, ahead), "f4") if state is None else np.broadcast_to((state[:, at] > 0).astype("f4"), (count, ahead))
-    return Rows(values, scale, effect, pulled, seen.spread)
+    return Rows(values, scale, effect, pulled)
 
 
 def _unpromoted(panel: Panel, shares: Array, origin: int, wide: int) -> list[Array]:
@@ -223,13 +221,6 @@ def _year(shares: Array, steps: Array, year: int, near: int, ago: Array) -> list
     around = np.stack([shares[:, np.minimum(width + back + shift, width - 1)] for shift in range(-near, near + 1)], -1)
     mean = _mean(around)
     return [exact, mean, mean / np.maximum(ago, 0.05)[:, None]]
-
-
-def spread_of(panel: Panel) -> Array:
-    """Return how far each series strayed from its level before the cut, relative to it."""
-    grain = panel.grain
-    prior = np.full(len(panel), np.nan)
-    return _scale(_back(panel.target, panel.cut, grain.year + grain.level + 1), grain.level, grain.year, prior)[2]
 
 
 def _levers(panel: Panel) -> list[str]:
