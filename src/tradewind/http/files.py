@@ -10,6 +10,7 @@ import shutil
 import stat
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -293,7 +294,7 @@ def unzip(file: Path, folder: Path, most: int) -> Path:
                         if left < 0:
                             raise TooBig(f"the zip file unpacks to more than {most >> 20} MB")
                         out.write(piece)
-    except (zipfile.BadZipFile, zipfile.LargeZipFile, NotImplementedError, EOFError, RuntimeError, ValueError) as error:
+    except (zipfile.BadZipFile, zipfile.LargeZipFile, NotImplementedError, EOFError, RuntimeError, ValueError, zlib.error) as error:
         raise Unreadable(f"the zip file cannot be read: {error}", hint="make it by GET /api/v1/models/{model}/export") from error
     except OSError as error:
         raise _disk(error) from error

@@ -312,6 +312,22 @@ def test_bad_zip_files_are_refused(server, data, tmp_path):
     assert not (tmp_path / "up.json").exists()
 
 
+def test_a_spoiled_zip_file_is_told_wherever_the_damage_is(tmp_path):
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as made:
+        made.writestr("weights.json", json.dumps(list(range(400))))
+    whole, told = packed.getvalue(), 0
+    for place in range(len(whole)):
+        spoiled = bytearray(whole)
+        spoiled[place] ^= 1 << place % 8
+        (tmp_path / "x.zip").write_bytes(spoiled)
+        try:
+            unzip(tmp_path / "x.zip", tmp_path / f"out{place}", 1 << 20)
+        except (Unreadable, TooBig):
+            told += 1
+    assert told > len(whole) // 2
+
+
 def test_a_zip_bomb_is_stopped(tmp_path):
     file = tmp_path / "x.zip"
     file.write_bytes(zipped({"a.json": b"\0" * (3 << 20)}))
