@@ -1,6 +1,7 @@
 """The table of routes: every action has an address, every address a permission, and each does what it says."""
 
 import io
+import json
 import time
 import zipfile
 
