@@ -49,6 +49,8 @@ MODEL = Model(
         ("geo", "channel", "date"),
     ),
     goal=Goal("wape", by_errors=1.0),
-    recipes=("naive", "seasons", "spend", "lstm", "boosted", "ensemble"),
+    recipes=("naive", "seasons", "lstm", "boosted", "spend", "ensemble"),
     horizon=30,
+    regular=True,
+    either=("outcomes", "customers"),
 )
