@@ -89,7 +89,9 @@ def _of_mean(drawn: tuple[Array, Array], names: list[str], knobs: Mapping[str, A
     return grown, model, parity
 
 
-def _of_quantiles(drawn: tuple[Array, Array], names: list[str], knobs: Mapping[str, Any], seed: int) -> tuple[bytes, Array, dict[str, float]]:
+def _of_quantiles(
+    drawn: tuple[Array, Array], names: list[str], knobs: Mapping[str, Any], seed: int
+) -> tuple[bytes, Array, dict[str, float]]:
     """Grow trees on log sales, then boost all quantiles of them at once over their leaves; return their ONNX, the shapes, and gaps.
 
     One structure serves every quantile: one walk through the trees answers all of them.
