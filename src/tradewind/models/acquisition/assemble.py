@@ -79,7 +79,7 @@ def _joined(customers: Table) -> Table:
     if days.height == 0:
         raise EmptyTable("no customer has a date of joining")
     counted = days.group_by("date").agg(pl.len().cast(pl.Float64).alias(TARGET))
-    every = pl.DataFrame({"date": pl.date_range(days["date"].min(), days["date"].max(), "1d", eager=True)})
+    every = days.select(pl.date_range(pl.col("date").min(), pl.col("date").max(), "1d").alias("date"))
     return Table.from_frame(every.join(counted, on="date", how="left", maintain_order="left").with_columns(pl.col(TARGET).fill_null(0.0)))
 
 
@@ -137,7 +137,7 @@ def _ahead(frame: Any, clock: Clock) -> Any:
     if known.height == 0:
         raise EmptyTable("no outcome is known: every row of the target is empty")
     last = int(known["_at"].max()) + 2 * clock.grain.horizon
-    spans = known.group_by(keys or [pl.lit(1).alias("_one")]).agg(pl.col("_at").min().alias("_low"))
+    spans = known.group_by([pl.col(key) for key in keys] or [pl.lit(1).alias("_one")]).agg(pl.col("_at").min().alias("_low"))
     cells = spans.with_columns(pl.int_ranges("_low", last + 1).alias("_at")).select(*keys, "_at").explode("_at", empty_as_null=False)
     whole = cells.join(frame, on=[*keys, "_at"], how="left", maintain_order="left")
     dates = pl.Series("date", clock.date(whole["_at"].to_numpy()).astype("M8[ms]"))

@@ -14,7 +14,7 @@ Array = np.ndarray[Any, Any]
 GEOS = ("north", "south", "west")
 CHANNELS = (("tv", 0.5, 280.0), ("search", 0.1, 420.0), ("podcast", 0.3, 0.0))
 """Name, weekly carry-over, customers a week at full saturation in a geo; podcast does nothing."""
-SPEND, HALF = 3500.0, 4200.0
+SPEND, HALF = 3500.0, np.array(4200.0)
 BASE = (1400.0, 840.0, 600.0)
 WEEKS, PLAN, ASKED = 170, 26, 8
 START = np.datetime64("2023-01-02", "D")
@@ -47,11 +47,14 @@ def example(seed: int) -> Example:
 def _spend(rng: np.random.Generator, span: int) -> Array:
     """Return spend (channels, geos, weeks): budgets that change every week, now and then none."""
     size = (len(CHANNELS), len(GEOS), span)
-    return np.round(SPEND * np.exp(0.5 * rng.normal(size=size)) * (rng.random(size) > 0.3), 2)
+    found: Array = np.round(SPEND * np.exp(0.5 * rng.normal(size=size)) * (rng.random(size) > 0.3), 2)
+    return found
 
 
 def _base(span: int) -> Array:
-    return np.array(BASE)[:, None] * np.exp(0.15 * np.cos(2 * np.pi * (np.arange(span) - 4) * 7 / 365.25))
+    season = np.exp(0.15 * np.cos(2 * np.pi * (np.arange(span) - 4) * 7 / 365.25))
+    found: Array = np.array(BASE)[:, None] * season
+    return found
 
 
 def _total(mean: Array) -> Truth:

@@ -32,7 +32,13 @@ _BANDS = tuple(
 _PARTS = tuple(
     _said(f"{name}{end}", f"{name}: {words}", "units" if name == "trend" else "index")
     for name in COMPONENTS
-    for end, words in (("", "as it is best said"), ("_lo80", "80 % from"), ("_hi80", "80 % to"), ("_lo95", "95 % from"), ("_hi95", "95 % to"))
+    for end, words in (
+        ("", "as it is best said"),
+        ("_lo80", "80 % from"),
+        ("_hi80", "80 % to"),
+        ("_lo95", "95 % from"),
+        ("_hi95", "95 % to"),
+    )
 )
 
 MODEL = Model(
@@ -53,7 +59,9 @@ MODEL = Model(
             _said("p50", "median figure", "units"),
             *_BANDS,
             *_PARTS,
-            _said("season", "all seasons and events together, 1 = an average period: where to spend, if every period answers alike", "index"),
+            _said(
+                "season", "all seasons and events together, 1 = an average period: where to spend, if every period answers alike", "index"
+            ),
         ),
         ("category", "product", "geo", "date"),
     ),

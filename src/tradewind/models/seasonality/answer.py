@@ -97,7 +97,9 @@ def located(made: Components, asked: Table) -> tuple[Array, Array]:
     numbers = made.clock.number(dates)
     year = made.clock.number(np.array(["2001-01-01"], "M8[D]"))[0] - made.clock.number(np.array(["2000-01-01"], "M8[D]"))[0]
     if (numbers < made.first - FAR * year).any() or (numbers > made.last + FAR * year).any():
-        raise BadValue(f"seasons are told for {FAR} years around the history", hint=f"it ends on {made.clock.date(np.array([made.last]))[0]}")
+        raise BadValue(
+            f"seasons are told for {FAR} years around the history", hint=f"it ends on {made.clock.date(np.array([made.last]))[0]}"
+        )
     names = [name for name in made.keys if name != "series"]
     given = []
     for name in names:

@@ -130,7 +130,11 @@ def _regions(frame: Any, stores: Table | None, cell: list[str], clock: Clock) ->
     both = days.join(daily, on="store").join(stores.frame.select("store", "region").unique("store"), on="store", how="left")
     sums = both.group_by("_at", "region").agg(pl.col("_usual").sum().alias("_part"))
     whole = sums.group_by("_at").agg(pl.col("_part").sum().alias("_all"))
-    return sums.drop_nulls("region").join(whole, on="_at").select("_at", pl.col("region").alias("_place"), _there=pl.col("_part") / pl.col("_all"))
+    return (
+        sums.drop_nulls("region")
+        .join(whole, on="_at")
+        .select("_at", pl.col("region").alias("_place"), _there=pl.col("_part") / pl.col("_all"))
+    )
 
 
 def _priced(frame: Any, prices: Table | None, cell: list[str], clock: Clock) -> Any:
@@ -172,7 +176,9 @@ def _of_outcomes(outcomes: Table) -> tuple[Any, dict[str, Column], Clock, Any]:
     told = [name for name in outcomes.schema.of(Role.TARGET) if name in numbers] or [name for name in NAMES if name in numbers]
     target = told[0] if told else numbers[0] if len(numbers) == 1 else ""
     if not target:
-        raise MissingColumn("outcomes have no column whose season is meant", hint=f"name it {' or '.join(NAMES[:3])}; there are: {', '.join(numbers)}")
+        raise MissingColumn(
+            "outcomes have no column whose season is meant", hint=f"name it {' or '.join(NAMES[:3])}; there are: {', '.join(numbers)}"
+        )
     clock = clock_of(np.unique(outcomes.column("date")))
     frame = _at(outcomes.frame, clock)
     geo = ["geo"] if "geo" in frame.columns else []
@@ -192,7 +198,7 @@ def _ahead(frame: Any, keys: list[str], clock: Clock) -> Any:
     if known.height == 0:
         raise EmptyTable("no figure is known: every row of the target is empty")
     end = int(known["_at"].max())
-    spans = known.group_by(keys or [pl.lit(1).alias("_one")]).agg(pl.col("_at").min().alias("_low"))
+    spans = known.group_by([pl.col(key) for key in keys] or [pl.lit(1).alias("_one")]).agg(pl.col("_at").min().alias("_low"))
     last = end + AHEAD[clock.grain.name]
     cells = spans.with_columns(pl.int_ranges("_low", last + 1).alias("_at")).select(*keys, "_at").explode("_at", empty_as_null=False)
     whole = cells.join(frame, on=[*keys, "_at"], how="left", maintain_order="left")
@@ -236,7 +242,7 @@ def _dated(frame: Any, days: Any, clock: Clock, columns: dict[str, Column], plac
         return frame.drop("_at")
     local = "geo" in frame.columns
     geos = pl.DataFrame({"_geo": sorted({"", *(frame["geo"].unique().to_list() if local else [])})})
-    share = pl.when(pl.col("_place") == "").then(1.0)
+    share: Any = pl.when(pl.col("_place") == "").then(1.0)
     if local:
         share = share.when(pl.col("_place") == pl.col("_geo")).then(1.0).otherwise(0.0)
     elif places is not None:

@@ -59,7 +59,10 @@ def moving(values: Array, width: int) -> Array:
     out = np.array([np.interp(at, middle, row) for row in whole])
     if whole.shape[1] > 1:
         far = min(whole.shape[1] - 1, width)
-        for ahead, place, step in ((at > middle[-1], -1, (whole[:, -1] - whole[:, -1 - far]) / far), (at < middle[0], 0, (whole[:, far] - whole[:, 0]) / far)):
+        for ahead, place, step in (
+            (at > middle[-1], -1, (whole[:, -1] - whole[:, -1 - far]) / far),
+            (at < middle[0], 0, (whole[:, far] - whole[:, 0]) / far),
+        ):
             out[:, ahead] = whole[:, place][:, None] + step[:, None] * (at[ahead] - middle[place])
     return out
 

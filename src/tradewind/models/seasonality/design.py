@@ -65,13 +65,13 @@ def design_of(panel: Panel, periods: int) -> Design:
         places[season.name] = slice(start, start + len(free))
         parts.append(columns[phase(season, panel.clock, numbers)])
         prior += free.tolist()
-    columns = windows(panel)
+    column = windows(panel)
     levers = []
     for name, kind in panel.kinds.items():
         if kind != "event":
             levers.append(name)
-            columns[name] = lever_of(panel, name)
-    moved = {name: value for name, value in columns.items() if np.ptp(value[:, :periods], 1).max(initial=0) > 1e-9}
+            column[name] = lever_of(panel, name)
+    moved = {name: value for name, value in column.items() if np.ptp(value[:, :periods], 1).max(initial=0) > 1e-9}
     prior += [_freedom(panel, name, lever=name in levers) for name in moved]
     return Design(
         np.concatenate(parts, 1),
@@ -103,7 +103,8 @@ def lever_of(panel: Panel, name: str) -> Array:
         known = np.isfinite(past)
         middle = np.where(known, past, 0).sum(1) / np.maximum(known.sum(1), 1)
         value = value - (0.0 if panel.kinds[name] == "price" else middle[:, None])
-    return np.nan_to_num(value)
+    found: Array = np.nan_to_num(value)
+    return found
 
 
 def windows(panel: Panel) -> dict[str, Array]:

@@ -72,14 +72,17 @@ def _truths(days: Array) -> tuple[Truth, ...]:
     """Ask for dates and compare ratios of components: a weekend, a summer, a holiday and the days before it."""
     easter = np.datetime64(EASTERS[1], "D")
     return (
-        _ratio("week", "drinks", "2024-06-01", "2024-06-02", float(np.exp(WEEK["drinks"][5] - WEEK["drinks"][6])), 0.10),
-        _ratio("year", "drinks", "2024-07-08", "2025-01-06", float(np.exp(2 * YEAR["drinks"])), 0.15),
-        _ratio("event", "drinks", str(easter), "2024-06-12", float(np.exp(EASTER)), 0.10),
-        _ratio("event", "drinks", str(easter - 2), "2024-06-12", float(np.exp(BEFORE)), 0.12),
+        _ratio("week", "2024-06-01", "2024-06-02", value=float(np.exp(WEEK["drinks"][5] - WEEK["drinks"][6])), tolerance=0.10),
+        _ratio("year", "2024-07-08", "2025-01-06", value=float(np.exp(2 * YEAR["drinks"])), tolerance=0.15),
+        _ratio("event", str(easter), "2024-06-12", value=float(np.exp(EASTER)), tolerance=0.10),
+        _ratio("event", str(easter - 2), "2024-06-12", value=float(np.exp(BEFORE)), tolerance=0.12),
     )
 
 
-def _ratio(part: str, category: str, first: str, second: str, value: float, tolerance: float) -> Truth:
+def _ratio(part: str, first: str, second: str, *, value: float, tolerance: float) -> Truth:
+    """Ask for drinks on two dates; compare the ratio of one component."""
     dates = [dt.date.fromisoformat(first), dt.date.fromisoformat(second)]
-    asked = Table.from_columns({"category": np.array([category] * 2, object), "date": np.array(dates, "M8[D]")})
-    return Truth(f"{part} of {first} over {second}", asked, lambda said: float(said.column(part)[0] / said.column(part)[1]), value, tolerance)
+    asked = Table.from_columns({"category": np.array(["drinks"] * 2, object), "date": np.array(dates, "M8[D]")})
+    return Truth(
+        f"{part} of {first} over {second}", asked, lambda said: float(said.column(part)[0] / said.column(part)[1]), value, tolerance
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 
@@ -30,12 +31,11 @@ def exams(table: Table, *, folds: int, seed: int) -> list[Exam]:
     count = max(1, round(SHARE * len(dates) / length))
     rng = np.random.default_rng(seed)
     found = []
-    for fold in range(folds):
+    for _ in range(folds):
         edges = np.linspace(length, len(dates) - length, count + 1).astype(int)
-        starts = [int(rng.integers(low, max(high - length, low + 1))) for low, high in zip(edges[:-1], edges[1:], strict=True)]
+        starts = [int(rng.integers(low, max(high - length, low + 1))) for low, high in pairwise(edges.tolist())]
         hidden = {int(at) for start in [*starts, len(dates) - length] for at in range(start, min(start + length, len(dates)))}
         found.append(_exam(table, time, known, dates[sorted(hidden)]))
-        del fold
     return found
 
 
@@ -52,7 +52,10 @@ def _exam(table: Table, time: str, known: Array, hidden: Array) -> Exam:
 def marks(exams: Sequence[Exam], answers: Sequence[Table]) -> Marks:
     """Return WAPE of the median, bias of the mean and coverage; a stretch of a series errs together."""
     truth = np.concatenate([exam.truth.column("units").astype("f8") for exam in exams])
-    said = {name: np.concatenate([answer.column(name).astype("f8") for answer in answers]) for name in ("p50", "mean", "lo80", "hi80", "lo95", "hi95")}
+    said = {
+        name: np.concatenate([answer.column(name).astype("f8") for answer in answers])
+        for name in ("p50", "mean", "lo80", "hi80", "lo95", "hi95")
+    }
     loss = np.abs(truth - said["p50"])
     total = max(float(truth.sum()), 1e-12)
     metrics = {"wape": float(loss.sum()) / total, "bias": float((said["mean"] - truth).sum()) / total}

@@ -35,7 +35,10 @@ class Fitted:
 def fit(design: Design, figures: Array, *, block: int, seed: int) -> Fitted:
     """Fit figures over their level, (series, periods), NaN where unknown."""
     blocks = _blocks(figures.shape[1], block, seed)
-    parts = [_fit(design, figures[at : at + CHUNK], np.arange(at, min(at + CHUNK, len(figures))), blocks, block) for at in range(0, len(figures), CHUNK)]
+    parts = [
+        _fit(design, figures[at : at + CHUNK], np.arange(at, min(at + CHUNK, len(figures))), blocks, block)
+        for at in range(0, len(figures), CHUNK)
+    ]
     return Fitted(*(np.concatenate([getattr(part, name) for part in parts]) for name in ("beta", "draws", "left", "wider")))
 
 
@@ -46,74 +49,98 @@ def _blocks(periods: int, block: int, seed: int) -> Array:
     return ((starts[:, :, None] + np.arange(block)).reshape(DRAWS, -1)[:, :periods]) % periods
 
 
+@dataclass(slots=True)
+class _Work:
+    """Some series at work: columns, figures (zero where unknown), what is said of them, and how far each is trusted."""
+
+    x: Array
+    y: Array
+    known: Array
+    mean: Array
+    loose: Array
+    huber: Array
+    prior: Array
+    block: int
+
+
 def _fit(design: Design, figures: Array, rows: Array, blocks: Array, block: int) -> Fitted:
     series, periods = figures.shape
     shared = np.broadcast_to(design.shared, (series, *design.shared.shape))
     x = np.concatenate([shared, design.own(rows, periods)], 2)
     known = np.isfinite(figures)
     y = np.where(known, figures, 0.0)
-    mean = np.where(known, 0.5 * y + 0.5, 1.0)  # a start between the figures and their level
-    beta = np.zeros((series, x.shape[2]))
-    loose, huber = np.full(series, 0.1), known.astype("f8")
-    prior = np.broadcast_to(design.prior, beta.shape).copy()
+    start = np.where(known, 0.5 * y + 0.5, 1.0)  # between the figures and their level
+    prior = np.broadcast_to(design.prior, (series, x.shape[2])).copy()
+    work = _Work(x, y, known, start, np.full(series, 0.1), known.astype("f8"), prior, block)
     for step in range(STEPS):
-        beta, mean, used, _ = _step(x, y, known, mean, huber, loose, prior, first=step == 0)
-        loose, far = _spread(y, known, mean, used)
-        huber = far if step >= PLAIN else huber  # an event must be known before its days can be called outliers
-        if step >= PLAIN:
-            prior[:, design.slow] = design.prior[design.slow] / np.sqrt(_together(y, known, mean, loose, block))[:, None]
-    best = np.full(series, np.inf)
-    start = beta.copy(), mean.copy(), loose, huber
-    for bend in BENDS:  # how freely the trend bends is chosen by generalised cross-validation
-        tried = prior.copy()
-        tried[:, design.bends] *= bend / BENDS[1]
-        own_beta, own_mean, own_used, _ = _step(x, y, known, start[1], start[3], start[2], tried, first=False)
-        error = (huber * (y - own_mean) ** 2 / np.maximum(own_mean, 1e-9)).sum(1) / np.maximum(known.sum(1), 1)
-        room = np.maximum(1 - CAUTION * own_used / np.maximum(known.sum(1), 1), 0.05)
-        better = error / room**2 < best
-        best = np.where(better, error / room**2, best)
-        prior = np.where(better[:, None], tried, prior)
+        _, work.mean, used, _ = _step(work, first=step == 0)
+        work.loose, far = _spread(y, known, work.mean, used)
+        if step >= PLAIN:  # an event must be known before its days can be called outliers
+            work.huber = far
+            work.prior[:, design.slow] = design.prior[design.slow] / np.sqrt(_together(work))[:, None]
+    work.prior = _bent(work, design)
     for _ in range(2):
-        beta, mean, used, inverse = _step(x, y, known, mean, huber, loose, prior, first=False)
-        loose, huber = _spread(y, known, mean, used)
-    free = np.sqrt(np.maximum(known.sum(1), 1) / np.maximum(known.sum(1) - used, 1))
-    left = np.where(known, (y - mean) / np.sqrt(np.maximum(loose[:, None] * mean, 1e-12)), np.nan)
+        beta, work.mean, used, inverse = _step(work, first=False)
+        work.loose, work.huber = _spread(y, known, work.mean, used)
+    return _drawn(work, beta, used, inverse, blocks)
+
+
+def _bent(work: _Work, design: Design) -> Array:
+    """Return the priors with the freedom of the trend that generalised cross-validation prefers for each series."""
+    best, chosen = np.full(len(work.y), np.inf), work.prior
+    given, count = work.prior.copy(), np.maximum(work.known.sum(1), 1)
+    for bend in BENDS:
+        work.prior = given.copy()
+        work.prior[:, design.bends] *= bend / BENDS[1]
+        _, mean, used, _ = _step(work, first=False)
+        error = (work.huber * (work.y - mean) ** 2 / np.maximum(mean, 1e-9)).sum(1) / count
+        error = error / np.maximum(1 - CAUTION * used / count, 0.05) ** 2
+        chosen = np.where((error < best)[:, None], work.prior, chosen)
+        best = np.minimum(error, best)
+    return chosen
+
+
+def _drawn(work: _Work, beta: Array, used: Array, inverse: Array, blocks: Array) -> Fitted:
+    """Return the fit with draws of its coefficients: residuals by blocks, and what the priors leave open as well."""
+    count = work.known.sum(1)
+    free = np.sqrt(np.maximum(count, 1) / np.maximum(count - used, 1))
+    left = np.where(work.known, (work.y - work.mean) / np.sqrt(np.maximum(work.loose[:, None] * work.mean, 1e-12)), np.nan)
     capped = np.nan_to_num(np.clip(left, -FAR, FAR)) * free[:, None]
-    root = x * (np.sqrt(mean / loose[:, None]) * known)[:, :, None]
-    draws = np.empty((series, DRAWS, x.shape[2]), "f4")
-    chance = np.random.default_rng(blocks[:, 0]).normal(size=(x.shape[2], DRAWS))
-    for row in range(series):
-        moved = inverse[row] @ (root[row].T @ capped[row][blocks].T + chance / prior[row][:, None])  # what the priors leave open as well
+    root = work.x * (np.sqrt(work.mean / work.loose[:, None]) * work.known)[:, :, None]
+    draws = np.empty((len(beta), DRAWS, beta.shape[1]), "f4")
+    chance = np.random.default_rng(blocks[:, 0]).normal(size=(beta.shape[1], DRAWS))
+    for row in range(len(beta)):
+        moved = inverse[row] @ (root[row].T @ capped[row][blocks].T + chance / work.prior[row][:, None])
         draws[row] = (beta[row][:, None] + moved).T
     return Fitted(beta, draws, left, free)
 
 
-def _step(
-    x: Array, y: Array, known: Array, mean: Array, huber: Array, loose: Array, prior: Array, *, first: bool
-) -> tuple[Array, Array, Array, Array]:
+def _step(work: _Work, *, first: bool) -> tuple[Array, Array, Array, Array]:
     """Take one step; return coefficients, means, how many coefficients are really used, and the inverse of the curvature."""
-    weight = huber * mean / loose[:, None]
-    logged = np.log(np.maximum(mean, 1e-9))
-    aim = logged + np.where(known, (y - mean) / np.maximum(mean, 1e-9), 0.0) * (0.0 if first else 1.0)
-    weighted = x * weight[:, :, None]
-    gram = np.matmul(weighted.swapaxes(1, 2), x)
+    mean = work.mean
+    weight = work.huber * mean / work.loose[:, None]
+    gap = 0.0 if first else np.where(work.known, (work.y - mean) / np.maximum(mean, 1e-9), 0.0)
+    aim = np.log(np.maximum(mean, 1e-9)) + gap
+    weighted = work.x * weight[:, :, None]
+    gram = np.matmul(weighted.swapaxes(1, 2), work.x)
     penalised = gram.copy()
-    at = np.arange(x.shape[2])
-    penalised[:, at, at] += 1 / prior**2
+    at = np.arange(work.x.shape[2])
+    penalised[:, at, at] += 1 / work.prior**2
     inverse = np.linalg.inv(penalised)
     beta = np.matmul(inverse, np.matmul(weighted.swapaxes(1, 2), aim[:, :, None]))[:, :, 0]
-    said = np.exp(np.clip(np.matmul(x, beta[:, :, None])[:, :, 0], -12, 6))
+    said = np.exp(np.clip(np.matmul(work.x, beta[:, :, None])[:, :, 0], -12, 6))
     used = np.einsum("sij,sji->s", inverse, gram)
     return beta, said, used, inverse
 
 
-def _together(y: Array, known: Array, mean: Array, loose: Array, block: int) -> Array:
+def _together(work: _Work) -> Array:
     """Return how much larger the variance of sums over a block is than if figures erred apart: what slow columns are up against."""
-    left = np.where(known, (y - mean) / np.sqrt(np.maximum(loose[:, None] * mean, 1e-12)), 0.0)
+    left = np.where(work.known, (work.y - work.mean) / np.sqrt(np.maximum(work.loose[:, None] * work.mean, 1e-12)), 0.0)
     left = np.clip(left, -FAR, FAR)
-    starts = np.arange(0, y.shape[1], block)
-    sums, count = np.add.reduceat(left, starts, 1), np.add.reduceat(known.astype("f8"), starts, 1)
-    return np.clip((sums**2).sum(1) / np.maximum(count.sum(1), 1), 1.0, block)
+    starts = np.arange(0, left.shape[1], work.block)
+    sums, count = np.add.reduceat(left, starts, 1), np.add.reduceat(work.known.astype("f8"), starts, 1)
+    found: Array = np.clip((sums**2).sum(1) / np.maximum(count.sum(1), 1), 1.0, work.block)
+    return found
 
 
 def _spread(y: Array, known: Array, mean: Array, used: Array) -> tuple[Array, Array]:

@@ -10,7 +10,6 @@ import numpy as np
 
 from tradewind.core.model import Knob, settle
 from tradewind.core.table import Table
-from tradewind.models._kit.panel import Panel
 from tradewind.models.seasonality import learned
 from tradewind.models.seasonality.answer import Answering
 from tradewind.models.seasonality.design import Design, design_of
@@ -40,7 +39,6 @@ class Regression(Answering):
 
 
 def _components(given: learned.Given, design: Design, fitted: Any, *, look: bool) -> Components:
-    panel: Panel = given.panel
     trend, draws = fitted.beta[:, : design.trend] @ design.shared[:, : design.trend].T, fitted.draws
     error = np.empty_like(trend)
     for row in range(len(trend)):

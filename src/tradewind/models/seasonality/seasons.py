@@ -17,8 +17,10 @@ MONTHS = ("January", "February", "March", "April", "May", "June", "July", "Augus
 
 @dataclass(frozen=True, slots=True)
 class Season:
-    """One season: in how many phases it is told, how long it is in periods, how many of it must be known, and its waves (0: one effect
-    per phase)."""
+    """One season: in how many phases it is told, how long it is in periods, how many of it must be known.
+
+    `waves` 0 is one effect per phase.
+    """
 
     name: str
     phases: int

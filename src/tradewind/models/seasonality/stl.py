@@ -58,9 +58,20 @@ class Stl(Answering):
 
 def _taken_apart(values: Array, period: int, *, robust: bool) -> tuple[Array, Array]:
     """Return trend and season of every series."""
-    from statsmodels.tsa.seasonal import STL
+    from statsmodels.tsa.seasonal import STL  # type: ignore[import-untyped]
 
-    fits = [STL(row, period=period, seasonal=13, robust=robust, seasonal_jump=max(1, period // 10), trend_jump=max(1, period // 10), low_pass_jump=max(1, period // 10)).fit() for row in values]
+    fits = [
+        STL(
+            row,
+            period=period,
+            seasonal=13,
+            robust=robust,
+            seasonal_jump=max(1, period // 10),
+            trend_jump=max(1, period // 10),
+            low_pass_jump=max(1, period // 10),
+        ).fit()
+        for row in values
+    ]
     return np.array([fit.trend for fit in fits]), np.array([fit.seasonal for fit in fits])
 
 

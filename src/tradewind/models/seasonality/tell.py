@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -26,10 +27,16 @@ def effects(made: Components) -> Table:
     rows: list[Row] = [(-1, *_event(name), float(value), float(error)) for name, (value, error) in made.facts.get("pooled", {}).items()]
     for series in range(len(made)) if len(made) <= MOST_SERIES else ():
         rows += _of_series(made, series)
-    bounds = {f"{side}{width}": np.array([row[4] + sign * away * row[5] for row in rows]) for width, away in DEVIATIONS.items() for side, sign in (("lo", -1), ("hi", 1))}
+    bounds = {
+        f"{side}{width}": np.array([row[4] + sign * away * row[5] for row in rows])
+        for width, away in DEVIATIONS.items()
+        for side, sign in (("lo", -1), ("hi", 1))
+    }
     strong = np.array([row[3] == "strength" for row in rows], bool)
     bounds = {name: np.where(strong, np.clip(value, 0, 1), value) for name, value in bounds.items()}
-    columns: dict[str, Array] = {name: np.array([value[row[0]] if row[0] >= 0 else "all" for row in rows], object) for name, value in made.keys.items()}
+    columns: dict[str, Array] = {
+        name: np.array([value[row[0]] if row[0] >= 0 else "all" for row in rows], object) for name, value in made.keys.items()
+    }
     columns |= {name: np.array([row[at] for row in rows], object) for at, name in ((1, "lever"), (2, "at"), (3, "kind"))}
     columns |= {"effect": np.array([row[4] for row in rows], "f8"), **bounds}
     texts = [name for name, value in columns.items() if value.dtype == object]
@@ -56,7 +63,9 @@ def _of_series(made: Components, series: int) -> list[Row]:
     for row, number, step, error in made.turns:
         if row == series:
             rows.append((series, "trend", str(made.clock.date(np.array([number]))[0]), "log step", step, error))
-    rows += [(series, "year", str(year), "days later", days, error) for row, year, days, error in made.facts.get("shifts", []) if row == series]
+    rows += [
+        (series, "year", str(year), "days later", days, error) for row, year, days, error in made.facts.get("shifts", []) if row == series
+    ]
     rows += [(series, "spend", at, "log index", value, error) for at, value, error in best(made, series)]
     return rows
 
@@ -67,12 +76,15 @@ def indices(made: Components, season: Season, series: int) -> list[tuple[str, fl
     if season.phases != 366:
         return [(told(season, at), float(value[at]), float(error[at])) for at in range(season.phases)]
     ends = np.array([0, 31, 60, 91, 121, 152, 182, 213, 244, 274, 305, 335, 366])
-    months = zip(ends[:-1], ends[1:], strict=True)
-    return [(told(season, at), float(np.log(np.exp(value[low:high]).mean())), float(error[low:high].mean())) for at, (low, high) in enumerate(months)]
+    months = pairwise(ends.tolist())
+    return [
+        (told(season, at), float(np.log(np.exp(value[low:high]).mean())), float(error[low:high].mean()))
+        for at, (low, high) in enumerate(months)
+    ]
 
 
 def best(made: Components, series: int) -> list[tuple[str, float, float]]:
-    """Return the best windows of the coming year by the index alone, with the mean log index and its standard error; none without a year."""
+    """Return the best windows of the coming year by the index alone: mean log index and its standard error; none without a year."""
     if not any(season.name == "year" for season in made.seasons):
         return []
     count = AHEAD[made.clock.grain.name]
@@ -104,7 +116,9 @@ def notes(made: Components, series: Array, numbers: Array) -> list[str]:
     grain = made.clock.grain.name
     said = list(made.facts.get("notes", []))
     for name in made.facts.get("untold", []):
-        said.append(f"{made.facts['periods']} {grain}s cannot tell a season of the {name}: its index is one, and no window of the {name} is named")
+        said.append(
+            f"{made.facts['periods']} {grain}s cannot tell a season of the {name}: its index is one, and no window of the {name} is named"
+        )
     if made.names:
         width = min(value.shape[1] for value in made.column.values())
         if (numbers - made.first >= width).any():

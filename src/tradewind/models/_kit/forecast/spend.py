@@ -263,7 +263,8 @@ def _problem(panel: Panel, names: list[str]) -> _Problem | None:
 
 def _said(panel: Panel, name: str) -> Array:
     value = panel.ahead[name]
-    return np.maximum(np.broadcast_to(value, (len(panel), value.shape[1])), 0)
+    found: Array = np.maximum(np.broadcast_to(value, (len(panel), value.shape[1])), 0)
+    return found
 
 
 def _scales(panel: Panel, names: tuple[str, ...], decay: tuple[float, ...]) -> Array:
@@ -363,7 +364,7 @@ def _held_out(problem: _Problem, choice: Mapping[int, int]) -> Array:
 
 def _elasticities(problem: _Problem, choice: Mapping[int, int], beta: Array) -> tuple[Array, Array]:
     """Return each channel's elasticity of the total and its standard error: of the size, over blocks of time, and of the shape."""
-    own, robust, looseness = _sandwich(problem, choice, beta)
+    robust, looseness = _sandwich(problem, choice, beta)
     effect, error = np.zeros(len(choice)), np.zeros(len(choice))
     for place, channel in enumerate(choice):
         gains, values = [], []
@@ -381,8 +382,8 @@ def _elasticities(problem: _Problem, choice: Mapping[int, int], beta: Array) -> 
     return effect, error
 
 
-def _sandwich(problem: _Problem, choice: Mapping[int, int], beta: Array) -> tuple[Array, Array, float]:
-    """Return plain and block-robust variances of the betas, (kinds, channels), and how much larger the robust ones are."""
+def _sandwich(problem: _Problem, choice: Mapping[int, int], beta: Array) -> tuple[Array, float]:
+    """Return block-robust variances of the betas, (kinds, channels), and how much larger they are than plain ones."""
     at = [problem.at(channel, shape) for channel, shape in choice.items()]
     x = _fits(problem, choice)
     plain, robust = np.zeros_like(beta), np.zeros_like(beta)
@@ -395,4 +396,4 @@ def _sandwich(problem: _Problem, choice: Mapping[int, int], beta: Array) -> tupl
         meat = scores.T @ scores * count / max(count - len(at), 1)
         plain[g] = np.diagonal(inverse)
         robust[g] = np.maximum(np.diagonal(inverse @ meat @ inverse), plain[g])
-    return plain, robust, float(np.clip((robust / np.maximum(plain, 1e-12)).mean(), 1.0, 50.0))
+    return robust, float(np.clip((robust / np.maximum(plain, 1e-12)).mean(), 1.0, 50.0))
