@@ -85,7 +85,16 @@ def _dump(made: Components) -> dict[str, bytes]:
 
 
 def located(made: Components, asked: Table) -> tuple[Array, Array]:
-    """Return the series and the period number of each question."""
+    """Return the series and the period number of each question; what was asked last is remembered."""
+    kept, found = made.memo.get("asked", (None, None))
+    if kept is not asked:
+        found = _located(made, asked)
+        made.memo["asked"] = asked, found
+    series, numbers = found
+    return series, numbers
+
+
+def _located(made: Components, asked: Table) -> tuple[Array, Array]:
     if len(asked) == 0:
         raise EmptyTable("nothing is asked", hint='give rows such as {"date": "2026-12-01"}')
     when = asked.schema.time or "date"

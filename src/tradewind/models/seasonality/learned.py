@@ -14,7 +14,7 @@ from tradewind.models._kit.forecast.stats_paths import filled
 from tradewind.models._kit.intervals import TAUS
 from tradewind.models._kit.panel import Panel, from_table
 from tradewind.models.seasonality import turning
-from tradewind.models.seasonality.seasons import BLOCK, RANGE, Season, of_history, phase
+from tradewind.models.seasonality.seasons import BLOCK, RANGE, Season, of_history, phase, told
 from tradewind.models.seasonality.state import Components
 
 Array = np.ndarray[Any, Any]
@@ -106,7 +106,7 @@ def components(given: Given, made: Made, *, look: bool) -> Components:
     shape = np.quantile((ratio / spread[:, None])[known], TAUS)
     drift = _drift(made.trend)
     facts: dict[str, Any] = {
-        "notes": list(given.notes),
+        "notes": [*given.notes, *_unseen(given, made.seasons)],
         "untold": [season.name for season in of_history(panel.grain.name, panel.cut)[1]],
         "periods": panel.cut,
         "drift": drift,
@@ -119,9 +119,8 @@ def components(given: Given, made: Made, *, look: bool) -> Components:
     found: list[tuple[int, int, float, float]] = []
     if look:
         size = {"hour": 24, "day": 7}.get(panel.grain.name, 1)
-        for row in range(len(panel)):
-            for at, step, error in turning.turns((trend + np.nan_to_num(left))[row], known[row], size):
-                found.append((row, int(numbers[at]), step, error))
+        steps = turning.turns(trend + np.nan_to_num(left), known, size)
+        found = [(row, int(numbers[at]), step, error) for row, at, step, error in steps]
     return Components(
         panel.clock,
         panel.first,
@@ -153,6 +152,20 @@ def strengths(trend: Array, seasonal: dict[str, Array], left: Array) -> dict[str
         both = np.nanvar(value + left, 1)
         out[name] = np.clip(1 - rest / np.maximum(both, 1e-12), 0, 1)
     return out
+
+
+def _unseen(given: Given, seasons: tuple[Season, ...]) -> list[str]:
+    """Say which phases have no figure at all: their index is what the others leave."""
+    known = np.isfinite(given.figures).any(0)
+    numbers = given.panel.numbers()[: given.panel.cut]
+    said = []
+    for season in seasons:
+        if season.phases < 366:
+            there = np.bincount(phase(season, given.panel.clock, numbers)[known], minlength=season.phases)
+            none = [told(season, at) for at in np.flatnonzero(there == 0).tolist()]
+            if none:
+                said.append(f"no figure is known of any {', '.join(none)}: that index is what the others leave, and no more than a guess")
+    return said
 
 
 def shifts(given: Given, index: Array, left: Array) -> list[tuple[int, int, float, float]]:

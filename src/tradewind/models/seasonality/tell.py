@@ -87,6 +87,13 @@ def best(made: Components, series: int) -> list[tuple[str, float, float]]:
     """Return the best windows of the coming year by the index alone: mean log index and its standard error; none without a year."""
     if not any(season.name == "year" for season in made.seasons):
         return []
+    if ("best", series) not in made.memo:
+        made.memo["best", series] = _best(made, series)
+    kept: list[tuple[str, float, float]] = made.memo["best", series]
+    return kept
+
+
+def _best(made: Components, series: int) -> list[tuple[str, float, float]]:
     count = AHEAD[made.clock.grain.name]
     numbers = made.last + 1 + np.arange(count)
     value, error = np.zeros(count), np.zeros(count)

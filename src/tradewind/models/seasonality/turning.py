@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from tradewind.models._kit.forecast.stats_paths import filled
+
 Array = np.ndarray[Any, Any]
 LEAST = 6  # blocks in a piece
 PRICE = 3.0  # of a cut, in noise variances times the logarithm of the number of blocks: two numbers and a place
@@ -13,57 +15,59 @@ MOST = 260  # blocks looked at
 JUMP = 2.5  # standard errors that a step must have to be told
 
 
-def turns(level: Array, known: Array, size: int) -> list[tuple[int, float, float]]:
-    """Return (period, log step, its standard error) of every clear step; `level` is the log level with what is left, seasons taken out.
+def turns(level: Array, known: Array, size: int) -> list[tuple[int, int, float, float]]:
+    """Return (series, period, log step, its standard error) of every clear step; `level` is the log level, seasons taken out.
 
     Blocks of `size` periods are averaged; the cheapest cut into straight lines is found exactly (Jackson et al. 2005), each cut costing
     as much as a Bayes information criterion would ask for.
     """
-    count = len(level) // size
-    while count > MOST:
+    while level.shape[1] // size > MOST:
         size *= 2
-        count = len(level) // size
-    if count < 3 * LEAST:
+    count = level.shape[1] // size
+    if count < 3 * LEAST or not len(level):
         return []
-    shift = len(level) - count * size
-    there = known[shift:].reshape(count, size)
-    number = there.sum(1)
-    value = np.where(there, level[shift:].reshape(count, size), 0).sum(1) / np.maximum(number, 1)
-    fine = number > 0
-    value = np.interp(np.arange(count), np.flatnonzero(fine), value[fine]) if fine.any() else value
-    noise = np.median(np.abs(np.diff(value, 2))) / 0.6745 / np.sqrt(6)
-    noise = max(float(noise), 1e-4)
-    cuts = _cuts(value / noise, PRICE * np.log(count))
+    shift = level.shape[1] - count * size
+    there = known[:, shift:].reshape(len(level), count, size)
+    number = there.sum(2)
+    value = np.where(there, level[:, shift:].reshape(there.shape), 0).sum(2) / np.maximum(number, 1)
+    value = filled(np.where(number > 0, value, np.nan))
+    noise = np.maximum(np.median(np.abs(np.diff(value, 2)), axis=1) / 0.6745 / np.sqrt(6), 1e-4)
     found = []
-    for place, cut in enumerate(cuts):
-        low = cuts[place - 1] if place else 0
-        high = cuts[place + 1] if place + 1 < len(cuts) else count
-        step, error = _step(value[low:cut], value[cut:high], noise)
-        if abs(step) > JUMP * error:
-            found.append((shift + cut * size, step, error))
+    for series, cuts in enumerate(_cuts(value / noise[:, None], PRICE * np.log(count))):
+        edges = [0, *cuts, count]
+        for place, cut in enumerate(cuts):
+            own = value[series]
+            step, error = _step(own[edges[place] : cut], own[cut : edges[place + 2]], float(noise[series]))
+            if abs(step) > JUMP * error:
+                found.append((series, shift + cut * size, step, error))
     return found
 
 
-def _cuts(value: Array, price: float) -> list[int]:
-    count = len(value)
-    at = np.arange(count)
-    sums = [np.concatenate([[0.0], np.cumsum(part)]) for part in (np.ones(count), at, at**2, value, value * at, value**2)]
-    best = np.full(count + 1, np.inf)
-    best[0] = -price
-    back = np.zeros(count + 1, "i8")
+def _cuts(value: Array, price: float) -> list[list[int]]:
+    """Return the cuts of every series, all series worked on at once."""
+    series, count = value.shape
+    at = np.arange(count, dtype="f8")
+    fixed = [np.concatenate([[0.0], np.cumsum(part)]) for part in (np.ones(count), at, at**2)]
+    sums = [np.concatenate([np.zeros((series, 1)), np.cumsum(part, 1)], 1) for part in (value, value * at, value**2)]
+    best = np.full((series, count + 1), np.inf)
+    best[:, 0] = -price
+    back = np.zeros((series, count + 1), "i8")
     for end in range(LEAST, count + 1):
-        starts = np.arange(0, end - LEAST + 1)
-        n, t, tt, v, vt, vv = (part[end] - part[starts] for part in sums)
+        stop = end - LEAST + 1
+        n, t, tt = (part[end] - part[:stop] for part in fixed)
+        v, vt, vv = (part[:, end : end + 1] - part[:, :stop] for part in sums)
         spread = np.maximum(tt - t * t / n, 1e-9)
-        slope = (vt - t * v / n) / spread
-        cost = best[starts] + np.maximum(vv - v * v / n - slope**2 * spread, 0) + price
-        back[end] = starts[int(cost.argmin())]
-        best[end] = cost.min()
-    cuts, end = [], count
-    while back[end] > 0:
-        end = int(back[end])
-        cuts.append(end)
-    return cuts[::-1]
+        cost = best[:, :stop] + np.maximum(vv - v * v / n - (vt - t * v / n) ** 2 / spread, 0) + price
+        back[:, end] = cost.argmin(1)
+        best[:, end] = cost.min(1)
+    found = []
+    for row in back.tolist():
+        cuts, end = [], row[count]
+        while end > 0:
+            cuts.append(end)
+            end = row[end]
+        found.append(cuts[::-1])
+    return found
 
 
 def _step(before: Array, after: Array, noise: float) -> tuple[float, float]:

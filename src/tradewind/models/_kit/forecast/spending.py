@@ -108,7 +108,7 @@ def _unplanned(state: State, asked: Table) -> list[str]:
     last = when.max().astype("M8[D]")
     used = [name.removeprefix(PREFIX) for name in state.panel.ahead if name.startswith(PREFIX)]
     late: dict[str, list[str]] = {}
-    for channel, first in state.facts.get("assumed", {}).items():
+    for channel, first in sorted(state.facts.get("assumed", {}).items()):
         given = PREFIX + channel in asked and bool(np.isfinite(asked.column(PREFIX + channel).astype("f8")).all())
         if channel in used and not given and np.datetime64(first) <= last:
             late.setdefault(first, []).append(channel)
