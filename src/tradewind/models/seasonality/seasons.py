@@ -45,7 +45,7 @@ SEASONS: Mapping[str, tuple[Season, ...]] = {
     "quarter": (Season("year", 4, 4.0, 1.9, 0, 0.5),),
 }
 BEND: Mapping[str, int] = {"hour": 672, "day": 56, "week": 8, "month": 6, "quarter": 4}
-YEARLY: Mapping[str, int] = {"hour": 4380, "day": 182, "week": 26, "month": 12, "quarter": 4}
+YEARLY: Mapping[str, int] = {"hour": 2190, "day": 91, "week": 13, "month": 6, "quarter": 4}
 """Periods between two knots of the trend; beside a season of the year it has to be slower than that."""
 BLOCK: Mapping[str, int] = {"hour": 168, "day": 28, "week": 6, "month": 6, "quarter": 4}
 """Periods that are drawn together in the bootstrap: errors inside them hang together."""
