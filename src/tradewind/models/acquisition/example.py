@@ -11,17 +11,17 @@ from tradewind.core.table import Table
 from tradewind.models._kit.world_media import adstock, hill
 
 Array = np.ndarray[Any, Any]
-GEOS = ("north", "south", "west")
+GEOS = ("north", "south")
 CHANNELS = (("tv", 0.5, 280.0), ("search", 0.1, 420.0), ("podcast", 0.3, 0.0))
 """Name, weekly carry-over, customers a week at full saturation in a geo; podcast does nothing."""
 SPEND, HALF = 3500.0, np.array(4200.0)
-BASE = (1400.0, 840.0, 600.0)
-WEEKS, PLAN, ASKED = 170, 26, 8
+BASE = (1400.0, 840.0)
+WEEKS, PLAN, ASKED = 150, 26, 8
 START = np.datetime64("2023-01-02", "D")
 
 
 def example(seed: int) -> Example:
-    """Make outcomes and marketing of three geos, with the plan of the next half year, and what is true of it."""
+    """Make outcomes and marketing of two geos, with the plan of the next half year, and what is true of it."""
     rng = np.random.default_rng(seed)
     span = WEEKS + PLAN
     spend = _spend(rng, span)

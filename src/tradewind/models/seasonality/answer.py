@@ -20,6 +20,7 @@ from tradewind.models.seasonality.state import Components
 Array = np.ndarray[Any, Any]
 BOUNDS = {"_lo80": -1.2816, "_hi80": 1.2816, "_lo95": -1.96, "_hi95": 1.96}
 NORMAL = np.array([NormalDist().inv_cdf(float(tau)) for tau in TAUS])
+MOST, LEAST = 60_000, 28  # rows of a question that nobody put bounds to, and periods of each series that it has at least
 FAR = 5  # years away from the history that can be asked
 
 
@@ -53,7 +54,10 @@ class Answering:
         return state.load(parts)
 
     def expand(self, state: Components, horizon: int | None, where: Mapping[str, Any]) -> Table:
-        """Return a question per series that fits `where` and period of the year to come. Raises NotFound and BadValue."""
+        """Return a question per series that fits `where` and period of the year to come. Raises NotFound and BadValue.
+
+        Without a horizon a year, or less of it where there are very many series.
+        """
         count = AHEAD[state.clock.grain.name] if horizon is None else horizon
         if not 1 <= count <= FAR * 8784:
             raise BadValue(f"a horizon of {count} {state.clock.grain.name}s cannot be answered", hint="ask for a year or two")
@@ -66,6 +70,7 @@ class Answering:
         if not fits.any():
             raise NotFound(f"no series has {', '.join(f'{name} {value}' for name, value in where.items())}", hint=_there(state))
         chosen = np.flatnonzero(fits)
+        count = count if horizon is not None else max(min(count, MOST // len(chosen)), min(count, LEAST))
         columns = {name: np.repeat(value[chosen], count) for name, value in state.keys.items() if name != "series"}
         columns["date"] = np.tile(state.clock.date(state.last + 1 + np.arange(count)), len(chosen))
         return Table.from_columns(columns)
