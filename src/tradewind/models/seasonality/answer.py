@@ -32,17 +32,18 @@ class Answering:
         """Answer dates with the figure and its components; raises EmptyTable, MissingColumn, NotFound and BadValue."""
         series, numbers = located(state, asked)
         parts = parts_of(state, series, numbers, asked)
-        logged = np.sum([value for value, _ in parts.values()], axis=0)
-        error = np.sqrt(np.sum([spread**2 for _, spread in parts.values()], axis=0))
-        mean = np.exp(np.clip(logged, -30, 30))
+        none = np.zeros(len(series)), np.zeros(len(series))
+        logged, error = (np.stack([parts.get(name, none)[at] for name in COMPONENTS]) for at in (0, 1))
+        mean = np.exp(np.clip(logged.sum(0), -30, 30))
         keys = {name: asked.column(name) for name in asked.names if name in state.keys or name == (asked.schema.time or "date")}
         columns: dict[str, Array] = {**keys, "mean": mean}
-        columns |= bands(state, series, mean, error)
-        for name in COMPONENTS:
-            value, spread = parts.get(name, (np.zeros(len(mean)), np.zeros(len(mean))))
-            columns[name] = np.exp(np.clip(value, -30, 30))
-            columns |= {name + end: np.exp(np.clip(value + away * spread, -30, 30)) for end, away in BOUNDS.items()}
-        columns["season"] = np.exp(sum(parts[name][0] for name in ("day", "week", "year", "event") if name in parts) + np.zeros(len(mean)))
+        columns |= bands(state, series, mean, np.sqrt((error**2).sum(0)))
+        away = np.array([0.0, *BOUNDS.values()])
+        told = np.exp(np.clip(logged[..., None] + error[..., None] * away, -30, 30))
+        for place, name in enumerate(COMPONENTS):
+            columns |= {name + end: told[place, :, at] for at, end in enumerate(("", *BOUNDS))}
+        seasonal = [place for place, name in enumerate(COMPONENTS) if name not in ("trend", "plan")]
+        columns["season"] = np.exp(logged[seasonal].sum(0))
         return Table.from_columns(columns, MODEL.gives)
 
     def dump(self, state: Components) -> dict[str, bytes]:
