@@ -86,9 +86,8 @@ def _effects(seed: int) -> pl.DataFrame:
         for name in ("outcomes", "marketing", "events"):
             desk.load(world.tables[name].frame, table=name)
         quick = {"spend": {"seconds": 0.0, "blocks": 1}}  # the families for what spend leaves do not change what spend does
-        desk.train("acquisition", recipes=["spend"], params=quick, seed=SEED, budget=Budget(folds=1))
-        desk.promote("acquisition", force=True, reason="benchmark")
-        stated = desk.effects("acquisition").table.frame
+        trained = desk.train("acquisition", recipes=["spend"], params=quick, seed=SEED, budget=Budget(folds=1))
+        stated = desk.effects("acquisition", version=int(trained.source["version"])).table.frame
     total = float(world.tables["outcomes"].frame["new_customers"].sum())
     truth = world.truth.media.frame.select(lever="channel", true=pl.col("marginal_roi") * pl.col("spend") / VALUE / total)
     return stated.join(truth, on="lever").with_columns(world=pl.lit(seed))

@@ -104,23 +104,9 @@ def components(given: Given, made: Made, *, look: bool) -> Components:
     left = np.where(known, np.log(np.maximum(figures, 0.02)) - whole, np.nan)  # a zero is a small number here and no abyss
     spread = np.maximum(_quantile_width(ratio), 1e-4)
     shape = np.quantile((ratio / spread[:, None])[known], TAUS)
-    drift = _drift(made.trend)
-    facts: dict[str, Any] = {
-        "notes": [*given.notes, *_unseen(given, made.seasons)],
-        "untold": [season.name for season in of_history(panel.grain.name, panel.cut)[1]],
-        "periods": panel.cut,
-        "drift": drift,
-        "kinds": {name: panel.kinds[name] for name in own.levers},
-    }
+    facts = _facts(given, made, coefficient)
     if "year" in seasonal:
         facts["shifts"] = shifts(given, made.index["year"], left)
-    if own.names and made.pooled is not None:
-        facts["pooled"] = {name: [float(coefficient[:, at].mean()), float(made.pooled[at])] for at, name in enumerate(own.names)}
-    found: list[tuple[int, int, float, float]] = []
-    if look:
-        size = {"hour": 24, "day": 7}.get(panel.grain.name, 1)
-        steps = turning.turns(trend + np.nan_to_num(left), known, size)
-        found = [(row, int(numbers[at]), step, error) for row, at, step, error in steps]
     return Components(
         panel.clock,
         panel.first,
@@ -139,9 +125,30 @@ def components(given: Given, made: Made, *, look: bool) -> Components:
         spread * made.wider,
         shape,
         strengths(trend, seasonal, left),
-        tuple(found),
+        _turns(panel, trend + np.nan_to_num(left), known) if look else (),
         facts,
     )
+
+
+def _facts(given: Given, made: Made, coefficient: Array) -> dict[str, Any]:
+    """Return what is told in words and by the way: plain JSON data."""
+    panel, own = given.panel, made.own
+    facts: dict[str, Any] = {
+        "notes": [*given.notes, *_unseen(given, made.seasons)],
+        "untold": [season.name for season in of_history(panel.grain.name, panel.cut)[1]],
+        "periods": panel.cut,
+        "drift": _drift(made.trend),
+        "kinds": {name: panel.kinds[name] for name in own.levers},
+    }
+    if own.names and made.pooled is not None:
+        facts["pooled"] = {name: [float(coefficient[:, at].mean()), float(made.pooled[at])] for at, name in enumerate(own.names)}
+    return facts
+
+
+def _turns(panel: Panel, level: Array, known: Array) -> tuple[tuple[int, int, float, float], ...]:
+    size = {"hour": 24, "day": 7}.get(panel.grain.name, 1)
+    start = int(panel.first)
+    return tuple((row, start + at, step, error) for row, at, step, error in turning.turns(level, known, size))
 
 
 def strengths(trend: Array, seasonal: dict[str, Array], left: Array) -> dict[str, Array]:

@@ -98,32 +98,36 @@ def dump(made: Components) -> dict[str, bytes]:
 def load(parts: Mapping[str, bytes]) -> Components:
     """Read components back; raises Incompatible and Tampered."""
     try:
-        meta, numbers = json.loads(parts["components.json"]), tensors.load(parts["components.safetensors"])
-        if meta["format"] != FORMAT:
-            raise Incompatible(f"components of format {meta['format']} are not known here", hint="train the model again")
-        grouped: dict[str, dict[str, Array]] = {"index": {}, "index_error": {}, "column": {}, "strength": {}}
-        for name, value in numbers.items():
-            part, _, rest = name.partition("/")
-            if rest:
-                grouped[part][rest] = value
-        plain = {part.name: numbers[part.name] for part in fields(Components) if part.name in numbers}
-        names = tuple(map(str, meta["names"]))
-        made: Any = Components  # parts by name: what is there is checked below
-        found: Components = made(
-            Clock(GRAINS[meta["grain"]], int(meta["anchor"])),
-            int(meta["first"]),
-            {name: np.array(values, object) for name, values in meta["keys"].items()},
-            tuple(season for season in SEASONS[meta["grain"]] if season.name in meta["seasons"]),
-            names=names,
-            levers=tuple(map(str, meta["levers"])),
-            turns=tuple((int(a), int(b), float(c), float(d)) for a, b, c, d in meta["turns"]),
-            facts=meta["facts"],
-            **grouped,
-            **plain,
-        )
-        whole = found.coefficient.shape == (len(found), len(names)) and all(name in found.column for name in names)
-        if not whole or len(found.shape) != len(TAUS) or any(len(value) != len(found) for value in found.keys.values()):
-            raise ValueError("components and series do not fit")
-        return found
+        return _read(parts)
     except (KeyError, ValueError, TypeError, IndexError) as error:
         raise Incompatible("the components of this version cannot be read", hint="train the model again") from error
+
+
+def _read(parts: Mapping[str, bytes]) -> Components:
+    meta, numbers = json.loads(parts["components.json"]), tensors.load(parts["components.safetensors"])
+    if meta["format"] != FORMAT:
+        raise Incompatible(f"components of format {meta['format']} are not known here", hint="train the model again")
+    grouped: dict[str, dict[str, Array]] = {"index": {}, "index_error": {}, "column": {}, "strength": {}}
+    for name, value in numbers.items():
+        part, _, rest = name.partition("/")
+        if rest:
+            grouped[part][rest] = value
+    plain = {part.name: numbers[part.name] for part in fields(Components) if part.name in numbers}
+    names = tuple(map(str, meta["names"]))
+    made: Any = Components  # parts by name: what is there is checked below
+    found: Components = made(
+        Clock(GRAINS[meta["grain"]], int(meta["anchor"])),
+        int(meta["first"]),
+        {name: np.array(values, object) for name, values in meta["keys"].items()},
+        tuple(season for season in SEASONS[meta["grain"]] if season.name in meta["seasons"]),
+        names=names,
+        levers=tuple(map(str, meta["levers"])),
+        turns=tuple((int(a), int(b), float(c), float(d)) for a, b, c, d in meta["turns"]),
+        facts=meta["facts"],
+        **grouped,
+        **plain,
+    )
+    whole = found.coefficient.shape == (len(found), len(names)) and all(name in found.column for name in names)
+    if not whole or len(found.shape) != len(TAUS) or any(len(value) != len(found) for value in found.keys.values()):
+        raise ValueError("components and series do not fit")
+    return found

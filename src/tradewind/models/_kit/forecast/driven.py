@@ -95,16 +95,21 @@ class Driving:
     def read(self, parts: Mapping[str, bytes], panel: Panel) -> Driven:
         """Read back what was dumped; raises Incompatible and Tampered."""
         try:
-            meta = json.loads(parts["spend.json"])
-            if meta["format"] != FORMAT:
-                raise Incompatible(f"spend of format {meta['format']} is not known here", hint="train the model again")
-            found = Spend.from_parts(meta, tensors.load(parts["spend.safetensors"]))
-            if len(found.beta) != len(panel) or found.beta.shape[1] != len(found.names):
-                raise ValueError("spend and series do not fit")
+            found = _read(parts, len(panel))
         except (KeyError, ValueError, TypeError) as error:
             raise Incompatible("the spend response of this version cannot be read", hint="train the model again") from error
         own = {name.removeprefix("inner."): data for name, data in parts.items() if name.startswith("inner.")}
         return Driven(found, self.inner.read(own, spends.without(panel)))
+
+
+def _read(parts: Mapping[str, bytes], series: int) -> Spend:
+    meta = json.loads(parts["spend.json"])
+    if meta["format"] != FORMAT:
+        raise Incompatible(f"spend of format {meta['format']} is not known here", hint="train the model again")
+    found = Spend.from_parts(meta, tensors.load(parts["spend.safetensors"]))
+    if found.beta.shape != (series, len(found.names)):
+        raise ValueError("spend and series do not fit")
+    return found
 
 
 def calm(panel: Panel, spend: Spend) -> Panel:
