@@ -18,7 +18,7 @@ from tradewind.models._kit.world_media import USELESS, VALUE
 
 CHECK = "acquisition: WAPE never above seasonal naive, 10 % below on average, 80 % covers .75-.85; true response to spend inside for 80 %"
 SEED = 0
-WORLDS, YEARS = (51, 52, 53, 54), 2.5
+WORLDS, YEARS = (71, 72, 73, 74), 2.5
 SAVED, INSIDE = 0.10, 0.80
 
 

@@ -30,7 +30,7 @@ HALVES = (0.4, 1.0, 2.5, 20.0)
 MEMORY = {"hour": 168, "day": 91, "week": 30, "month": 12, "quarter": 6}
 """Periods of the past that carried spend is worked out from."""
 PRIOR = 1.0  # standard deviation of beta: nothing doubles by one channel alone
-EARNED = 1.0  # standard errors of its held-out gain that a channel must show
+EARNED = 1.64  # standard errors of its held-out gain that a channel must show: one useless channel in twenty does by chance
 BLOCK = {"hour": 48, "day": 28, "week": 8, "month": 6, "quarter": 4}
 """Periods that are held out together, and that errors hang together in."""
 MOST_SERIES = 200  # series that shapes are learned from
