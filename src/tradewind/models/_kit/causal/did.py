@@ -78,9 +78,7 @@ def event_study(unit: Any, time: Any, outcome: Any, starts: Mapping[Any, Any], *
         estimate, error, freedom = _two_samples(own, changes, controls)
         method = f"event study, lag {lag:+d}, {len(there)} treated"
         lags.append(lag)
-        effects.append(
-            law.student(estimate, error, freedom=freedom, method=method, n=len(there) + len(controls), assumptions=ASSUMED)
-        )
+        effects.append(law.student(estimate, error, freedom=freedom, method=method, n=len(there) + len(controls), assumptions=ASSUMED))
     return EventStudy(tuple(lags), tuple(effects), _parallel(whole.outcome, begun, controls))
 
 

@@ -69,9 +69,7 @@ def effect(
     clusters = int(own.max()) + 1
     method = f"double machine learning, {count} folds of {'rows' if groups is None else 'groups'}" + (", within groups" if inside else "")
     checks = _checks(rounds, clusters, binary=_binary(cause))
-    return law.student(
-        estimate, error, freedom=clusters - 1, method=method, n=len(value), assumptions=ASSUMED, checks=checks
-    )
+    return law.student(estimate, error, freedom=clusters - 1, method=method, n=len(value), assumptions=ASSUMED, checks=checks)
 
 
 def _once(value: Array, cause: Array, rows: Array, own: Array, *, count: int, seed: int, learner: Boost) -> _Round:
@@ -81,7 +79,9 @@ def _once(value: Array, cause: Array, rows: Array, own: Array, *, count: int, se
     for number in range(count):
         seen, asked = fold != number, fold == number
         if np.ptp(cause[seen]) == 0:
-            raise BadValue("some folds see one value of the treatment only", hint="too few groups were treated: use fewer folds or more groups")
+            raise BadValue(
+                "some folds see one value of the treatment only", hint="too few groups were treated: use fewer folds or more groups"
+            )
         for at, (target, chance) in enumerate(((value, False), (cause, binary))):
             said[at, asked] = learner.grow(rows[seen], target[seen], seed, chance=chance).predict(rows[asked], num_threads=1)
     left, moved = value - said[0], cause - said[1]
