@@ -78,7 +78,9 @@ def effect(outcome: Any, start: int, *, controls: Any = None, season: int = 0, l
     aim, side = scale(value), _factors(scale(others), start)
     waves = _waves(len(value), season)
     best, count = _best(aim, waves, side, start)
-    return _said(value, best, count, start, logs=scale is np.log, checks=(_in_time(aim, waves, side[:, :count], start), _fitted(aim, best, start)))
+    return _said(
+        value, best, count, start, logs=scale is np.log, checks=(_in_time(aim, waves, side[:, :count], start), _fitted(aim, best, start))
+    )
 
 
 def _factors(others: Array, start: int) -> Array:
@@ -153,9 +155,9 @@ def _said(value: Array, best: _Fit, count: int, start: int, *, logs: bool, check
     after = len(value) - start
     tail = law.tail(best.freedom, 90)
     spread = np.r_[np.full(start, np.sqrt(best.noise)), np.sqrt(np.diag(best.covariance))]
-    path = np.r_[best.inside, best.ahead]
-    ends = [np.exp(one) if logs else one for one in (path, path - tail * spread, path + tail * spread)]
-    expected = ends[0][start:]
+    path = np.r_[best.inside, best.ahead] + (best.noise / 2 if logs else 0.0)  # the mean of a lognormal lies above its median
+    whole, low, high = (np.exp(one) if logs else one for one in (path, path - tail * spread, path + tail * spread))
+    expected = whole[start:]
     share = expected / expected.sum() if logs else np.full(after, 1 / after)
     error = float(np.sqrt(share @ best.covariance @ share))
     method = f"structural impact, local level, {count} factors of the controls, {start} periods before"
@@ -163,22 +165,13 @@ def _said(value: Array, best: _Fit, count: int, start: int, *, logs: bool, check
     said: dict[str, Any] = {"freedom": best.freedom, "method": method, "n": len(value), "assumptions": ASSUMED, "checks": checks}
     if not logs:
         made = law.student(observed - middle, error, **said)
-        positive = middle > 0 and all(observed - high > 0 for _, high in made.intervals.values())
-        lift = _share(made, observed) if positive else None
-        return Impact(made, lift, made.scaled(after), value, *ends, best.drift, count)
+        return Impact(made, law.share_of(made, observed), made.scaled(after), value, whole, low, high, best.drift, count)
     ratio = law.student(float(np.log(observed / middle)), error, **said)
-    lifted = {level: (float(np.expm1(low)), float(np.expm1(high))) for level, (low, high) in ratio.intervals.items()}
+    lifted = {level: (float(np.expm1(least)), float(np.expm1(most))) for level, (least, most) in ratio.intervals.items()}
     lift = Effect(observed / middle - 1, error * observed / middle, lifted, method, len(value), "share", ASSUMED, checks)
-    gaps = {level: (observed - observed / (1 + low), observed - observed / (1 + high)) for level, (low, high) in lifted.items()}
+    gaps = {level: (observed - observed / (1 + least), observed - observed / (1 + most)) for level, (least, most) in lifted.items()}
     made = Effect(observed - middle, error * middle, gaps, method, len(value), "", ASSUMED, checks)
-    return Impact(made, lift, made.scaled(after), value, *ends, best.drift, count)
-
-
-def _share(made: Effect, observed: float) -> Effect:
-    ends = {level: (low / (observed - low), high / (observed - high)) for level, (low, high) in made.intervals.items()}
-    expected = observed - made.estimate
-    error = made.standard_error * observed / expected**2
-    return Effect(made.estimate / expected, error, ends, made.method, made.n, "share", made.assumptions, made.checks)
+    return Impact(made, lift, made.scaled(after), value, whole, low, high, best.drift, count)
 
 
 def _in_time(aim: Array, waves: Array, side: Array, start: int) -> Check:

@@ -27,6 +27,19 @@ def student(
     return Effect(estimate, error, intervals, method, n, unit, tuple(assumptions), tuple(checks))
 
 
+def share_of(made: Effect, observed: float) -> Effect | None:
+    """Return a mean effect as a share of what was expected without it: the observed mean less the effect.
+
+    The bounds are those of effect / (observed - effect). None where the expected outcome, or an end of its interval, is not above zero.
+    """
+    expected = observed - made.estimate
+    if expected <= 0 or any(observed - high <= 0 for _, high in made.intervals.values()):
+        return None
+    ends = {level: (low / (observed - low), high / (observed - high)) for level, (low, high) in made.intervals.items()}
+    error = made.standard_error * observed / expected**2
+    return Effect(made.estimate / expected, error, ends, made.method, made.n, "share", made.assumptions, made.checks)
+
+
 def tail(freedom: float, level: float) -> float:
     """Return how many standard errors a two-sided interval of that level, in percent, reaches to either side."""
     from scipy.stats import t

@@ -30,13 +30,13 @@ ASSUMED = (
 class Synthetic:
     """A synthetic control and what it says.
 
-    `effect` is the mean effect per treated unit and period, `lift` the same as a share of what was expected, `total` the sum over
-    all treated units and periods. `observed`, `expected` and the bounds `lo90`, `hi90` are means of the treated units by period,
-    `start` is the place of the first treated period, `weights` are the donors' shares.
+    `effect` is the mean effect per treated unit and period, `lift` the same as a share of what was expected (None where that may be
+    zero), `total` the sum over all treated units and periods. `observed`, `expected` and the bounds `lo90`, `hi90` are means of the
+    treated units by period, `start` is the place of the first treated period, `weights` are the donors' shares.
     """
 
     effect: Effect
-    lift: Effect
+    lift: Effect | None
     total: Effect
     times: Array
     observed: Array
@@ -100,7 +100,7 @@ def _built(whole: given.Panel, aim: Array, others: Array, at: int, *, count: int
     of_period = np.r_[np.full(at, spread), spread * np.sqrt((missed**2).mean(0))]
     bound = law.tail(freedom, 90) * of_period
     named = {str(whole.units[number]): float(share) for number, share in zip(kept, weights, strict=True) if abs(share) > 1e-4}
-    lift, total = _lift(made, float(aim[at:].mean())), made.scaled((len(aim) - at) * count)
+    lift, total = law.share_of(made, float(aim[at:].mean())), made.scaled((len(aim) - at) * count)
     return Synthetic(made, lift, total, whole.times, aim, expected, expected - bound, expected + bound, at, named)
 
 
@@ -187,16 +187,6 @@ def _chosen(left: Array, right: Array) -> tuple[float, float]:
         missed += ((rest[begin:end, None] - others[begin:end] @ extra) ** 2).sum(0)
     best = int(np.argmin(missed))
     return PENALTIES[best], float(np.sqrt(missed[best] / (at - cuts[0])))
-
-
-def _lift(made: Effect, observed: float) -> Effect:
-    """Turn a mean effect into a share of what was expected; the bounds are those of observed / (observed - effect) - 1."""
-    expected = observed - made.estimate
-    if expected <= 0 or any(observed - high <= 0 for _, high in made.intervals.values()):
-        raise BadValue("a lift in percent needs an expected outcome above zero, its interval included")
-    ends = {level: (low / (observed - low), high / (observed - high)) for level, (low, high) in made.intervals.items()}
-    error = made.standard_error * observed / expected**2
-    return Effect(made.estimate / expected, error, ends, made.method, made.n, "share", made.assumptions, made.checks)
 
 
 def _in_space(own: float, ratios: Array) -> Check:
