@@ -150,10 +150,9 @@ def _analysed(outcome: Array, own: Array, cuts: list[int], length: int, *, seed:
     for at in cuts:
         aim, pool = outcome[: at + length, own].mean(1), np.delete(outcome[: at + length], own, 1)
         pool = pool[:, np.ptp(pool[:at], axis=0) > 0]
-        expected, _, spread = synth.predicted(aim, pool, at)
-        missed = synth.placebos(pool, at, count=len(own), seed=seed).mean(1)
-        middle = float(expected[at:].mean())
-        made.append([float((aim[at:] - expected[at:]).mean()) / middle, spread * float(np.sqrt((missed**2).mean())) / middle])
+        found = synth.judged(aim, pool, at, count=len(own), seed=seed)
+        middle = float(found.expected[at:].mean())
+        made.append([float((aim[at:] - found.expected[at:]).mean()) / middle, found.error / middle])
     return np.array(made)
 
 

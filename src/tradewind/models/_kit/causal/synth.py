@@ -18,6 +18,7 @@ PENALTIES = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)  # of the mean squared
 SUM_TO_ONE = 100.0  # weight of the equation that the simplex weights add up to one
 FEWEST_BEFORE, FEWEST_DONORS = 8, 3
 DOUBT = 0.05
+LEAST = 0.25  # of the typical spread: no series is taken to be steadier
 GROUPS = 40  # placebo groups drawn where several units were treated
 ASSUMED = (
     "the donors were not touched by the treatment",
@@ -55,8 +56,8 @@ def effect(
     Rows are long: one per unit and time. Every series is taken as its share of its own mean before the start (or its distance from
     it, where means are not positive), the donors are mixed by weights that are not negative and add up to one (Abadie et al. 2010), and a
     ridge regression takes up what the mixture misses (Ben-Michael et al. 2021), its penalty chosen on later stretches of the
-    time before. The error is learned from placebos: every donor is treated in turn, and its miss is measured by how well
-    it was predicted before. Raises BadValue for no donor, no time before, duplicate rows, gaps, a constant treated series.
+    time before. The error is learned from placebos: every donor is treated in turn (`judged`). Raises BadValue for no donor, too
+    little time before, duplicate rows, gaps, a treated series that is constant.
     """
     whole = given.panel(unit, time, outcome)
     own = np.array(sorted({whole.unit(name) for name in treated}), "i8")
@@ -83,29 +84,23 @@ def _built(whole: given.Panel, aim: Array, others: Array, at: int, *, count: int
     if np.ptp(aim[:at]) == 0:
         raise BadValue("the treated series is constant before the start: there is nothing to learn from")
     pool, kept = _moving(whole.outcome[:, others], others, at)
-    expected, weights, spread = predicted(aim, pool, at)
-    missed = placebos(pool, at, count=count, seed=seed)
-    ratios = missed.mean(1)
-    freedom = float(max(pool.shape[1] // count - 1, 2))
+    found = judged(aim, pool, at, count=count, seed=seed)
+    expected = found.expected
     gap = float((aim[at:] - expected[at:]).mean())
     method = f"ridge-augmented synthetic control, {pool.shape[1]} donors, {at} periods before"
-    error = spread * _size(ratios)
     said = (
-        _in_space(gap / spread if spread else 0.0, ratios),
+        _in_space(gap, found),
         _in_time(aim, pool, at, count=count, seed=seed),
-        _without_heaviest(aim, pool, at, gap, error=error),
-        _fit(aim, pool, at),
+        _without_heaviest(aim, pool, gap, found),
+        _fit(aim, found),
     )
-    made = law.student(gap, error, freedom=freedom, method=method, n=len(aim), assumptions=ASSUMED, checks=said)
-    of_period = np.r_[np.full(at, spread), spread * np.sqrt((missed**2).mean(0))]
-    bound = law.tail(freedom, 90) * of_period
+    made = law.student(gap, found.error, freedom=found.freedom, method=method, n=len(aim), assumptions=ASSUMED, checks=said)
+    of_period = np.r_[np.full(at, found.spread), found.spread * np.sqrt((found.ratios**2).mean(0))]
+    bound = law.tail(found.freedom, 90) * of_period
+    weights = found.weights
     named = {str(whole.units[number]): float(share) for number, share in zip(kept, weights, strict=True) if abs(share) > 1e-4}
     lift, total = law.share_of(made, float(aim[at:].mean())), made.scaled((len(aim) - at) * count)
     return Synthetic(made, lift, total, whole.times, aim, expected, expected - bound, expected + bound, at, named)
-
-
-def _size(values: Array) -> float:
-    return float(np.sqrt((values**2).mean()))
 
 
 def _moving(pool: Array, others: Array, at: int) -> tuple[Array, Array]:
@@ -126,18 +121,54 @@ def predicted(aim: Array, pool: Array, at: int) -> tuple[Array, Array, float]:
     return expected, weights, miss * scale
 
 
-def placebos(pool: Array, at: int, *, count: int, seed: int) -> Array:
-    """Treat donors in turn; return their misses after the start in units of their held-out miss before: (placebos, periods after).
+@dataclass(frozen=True, slots=True, eq=False)
+class Judged:
+    """A prediction with what placebos say of its error.
 
-    Where `count` units were treated together, groups of as many donors are drawn: the mean of several moves less by itself.
+    `ratios` are the placebos' misses after the start in units of their own spread: (placebos, periods after). `spread` is how far
+    off held-out stretches before the start were (RMS), drawn half the way to what is typical of the donors.
     """
-    made = []
+
+    at: int
+    expected: Array
+    weights: Array
+    spread: float
+    ratios: Array
+    freedom: float
+
+    @property
+    def error(self) -> float:
+        """Return the standard error of the mean miss after the start."""
+        return self.spread * float(np.sqrt((self.ratios.mean(1) ** 2).mean()))
+
+
+def judged(aim: Array, pool: Array, at: int, *, count: int, seed: int) -> Judged:
+    """Predict a series from the donors, and learn the error by treating donors in turn.
+
+    Where `count` units were treated together, groups of as many donors are drawn: the mean of several moves less by itself. A
+    placebo's miss is measured by how well it was predicted before, since places differ; but a spread is itself estimated, and who is
+    chosen for a small one is less steady than it looks, so each is drawn half the way (on the scale of logarithms) to the typical one.
+    """
+    expected, weights, own = predicted(aim, pool, at)
+    gaps, spreads = [], []
     for group in _groups(pool.shape[1], count, seed):
-        aim = pool[:, group].mean(1)
-        expected, _, spread = predicted(aim, np.delete(pool, group, 1), at)
-        if spread > 0:
-            made.append((aim[at:] - expected[at:]) / spread)
-    return np.array(made) if made else np.zeros((1, len(pool) - at))
+        series = pool[:, group].mean(1)
+        path, _, spread = predicted(series, np.delete(pool, group, 1), at)
+        size = _measure(series, pool, at)
+        gaps.append((series[at:] - path[at:]) / size)
+        spreads.append(spread / size)
+    relative, size = np.array(spreads), _measure(aim, pool, at)
+    known = relative[relative > 0]
+    typical = float(np.exp(np.log(known).mean())) if len(known) else own / size
+    drawn = np.sqrt(np.maximum(relative, LEAST * typical) * typical)
+    ratios = np.array(gaps) / drawn[:, None] if typical > 0 else np.zeros((len(gaps), len(aim) - at))
+    spread = size * float(np.sqrt(max(own / size, LEAST * typical) * typical))
+    return Judged(at, expected, weights, spread, ratios, float(max(pool.shape[1] // count - 1, 2)))
+
+
+def _measure(series: Array, pool: Array, at: int) -> float:
+    """Return what a series' spread is a share of: its mean before the start, or how much it moved where means are not positive."""
+    return float(series[:at].mean() if _positive(series, pool, at) else series[:at].std())
 
 
 def _groups(donors: int, count: int, seed: int) -> list[Array]:
@@ -151,9 +182,13 @@ def _groups(donors: int, count: int, seed: int) -> list[Array]:
 def _alike(aim: Array, pool: Array, at: int) -> tuple[Array, Array, float]:
     """Return all series as deviations from their mean before the start, relative to it where every mean is positive."""
     middle, middles = float(aim[:at].mean()), pool[:at].mean(0)
-    if middle > 0 and (middles > 0).all() and aim.min() >= 0 and pool.min() >= 0:
+    if _positive(aim, pool, at):
         return aim / middle - 1, pool / middles - 1, middle
     return aim - middle, pool - middles, 1.0
+
+
+def _positive(aim: Array, pool: Array, at: int) -> bool:
+    return bool(aim[:at].mean() > 0 and (pool[:at].mean(0) > 0).all() and aim.min() >= 0 and pool.min() >= 0)
 
 
 def _simplex(left: Array, right: Array) -> Array:
@@ -189,35 +224,34 @@ def _chosen(left: Array, right: Array) -> tuple[float, float]:
     return PENALTIES[best], float(np.sqrt(missed[best] / (at - cuts[0])))
 
 
-def _in_space(own: float, ratios: Array) -> Check:
-    many = int((np.abs(ratios) >= abs(own)).sum())
+def _in_space(gap: float, found: Judged) -> Check:
+    ratios = np.abs(found.ratios.mean(1))
+    many = int((ratios >= abs(gap) / found.spread).sum()) if found.spread else 0
     p = (1 + many) / (1 + len(ratios))
     return Check("placebo in space", None, f"{many} of {len(ratios)} placebos among the donors show as much (p = {p:.2f})", p)
 
 
 def _in_time(aim: Array, pool: Array, at: int, *, count: int, seed: int) -> Check:
     begin = max(at - (len(aim) - at), (at + 1) // 2)
-    if begin < FEWEST_BEFORE:
-        return Check("placebo in time", None, "too few periods before the start: it cannot be checked")
-    expected, _, spread = predicted(aim[:at], pool[:at], begin)
-    missed = placebos(pool[:at], begin, count=count, seed=seed).mean(1)
-    found = float((aim[begin:at] - expected[begin:]).mean())
-    p = law.chance(found, spread * _size(missed), max(pool.shape[1] // count - 1, 2))
-    return Check("placebo in time", p >= DOUBT, f"a start {at - begin} periods too early shows {found:.3g} (p = {p:.2f})", p)
+    moving = np.ptp(pool[:begin], axis=0) > 0
+    if begin < FEWEST_BEFORE or np.ptp(aim[:begin]) == 0 or moving.sum() < FEWEST_DONORS:
+        return Check("placebo in time", None, "too little before the start: it cannot be checked")
+    found = judged(aim[:at], pool[:at, moving], begin, count=count, seed=seed)
+    gap = float((aim[begin:at] - found.expected[begin:]).mean())
+    p = law.chance(gap, found.error, found.freedom)
+    return Check("placebo in time", p >= DOUBT, f"a start {at - begin} periods too early shows {gap:.3g} (p = {p:.2f})", p)
 
 
-def _without_heaviest(aim: Array, pool: Array, at: int, gap: float, *, error: float) -> Check:
+def _without_heaviest(aim: Array, pool: Array, gap: float, found: Judged) -> Check:
     if pool.shape[1] <= FEWEST_DONORS:
         return Check("without the heaviest donor", None, "too few donors to leave one out")
-    _, weights, _ = predicted(aim, pool, at)
-    expected, _, _ = predicted(aim, np.delete(pool, int(np.argmax(np.abs(weights))), 1), at)
-    moved = float((aim[at:] - expected[at:]).mean()) - gap
+    expected, _, _ = predicted(aim, np.delete(pool, int(np.argmax(np.abs(found.weights))), 1), found.at)
+    moved = float((aim[found.at :] - expected[found.at :]).mean()) - gap
     words = f"leaving out the donor with the largest weight moves the effect by {moved:.3g}"
-    return Check("without the heaviest donor", bool(abs(moved) <= error), words, moved)
+    return Check("without the heaviest donor", bool(abs(moved) <= found.error), words, moved)
 
 
-def _fit(aim: Array, pool: Array, at: int) -> Check:
-    _, _, spread = predicted(aim, pool, at)
-    share = spread / float(aim[:at].std())
+def _fit(aim: Array, found: Judged) -> Check:
+    share = found.spread / float(aim[: found.at].std())
     words = f"held-out misses before the start are {share:.2f} of the series' own spread"
     return Check("fit before", share < 1.0, words, share)
