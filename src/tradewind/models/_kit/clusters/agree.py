@@ -72,3 +72,10 @@ def numbered(values: Array) -> Array:
     if known.any():
         found[known] = np.unique(values[known].astype(str), return_inverse=True)[1]
     return found
+
+
+def jaccards_between(first: Array, second: Array, shape: tuple[int, int]) -> Array:
+    """Return the Jaccard overlap of every group of one grouping with every group of another, `shape` = their numbers of groups."""
+    counts = np.bincount(first * shape[1] + second, minlength=shape[0] * shape[1]).reshape(shape).astype("f8")
+    union = counts.sum(1, keepdims=True) + counts.sum(0, keepdims=True) - counts
+    return np.asarray(counts / np.maximum(union, 1.0))
