@@ -1,0 +1,203 @@
+"""From what was learned to answers: the chance to leave, the days until then, what is associated with it, the money at stake."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from tradewind.core.table import Array
+from tradewind.models._kit.customers.attributes import PREFIX
+from tradewind.models._kit.customers.features import concept_of
+from tradewind.models._kit.customers.logistic import sigmoid
+from tradewind.models.churn import AHEAD
+from tradewind.models.churn.hazard import LONGEST, at, when
+from tradewind.models.churn.leaving import FLAG, MEMBERSHIP, ORDERS
+from tradewind.models.churn.state import Leaving
+
+YEAR = 365.0
+TOLD = 3  # reasons each way
+FAINT = 0.03  # log-odds below which nothing is said of a concept
+SURE = 1e-6  # no chance is told nearer to 0 or 1
+
+
+def chance(state: Leaving, matrix: Array) -> Array:
+    """Return the chance to leave within the horizon (of a flag: to be one who left)."""
+    if state.how == "bands":
+        return banded(state, matrix, "chance")
+    if state.how == "rhythm":
+        assert state.buying is not None
+        x, last, since, _ = state.rhythm(matrix)
+        buys = state.buying.alive(x, last, since) * (1 - state.buying.silent(x, since, state.horizon / 7.0))
+        return np.asarray(np.clip(1 - buys, SURE, 1 - SURE))
+    assert state.design is not None and state.forest is not None
+    linear = logistic_chance(state, matrix)
+    blended = 0.5 * (linear + state.forest.chance(matrix))
+    slope, shift = state.numbers["calibrator"]
+    odds = np.log(np.clip(blended, SURE, 1 - SURE) / np.clip(1 - blended, SURE, 1 - SURE))
+    return np.asarray(np.clip(sigmoid(slope * odds + shift), SURE, 1 - SURE))
+
+
+def logistic_chance(state: Leaving, matrix: Array) -> Array:
+    """Return the chance by the spline logistic alone."""
+    assert state.design is not None
+    return sigmoid(state.design.rows(matrix) @ state.weights[:-1] + state.weights[-1])
+
+
+def banded(state: Leaving, matrix: Array, name: str) -> Array:
+    """Return what is usual in each row's band."""
+    values = state.column(matrix, str(state.numbers["band"]))
+    at_ = np.where(np.isnan(values), len(state.bands["edges"]) + 1, np.searchsorted(state.bands["edges"], values, side="right"))
+    return np.asarray(state.bands[name][at_])
+
+
+def staying(state: Leaving, matrix: Array, leaves: Array) -> dict[str, Array]:
+    """Return the chance to be there after each number of days ahead, the median and two quantiles of the days until leaving.
+
+    Silence (orders) may have begun already: that is the chance to leave now, and what follows is given that it has not. A membership's
+    hazard is scaled so that it agrees with the chance to leave within the horizon. A flag's runs on the time one has been a customer.
+    """
+    if not len(state.hazard.plain):
+        return {}
+    edges = state.hazard.edges
+    if state.how == "rhythm":
+        assert state.buying is not None
+        x, _, since, _ = state.rhythm(matrix)
+        stay = np.stack([state.buying.stays(x, since, days / 7.0) for days in edges], 1)
+        lines = -np.log(np.clip(stay, 1e-12, 1.0))
+    else:
+        lines = state.hazard.hazards(matrix)
+    now = -np.log1p(-leaves)
+    if state.mode == FLAG:
+        been = np.nan_to_num(state.column(matrix, "member_days"))[:, None]
+        whole = np.concatenate([edges, edges[-1] + YEAR * np.arange(1, 11)])
+        ahead = np.concatenate([[0.0], whole[1:]])
+        start = at(edges, lines, been)
+        lines, edges = at(edges, lines, been + ahead) - start, ahead
+    elif state.mode == MEMBERSHIP:
+        told = at(edges, lines, np.array([state.horizon]))[:, 0]
+        lines = lines * (now / np.maximum(told, 1e-12))[:, None]
+    first = now[:, None] if state.mode == ORDERS else 0.0
+    lines = lines + first
+    found = {f"stays_{days}": np.exp(-at(edges, lines, np.array([float(days)]))[:, 0]) for days in AHEAD}
+    for name, share in (("days", 0.5), ("earliest", 0.1), ("latest", 0.9)):
+        found[name] = when(edges, lines, np.full(len(matrix), -np.log1p(-share)))
+    return found
+
+
+def from_start(state: Leaving, matrix: Array) -> dict[str, Array]:
+    """Return, of a flag with known lengths, the days one like this stays in all and the chance to stay the first year."""
+    edges, lines = state.hazard.edges, state.hazard.hazards(matrix)
+    there = np.exp(-lines)
+    return {"lifetime_days": (there[:, 1:] * np.diff(edges)).sum(1), "stays_year": np.exp(-at(edges, lines, np.array([YEAR]))[:, 0])}
+
+
+def money(state: Leaving, matrix: Array, leaves: Array) -> dict[str, Array]:
+    """Return value, its 80 % interval, value at risk, threshold, gain and whether to act; nothing where no money is known."""
+    yearly, value = yearly_money(state, matrix, leaves)
+    if yearly is None or value is None:
+        return {}
+    saved, cost = float(state.numbers["saved"]), float(state.numbers["offer_cost"])
+    group = np.searchsorted(state.ratio["edges"], value) if state.ratio else np.zeros(len(value), int)
+    low, high = (state.ratio[name][group] if state.ratio else np.full(len(value), other) for name, other in (("low", 0.0), ("high", 2.0)))
+    gain = leaves * saved * yearly - cost
+    return {
+        "value": value,
+        "value_lo80": value * np.minimum(low, 1.0),
+        "value_hi80": value * np.maximum(high, 1.0),
+        "value_at_risk": leaves * yearly,
+        "threshold": cost / np.maximum(saved * yearly, 1e-9),
+        "gain": gain,
+        "act": words_of(gain > 0),
+    }
+
+
+def yearly_money(state: Leaving, matrix: Array, leaves: Array) -> tuple[Array | None, Array | None]:
+    """Return what a year of staying brings, and what is expected of the next year as things stand; None where no money is known."""
+    fee = state.numbers.get("fee")
+    if fee is not None:
+        yearly = 12.0 * np.maximum(np.nan_to_num(state.column(matrix, fee)), 0.0)
+        stays = staying(state, matrix, leaves)
+        return yearly, yearly * (0.5 * (1 + stays["stays_365"]) if stays else 1 - leaves)
+    if state.buying is not None and state.buying.q > 1:
+        x, last, since, mean = state.rhythm(matrix)
+        each = state.buying.money(x, mean)
+        yearly = state.buying.rate(x, since) * (YEAR / 7.0) * each
+        value = state.buying.expected(x, last, since, YEAR / 7.0) * each
+        if state.money is not None:
+            value = 0.5 * (value + _grown(state, matrix))
+        return yearly, value
+    if state.money is not None:
+        value = _grown(state, matrix)
+        return value / np.maximum(1 - leaves, 0.05), value
+    if "value" in state.bands:
+        value = banded(state, matrix, "value") * YEAR / state.horizon
+        return value / np.maximum(1 - leaves, 0.05), value
+    return None, None
+
+
+def _grown(state: Leaving, matrix: Array) -> Array:
+    assert state.money is not None
+    return np.asarray(np.exp(np.minimum(state.money.raw(matrix), 50.0)) * YEAR / state.horizon)
+
+
+def words_of(yes: Array) -> Array:
+    """Return yes and no as words."""
+    return np.where(yes, "yes", "no").astype(object)
+
+
+def contributions(state: Leaving, matrix: Array) -> Array:
+    """Return what each column adds to the log-odds of leaving by the trees: exact Shapley values (rows, columns)."""
+    if state.forest is None:
+        return np.zeros((len(matrix), len(state.columns.names)))
+    return state.forest.trees.shapley(matrix, np.arange(matrix.shape[1]))
+
+
+def concepts(state: Leaving) -> tuple[tuple[str, ...], Array]:
+    """Return the business concepts there are, and the concept of every column."""
+    of = [concept_of(name.removeprefix(PREFIX) if name.startswith(PREFIX) else _known(name)) for name in state.columns.names]
+    labels = tuple(dict.fromkeys(of))
+    return labels, np.array([labels.index(one) for one in of], int)
+
+
+def _known(name: str) -> str:
+    return {"alive": "orders", "expected": "orders", "member_days": "tenure"}.get(name, name)
+
+
+def reasons(state: Leaving, matrix: Array, added: Array) -> tuple[Array, Array]:
+    """Return in words what is associated with leaving and with staying: at most three concepts each, strongest first."""
+    labels, of = concepts(state)
+    summed = np.stack([added[:, of == number].sum(1) for number in range(len(labels))], 1)
+    order = np.argsort(-np.abs(summed), axis=1, kind="stable")
+    both: tuple[list[str], list[str]] = ([], [])
+    for row in range(len(matrix)):
+        said: tuple[list[str], list[str]] = ([], [])
+        for number in order[row].tolist():
+            size = summed[row, number]
+            side = said[0] if size > 0 else said[1]
+            if abs(size) < FAINT or len(side) == TOLD:
+                continue
+            column = int(np.argmax(np.where(of == number, np.sign(size) * added[row], -np.inf)))
+            side.append(_told(state, labels[number], column, float(matrix[row, column])))
+        for side, told in zip(both, said, strict=True):
+            side.append("; ".join(told) or "nothing stands out")
+    return _texts(both[0]), _texts(both[1])
+
+
+def _told(state: Leaving, concept: str, column: int, value: float) -> str:
+    name = state.columns.names[column].removeprefix(PREFIX).replace("_", " ")
+    levels = state.columns.levels[column]
+    if np.isnan(value):
+        said = "unknown"
+    else:
+        said = levels[int(value)] if levels else f"{value:,.0f}" if abs(value) >= 20 else f"{value:.2g}"
+    return f"{concept}: {said}" if name == concept else f"{concept} ({name} {said})"
+
+
+def _texts(values: Sequence[str]) -> Array:
+    found = np.empty(len(values), object)
+    found[:] = values
+    return found
+
+
+__all__ = ["LONGEST", "chance", "concepts", "contributions", "from_start", "money", "reasons", "staying"]
