@@ -10,7 +10,9 @@ AHEAD = (30, 90, 180, 365)
 """Days ahead for which the chance to stay is said."""
 
 
-def _number(name: str, meaning: str, *, unit: str = "", required: bool = False, most: float | None = None, low: float | None = 0.0) -> Column:
+def _number(
+    name: str, meaning: str, *, unit: str = "", required: bool = False, most: float | None = None, low: float | None = 0.0
+) -> Column:
     return Column(name, Role.OUTPUT, Type.NUMBER, required=required, unit=unit, meaning=meaning, minimum=low, maximum=most)
 
 

@@ -12,7 +12,7 @@ from tradewind.models._kit.customers.features import concept_of
 from tradewind.models._kit.customers.logistic import sigmoid
 from tradewind.models.churn import AHEAD
 from tradewind.models.churn.hazard import LONGEST, at, when
-from tradewind.models.churn.leaving import FLAG, MEMBERSHIP, ORDERS
+from tradewind.models.churn.leaving import FLAG, MEMBERSHIP
 from tradewind.models.churn.state import Leaving
 
 YEAR = 365.0
@@ -51,50 +51,53 @@ def banded(state: Leaving, matrix: Array, name: str) -> Array:
     return np.asarray(state.bands[name][at_])
 
 
-def staying(state: Leaving, matrix: Array, leaves: Array) -> dict[str, Array]:
+def lines_of(state: Leaving, matrix: Array) -> Array:
+    """Return the cumulative hazard of every row at 0 and at the end of every period; no columns where time is not known."""
+    if not len(state.hazard.plain):
+        return np.zeros((len(matrix), 0))
+    if state.how != "rhythm":
+        return state.hazard.hazards(matrix)
+    assert state.buying is not None
+    x, _, since, _ = state.rhythm(matrix)
+    stay = np.stack([state.buying.stays(x, since, days / 7.0) for days in state.hazard.edges], 1)
+    return np.asarray(-np.log(np.clip(stay, 1e-12, 1.0)))
+
+
+def staying(state: Leaving, matrix: Array, leaves: Array, *, lines: Array) -> dict[str, Array]:
     """Return the chance to be there after each number of days ahead, the median and two quantiles of the days until leaving.
 
     Silence (orders) may have begun already: that is the chance to leave now, and what follows is given that it has not. A membership's
     hazard is scaled so that it agrees with the chance to leave within the horizon. A flag's runs on the time one has been a customer.
     """
-    if not len(state.hazard.plain):
+    if not lines.shape[1]:
         return {}
     edges = state.hazard.edges
-    if state.how == "rhythm":
-        assert state.buying is not None
-        x, _, since, _ = state.rhythm(matrix)
-        stay = np.stack([state.buying.stays(x, since, days / 7.0) for days in edges], 1)
-        lines = -np.log(np.clip(stay, 1e-12, 1.0))
-    else:
-        lines = state.hazard.hazards(matrix)
     now = -np.log1p(-leaves)
     if state.mode == FLAG:
         been = np.nan_to_num(state.column(matrix, "member_days"))[:, None]
-        whole = np.concatenate([edges, edges[-1] + YEAR * np.arange(1, 11)])
-        ahead = np.concatenate([[0.0], whole[1:]])
-        start = at(edges, lines, been)
-        lines, edges = at(edges, lines, been + ahead) - start, ahead
+        ahead = np.concatenate([edges, edges[-1] + YEAR * np.arange(1, 11)])
+        lines, edges = at(edges, lines, been + ahead) - at(edges, lines, been), ahead
     elif state.mode == MEMBERSHIP:
         told = at(edges, lines, np.array([state.horizon]))[:, 0]
         lines = lines * (now / np.maximum(told, 1e-12))[:, None]
-    first = now[:, None] if state.mode == ORDERS else 0.0
-    lines = lines + first
-    found = {f"stays_{days}": np.exp(-at(edges, lines, np.array([float(days)]))[:, 0]) for days in AHEAD}
+    else:
+        lines = lines + now[:, None]
+    found = dict(zip((f"stays_{days}" for days in AHEAD), np.exp(-at(edges, lines, np.array(AHEAD, "f8"))).T, strict=True))
     for name, share in (("days", 0.5), ("earliest", 0.1), ("latest", 0.9)):
-        found[name] = when(edges, lines, np.full(len(matrix), -np.log1p(-share)))
+        found[name] = when(edges, lines, -float(np.log1p(-share)))
     return found
 
 
-def from_start(state: Leaving, matrix: Array) -> dict[str, Array]:
+def from_start(state: Leaving, lines: Array) -> dict[str, Array]:
     """Return, of a flag with known lengths, the days one like this stays in all and the chance to stay the first year."""
-    edges, lines = state.hazard.edges, state.hazard.hazards(matrix)
+    edges = state.hazard.edges
     there = np.exp(-lines)
     return {"lifetime_days": (there[:, 1:] * np.diff(edges)).sum(1), "stays_year": np.exp(-at(edges, lines, np.array([YEAR]))[:, 0])}
 
 
-def money(state: Leaving, matrix: Array, leaves: Array) -> dict[str, Array]:
+def money(state: Leaving, matrix: Array, leaves: Array, *, stays: Array | None = None) -> dict[str, Array]:
     """Return value, its 80 % interval, value at risk, threshold, gain and whether to act; nothing where no money is known."""
-    yearly, value = yearly_money(state, matrix, leaves)
+    yearly, value = yearly_money(state, matrix, leaves, stays=stays)
     if yearly is None or value is None:
         return {}
     saved, cost = float(state.numbers["saved"]), float(state.numbers["offer_cost"])
@@ -112,13 +115,12 @@ def money(state: Leaving, matrix: Array, leaves: Array) -> dict[str, Array]:
     }
 
 
-def yearly_money(state: Leaving, matrix: Array, leaves: Array) -> tuple[Array | None, Array | None]:
+def yearly_money(state: Leaving, matrix: Array, leaves: Array, *, stays: Array | None = None) -> tuple[Array | None, Array | None]:
     """Return what a year of staying brings, and what is expected of the next year as things stand; None where no money is known."""
     fee = state.numbers.get("fee")
     if fee is not None:
         yearly = 12.0 * np.maximum(np.nan_to_num(state.column(matrix, fee)), 0.0)
-        stays = staying(state, matrix, leaves)
-        return yearly, yearly * (0.5 * (1 + stays["stays_365"]) if stays else 1 - leaves)
+        return yearly, yearly * (0.5 * (1 + stays) if stays is not None else 1 - leaves)
     if state.buying is not None and state.buying.q > 1:
         x, last, since, mean = state.rhythm(matrix)
         each = state.buying.money(x, mean)
@@ -168,29 +170,29 @@ def reasons(state: Leaving, matrix: Array, added: Array) -> tuple[Array, Array]:
     """Return in words what is associated with leaving and with staying: at most three concepts each, strongest first."""
     labels, of = concepts(state)
     summed = np.stack([added[:, of == number].sum(1) for number in range(len(labels))], 1)
-    order = np.argsort(-np.abs(summed), axis=1, kind="stable")
-    both: tuple[list[str], list[str]] = ([], [])
-    for row in range(len(matrix)):
+    members = [np.flatnonzero(of == number).tolist() for number in range(len(labels))]
+    order = np.argsort(-np.abs(summed), axis=1, kind="stable").tolist()
+    up, down = [], []
+    for ranked, sizes, parts, values in zip(order, summed.tolist(), added.tolist(), matrix.tolist(), strict=True):
         said: tuple[list[str], list[str]] = ([], [])
-        for number in order[row].tolist():
-            size = summed[row, number]
+        for number in ranked:
+            size = sizes[number]
+            if abs(size) < FAINT or (len(said[0]) == TOLD and len(said[1]) == TOLD):
+                break
             side = said[0] if size > 0 else said[1]
-            if abs(size) < FAINT or len(side) == TOLD:
-                continue
-            column = int(np.argmax(np.where(of == number, np.sign(size) * added[row], -np.inf)))
-            side.append(_told(state, labels[number], column, float(matrix[row, column])))
-        for side, told in zip(both, said, strict=True):
-            side.append("; ".join(told) or "nothing stands out")
-    return _texts(both[0]), _texts(both[1])
+            if len(side) < TOLD:
+                column = max(members[number], key=lambda at_: parts[at_] if size > 0 else -parts[at_])
+                side.append(_told(state, labels[number], column, values[column]))
+        up.append("; ".join(said[0]) or "nothing stands out")
+        down.append("; ".join(said[1]) or "nothing stands out")
+    return _texts(up), _texts(down)
 
 
 def _told(state: Leaving, concept: str, column: int, value: float) -> str:
     name = state.columns.names[column].removeprefix(PREFIX).replace("_", " ")
     levels = state.columns.levels[column]
-    if np.isnan(value):
-        said = "unknown"
-    else:
-        said = levels[int(value)] if levels else f"{value:,.0f}" if abs(value) >= 20 else f"{value:.2g}"
+    number = f"{value:,.0f}" if abs(value) >= 20 else f"{value:.2g}"
+    said = "unknown" if number == "nan" else levels[int(value)] if levels else number
     return f"{concept}: {said}" if name == concept else f"{concept} ({name} {said})"
 
 

@@ -155,12 +155,16 @@ def _tested(frame: pl.DataFrame, given: _Given, treatments: Table | None) -> pl.
 
     if treatments is None or not len(treatments):
         return frame
-    log = treatments.frame.with_columns(pl.col("customer").cast(pl.String), pl.col("date").cast(pl.Date)).drop_nulls(["customer", "date", "arm"])
+    log = treatments.frame.with_columns(pl.col("customer").cast(pl.String), pl.col("date").cast(pl.Date)).drop_nulls(
+        ["customer", "date", "arm"]
+    )
     horizon = float(frame["horizon"][0])
     parts = []
     for day in sorted(log["date"].unique().to_list())[-MOST_TESTS:]:
         rows = log.filter(pl.col("date") == day).unique("customer", maintain_order=True)
-        seen = given.seen(day - dt.timedelta(days=1)).join(rows.select("customer", "arm"), on="customer", how="inner", maintain_order="left")
+        seen = given.seen(day - dt.timedelta(days=1)).join(
+            rows.select("customer", "arm"), on="customer", how="inner", maintain_order="left"
+        )
         if "outcome" in rows.columns and rows["outcome"].is_not_null().any():
             said = rows.select("customer", pl.col("outcome").cast(pl.Float64))
         elif given.orders is not None:
@@ -169,7 +173,9 @@ def _tested(frame: pl.DataFrame, given: _Given, treatments: Table | None) -> pl.
         else:
             raise BadValue("treatments say nothing of how it went", hint="add a column outcome, or load orders")
         parts.append(seen.join(said, on="customer", how="left", maintain_order="left").with_columns(kind=pl.lit("treated")))
-    tested = pl.concat(parts, how="diagonal").with_columns(pl.col("arm").cast(pl.String), mode=pl.lit(frame["mode"][0]), horizon=pl.lit(horizon))
+    tested = pl.concat(parts, how="diagonal").with_columns(
+        pl.col("arm").cast(pl.String), mode=pl.lit(frame["mode"][0]), horizon=pl.lit(horizon)
+    )
     if "cut" not in frame.columns:
         tested = tested.drop("cut")
     return pl.concat([frame, tested], how="diagonal")

@@ -77,13 +77,13 @@ def at(edges: Array, hazards: Array, days: Array) -> Array:
     return np.asarray(low + into * (high - low))
 
 
-def when(edges: Array, hazards: Array, level: Array) -> Array:
-    """Return the day the cumulative hazard of each row reaches its level, LONGEST at most; 0 where it does before the first day."""
-    found = np.empty(len(hazards))
-    rate = np.maximum((hazards[:, -1] - hazards[:, -2]) / (edges[-1] - edges[-2]), 1e-12)
-    for row, (line, wanted) in enumerate(zip(hazards, level, strict=True)):
-        found[row] = np.interp(wanted, line, edges) if wanted <= line[-1] else edges[-1] + (wanted - line[-1]) / rate[row]
-    return np.clip(found, 0.0, LONGEST)
+def when(edges: Array, hazards: Array, level: float) -> Array:
+    """Return the day the cumulative hazard of each row reaches a level, LONGEST at most; 0 where it does before the first day."""
+    row = np.arange(len(hazards))
+    place = np.clip((hazards < level).sum(1), 1, len(edges) - 1)  # the first end of a period at or past the level
+    low, high = hazards[row, place - 1], hazards[row, place]
+    into = (level - low) / np.maximum(high - low, 1e-12)
+    return np.asarray(np.clip(edges[place - 1] + into * (edges[place] - edges[place - 1]), 0.0, LONGEST))
 
 
 def edges_for(duration: Array, *, tenure: bool) -> Array:
@@ -113,8 +113,13 @@ def learned(matrix: Array, duration: Array, event: Array, seed: int, *, edges: A
     design = logistic.design(part, words[used])
     weights = _linear(design.rows(part), row, period, gone, count)
     long = np.column_stack([part[row], period.astype("f4")])
-    small: dict[str, Any] = {"num_leaves": 5, "learning_rate": 0.06, "min_data_in_leaf": max(20, min(300, len(row) // 50)), "lambda_l2": 20.0}
-    more = {"feature_fraction": 0.5, "bagging_fraction": 1.0, "bagging_freq": 0}
+    small: dict[str, Any] = {
+        "num_leaves": 5,
+        "learning_rate": 0.06,
+        "min_data_in_leaf": max(20, min(300, len(row) // 50)),
+        "lambda_l2": 20.0,
+    }
+    more: dict[str, Any] = {"feature_fraction": 0.5, "bagging_fraction": 1.0, "bagging_freq": 0}
     forest, _ = boosted.fitted(long, gone, seed, words=np.append(words[used], 0), trees=TREES, **small, **more)
     return Hazard(edges, plain, used, design, weights, forest)
 

@@ -89,7 +89,9 @@ def silences(orders: pl.DataFrame, cut: dt.date, last: dt.date, horizon: int) ->
     sure = float(max((last - cut).days - horizon, 0))
     bought = orders.filter(pl.col("amount") > 0)
     known = bought.filter(pl.col("date") <= cut).select("customer").unique().with_columns(day=pl.lit(0.0))
-    later = bought.filter(pl.col("date") > cut).select("customer", ((pl.col("date") - pl.lit(cut)).dt.total_days().cast(pl.Float64)).alias("day"))
+    later = bought.filter(pl.col("date") > cut).select(
+        "customer", ((pl.col("date") - pl.lit(cut)).dt.total_days().cast(pl.Float64)).alias("day")
+    )
     days = pl.concat([known, later.join(known.select("customer"), on="customer", how="semi").unique()]).sort("customer", "day")
     end = float((last - cut).days)
     gap = pl.col("day").shift(-1).over("customer").fill_null(end + 0.5) - pl.col("day")  # the last day is over: the silence includes it

@@ -46,9 +46,11 @@ class Served:
             added[~kept] = answers.contributions(state, matrix[~kept])
         up, down = answers.reasons(state, matrix, added)
         columns = {"customer": asked.column("customer").astype(str).astype(object), "probability": leaves, "up": up, "down": down}
-        columns |= answers.staying(state, matrix, leaves) | answers.money(state, matrix, leaves)
-        if state.mode == FLAG and len(state.hazard.plain):
-            columns |= answers.from_start(state, matrix)
+        lines = answers.lines_of(state, matrix)
+        stays = answers.staying(state, matrix, leaves, lines=lines)
+        columns |= stays | answers.money(state, matrix, leaves, stays=stays.get("stays_365"))
+        if state.mode == FLAG and stays:
+            columns |= answers.from_start(state, lines)
         return Table.from_columns(columns | _tested(state, matrix, columns))
 
     def expand(self, state: Leaving, horizon: int | None, where: Mapping[str, Any]) -> Table:

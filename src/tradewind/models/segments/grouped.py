@@ -84,7 +84,7 @@ class Grouped:
         return Table.from_columns({"customer": state.people[keep]})
 
     def explain(self, state: Segments, asked: Table) -> Table:
-        """Return one `driver_*` per input: how much it brings the customer nearer to the segment than to the average, in squared deviations."""
+        """Return one `driver_*` per input: how much nearer it brings the customer to the segment than to the average (squares)."""
         raw, known, changed = rows_of(state, asked)
         rows = state.inputs.scaled(raw)
         best = np.where((known >= 0) & ~changed, state.home[np.maximum(known, 0)], state.assign(raw)[0].argmax(1))
@@ -149,7 +149,9 @@ class Grouped:
         """Return what the answer must say: whether the data supports segments, what moved, what a refit made of the old ones."""
         said = list(state.said)
         if state.mapping:
-            said.append("since the version before: " + "; ".join(f"{old} -> {new} ({100 * part:.0f} % shared)" for old, new, part in state.mapping))
+            said.append(
+                "since the version before: " + "; ".join(f"{old} -> {new} ({100 * part:.0f} % shared)" for old, new, part in state.mapping)
+            )
         if state.moves.size and state.moves.sum():
             moved = 1 - np.trace(state.moves) / state.moves.sum()
             drift = stability_index(state.share, np.bincount(state.home, minlength=len(state.names)) / max(len(state.home), 1))
@@ -183,7 +185,9 @@ def rows_of(state: Segments, asked: Table) -> tuple[Array, Array, Array]:
     """
     names = asked.column("customer").astype(str).tolist()
     known = np.array([state.place.get(name, -1) for name in names], int)
-    raw = np.where((known >= 0)[:, None], state.raw[np.maximum(known, 0)], np.nan) if len(state.people) else np.full((len(names), 0), np.nan)
+    raw = (
+        np.where((known >= 0)[:, None], state.raw[np.maximum(known, 0)], np.nan) if len(state.people) else np.full((len(names), 0), np.nan)
+    )
     changed = np.zeros(len(names), bool)
     for at, (column, word) in enumerate(zip(state.inputs.columns, state.inputs.words, strict=True)):
         if column in asked:

@@ -81,7 +81,10 @@ def learned(table: Table) -> Inputs:
     Raises LearnFailed where every column has one value only.
     """
     wanted = [(name, "", True) for name in BEHAVIOUR if name in table] or _described(table)
-    columns, words, logged, numbers = [], [], [], []
+    columns: list[str] = []
+    words: list[str] = []
+    logged: list[bool] = []
+    numbers: list[tuple[float, float, float]] = []
     for name, word, skewed in wanted:
         values = _is(table.column(name), word) if word else table.column(name).astype("f8")
         take_log = skewed and name != "promoted"

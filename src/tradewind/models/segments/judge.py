@@ -100,7 +100,7 @@ def responses(truth: Table) -> Array:
 
 
 def _loss(wanted: Array, group: Array) -> Array:
-    """Return each row's mean squared distance from the others of its group, over the responses that it has."""
+    """Return each row's squared distance from the others of its group; the mean over rows is the mean over responses."""
     known = ~np.isnan(wanted)
     value = np.where(known, wanted, 0.0)
     count = int(group.max()) + 1
@@ -108,4 +108,4 @@ def _loss(wanted: Array, group: Array) -> Array:
     size = np.stack([np.bincount(group, weights=column, minlength=count) for column in known.T.astype("f8")], 1)[group]
     others = np.where(size > 1, (total - value) / np.maximum(size - 1, 1), 0.0)  # alone: compared with the mean of all
     wrong = np.where(known, (value - others) ** 2, 0.0)
-    return np.asarray(wrong.sum(1) / np.maximum(known.sum(1), 1))
+    return np.asarray((wrong / np.maximum(known.mean(0), 1e-9)).mean(1))

@@ -57,7 +57,7 @@ def cells(now: Table, wish: Mapping[str, Any], seed: int) -> Segments:
     if any(name not in now for name in wanted):
         inputs = Inputs((), (), np.zeros(0, bool), np.zeros(0), np.zeros(0), np.zeros(0))
         base = Base(np.zeros(len(now), int), ("All customers",), np.ones(1), None, ("there are no orders to make cells of",), {})
-        return _stated("cells", inputs, now, base, {}, seed)
+        return _stated("cells", inputs, now, base=base, parameters={}, seed=seed)
     inputs = Inputs(wanted, ("",) * 3, np.ones(3, bool), np.zeros(3), np.ones(3), np.ones(3))
     raw = inputs.raw(now)
     edges = {f"edges_{at}": np.unique(np.quantile(raw[:, at], np.arange(1, PARTS) / PARTS)) for at in range(3)}
@@ -70,7 +70,7 @@ def cells(now: Table, wish: Mapping[str, Any], seed: int) -> Segments:
     groups = table[PARTS - score[0], (score[1] + score[2] + 1) // 2 - 1]
     said = ("cells are cut at quintiles: they are a grid laid over customers, not groups found among them",)
     base = Base(groups, tuple(name for name, _ in CELLS), np.ones(len(CELLS)), None, said, {})
-    return _stated("cells", inputs, now, base, edges | {"cells": table}, seed)
+    return _stated("cells", inputs, now, base=base, parameters=edges | {"cells": table}, seed=seed)
 
 
 def grouped(now: Table, how: str, wish: Mapping[str, Any], seed: int) -> Segments:
@@ -80,7 +80,7 @@ def grouped(now: Table, how: str, wish: Mapping[str, Any], seed: int) -> Segment
     known = _labels(now)
     base = _by_labels(rows, known, wish, seed) if known is not None else _by_rows(rows, wish, seed)
     if len(base.named) == 1:
-        return _stated("centres", inputs, now, base, {}, seed)
+        return _stated("centres", inputs, now, base=base, parameters={}, seed=seed)
     parameters: dict[str, Array] = {}
     if how == "mixture":
         made = _mixture(rows, base, seed)
@@ -90,7 +90,7 @@ def grouped(now: Table, how: str, wish: Mapping[str, Any], seed: int) -> Segment
         parameters = {"first": taught.first, "first_bias": taught.first_bias, "last": taught.last, "last_bias": taught.last_bias}
         fidelity = float((taught.probability(rows).argmax(1) == base.groups).mean())
         base.numbers["fidelity"] = fidelity  # type: ignore[index]
-    return _stated(how, inputs, now, base, parameters, seed)
+    return _stated(how, inputs, now, base=base, parameters=parameters, seed=seed)
 
 
 def _labels(now: Table) -> tuple[Array, tuple[str, ...]] | None:
@@ -168,7 +168,8 @@ def _unsupported(choice: Choice) -> str:
     if not choice.tried:
         return "one segment was asked for"
     why = "; ".join(f"{one.k}: {one.why}" for one in choice.tried)
-    return f"no supported segmentation: no number of segments from {choice.tried[0].k} to {choice.tried[-1].k} is supported by the data ({why})"
+    span = f"from {choice.tried[0].k} to {choice.tried[-1].k}"
+    return f"no supported segmentation: no number of segments {span} is supported by the data ({why})"
 
 
 def _supported(choice: Choice, k: int, forced: int) -> tuple[str, ...]:
@@ -177,7 +178,8 @@ def _supported(choice: Choice, k: int, forced: int) -> tuple[str, ...]:
         return (f"{k} segments were asked for; how stable they are was not measured",)
     if forced:
         return (f"{k} segments were asked for; the data " + (f"does not support them: {best.why}" if best.why else "supports them"),)
-    said = f"{k} segments are supported: refits to resampled customers agree (Rand index {best.stability:.2f}, tenth percentile {best.p10:.2f})"
+    agree = f"Rand index {best.stability:.2f}, tenth percentile {best.p10:.2f}"
+    said = f"{k} segments are supported: refits to resampled customers agree ({agree})"
     if not 5 <= k <= 8:
         said += "; a number from 5 to 8 is not supported by the data"
     return (said,)
@@ -226,7 +228,7 @@ def _network(rows: Array, base: Base, seed: int, steps: int) -> network.Network:
     return network.learned(np.tile(few, (DRAWS + 1, 1)), np.concatenate(drawn), seed, steps=steps)
 
 
-def _stated(how: str, inputs: Inputs, now: Table, base: Base, parameters: Mapping[str, Array], seed: int) -> Segments:
+def _stated(how: str, inputs: Inputs, now: Table, *, base: Base, parameters: Mapping[str, Array], seed: int) -> Segments:
     raw = inputs.raw(now)
     rows, k = inputs.scaled(raw), len(base.named)
     middles = np.stack([rows[base.groups == at].mean(0) if (base.groups == at).any() else np.zeros(rows.shape[1]) for at in range(k)])
@@ -249,7 +251,7 @@ def _stated(how: str, inputs: Inputs, now: Table, base: Base, parameters: Mappin
         numbers={**base.numbers, "spread": spread, "jaccard": [_plain(float(one)) for one in base.jaccard]},
         parameters=parameters,
     )
-    home = made.home if base.known is None and how == "centres" or how == "cells" else made.assign(made.raw)[0].argmax(1)
+    home = made.home if (base.known is None and how == "centres") or how == "cells" else made.assign(made.raw)[0].argmax(1)
     if base.known is not None:
         home = np.where(base.known >= 0, base.known, home)  # what an expert said stands
     return Segments(**{name: getattr(made, name) for name in made.__dataclass_fields__} | {"home": home.astype("i8")})

@@ -82,7 +82,11 @@ class Segments:
         arrays = {name: getattr(self, name) for name in ("middles", "home", "share", "moves")} | {"raw": self.raw.astype("f4")}
         arrays |= {f"profile/{name}": values for name, values in self.profile.items()}
         arrays |= {f"parameter/{name}": values for name, values in self.parameters.items()}
-        return {"segments.json": text.encode(), "arrays.safetensors": tensors.save(arrays), "people": pack_arrays({"customer": self.people})}
+        return {
+            "segments.json": text.encode(),
+            "arrays.safetensors": tensors.save(arrays),
+            "people": pack_arrays({"customer": self.people}),
+        }
 
     @classmethod
     def load(cls, parts: Mapping[str, bytes]) -> Segments:

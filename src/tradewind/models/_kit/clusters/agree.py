@@ -67,7 +67,7 @@ def matched(distance: Array) -> Array:
 
 def numbered(values: Array) -> Array:
     """Return values as whole numbers from 0, in sorted order; None becomes -1."""
-    known = np.array([value is not None and value == value for value in values.tolist()], bool)
+    known = np.array([value is not None and str(value) != "nan" for value in values.tolist()], bool)
     found = np.full(len(values), -1)
     if known.any():
         found[known] = np.unique(values[known].astype(str), return_inverse=True)[1]

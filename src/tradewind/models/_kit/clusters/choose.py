@@ -77,7 +77,7 @@ def choose(rows: Array, seed: int, *, least: int, most: int, share: float, boots
     Silhouettes are not asked: they prefer two groups whatever the data. Rows are standardised features.
     """
     rows = np.ascontiguousarray(sampled(rows, seed), "f8")
-    return _chosen(rows.tobytes(), rows.shape[1], seed, (least, most), share, bootstraps)
+    return _chosen(rows.tobytes(), rows.shape[1], seed, span=(least, most), share=share, bootstraps=bootstraps)
 
 
 def sampled(rows: Array, seed: int) -> Array:
@@ -88,7 +88,7 @@ def sampled(rows: Array, seed: int) -> Array:
 
 
 @lru_cache(maxsize=8)  # several recipes of one training ask the same of the same rows
-def _chosen(data: bytes, width: int, seed: int, span: tuple[int, int], share: float, bootstraps: int) -> Choice:
+def _chosen(data: bytes, width: int, seed: int, *, span: tuple[int, int], share: float, bootstraps: int) -> Choice:
     rows = np.frombuffer(data).reshape(-1, width)
     rng = np.random.default_rng(seed)
     most = min(span[1], len(np.unique(rows.round(9), axis=0)) - 1, len(rows) // 10)

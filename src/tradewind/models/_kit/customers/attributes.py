@@ -34,7 +34,7 @@ def described(frame: pl.DataFrame) -> pl.DataFrame:
     """Return customer and every describing column as `about_*`: numbers as numbers, flags as 0 and 1, text of few different words."""
     import polars as pl
 
-    chosen: list[pl.Expr] = [pl.col("customer")]
+    chosen: list[pl.Expr | pl.Series] = [pl.col("customer")]
     for name, kind in frame.schema.items():
         if name in NOT_ABOUT or kind.is_temporal():
             continue
@@ -43,7 +43,7 @@ def described(frame: pl.DataFrame) -> pl.DataFrame:
             continue
         words = frame[name].cast(pl.String)
         number = words.str.strip_chars().cast(pl.Float64, strict=False)
-        if number.is_not_null().sum() > 0.95 * max(words.is_not_null().sum(), 1):
+        if number.len() - number.null_count() > 0.95 * max(words.len() - words.null_count(), 1):
             chosen.append(number.alias(PREFIX + name))
         elif 2 <= words.n_unique() <= min(MOST_WORDS, max(2, frame.height // 5)):
             chosen.append(words.alias(PREFIX + name))

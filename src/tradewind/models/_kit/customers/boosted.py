@@ -40,7 +40,9 @@ class Forest:
         return sigmoid(self.raw(rows))
 
 
-def fitted(rows: Array, target: Array, seed: int, *, words: Array, trees: int = 300, objective: str = "binary", **more: Any) -> tuple[Forest, Any]:
+def fitted(
+    rows: Array, target: Array, seed: int, *, words: Array, trees: int = 300, objective: str = "binary", **more: Any
+) -> tuple[Forest, Any]:
     """Return a forest and the booster it came from; raises LearnFailed where the export is not the same. No class weights."""
     import lightgbm as lgb
 
@@ -80,6 +82,10 @@ def _gate(made: Forest, booster: Any, rows: Array, words: Array, seed: int, *, c
     harsh[unseen] = np.nan  # a word that was never seen is read as missing
     theirs = np.asarray(booster.predict(tried, raw_score=True, num_threads=1), "f8")
     ours = made.raw(tried)
-    gap = float(np.abs(sigmoid(ours) - sigmoid(theirs)).max()) if chance else float((np.abs(ours - theirs) / np.maximum(1, np.abs(theirs))).max())
+    gap = (
+        float(np.abs(sigmoid(ours) - sigmoid(theirs)).max())
+        if chance
+        else float((np.abs(ours - theirs) / np.maximum(1, np.abs(theirs))).max())
+    )
     if not gap <= PARITY:
         raise LearnFailed(f"the exported trees differ from the learned ones by {gap:.2g}", hint="this is a fault of ours; please report it")

@@ -62,7 +62,8 @@ def _numbers(values: Array, name: str) -> Array:
 
 def learned(table: Table, names: Sequence[str]) -> Columns:
     """Return the named columns that have more than one value, with the levels of their words."""
-    kept, levels = [], []
+    kept: list[str] = []
+    levels: list[tuple[str, ...]] = []
     for name in names:
         values = table.column(name)
         if values.dtype == object:

@@ -56,7 +56,14 @@ def design(matrix: Array, words: Array) -> Design:
     missing = np.isnan(value)
     empty = missing.all(0)
     middle = np.array([0.0 if empty[at] else float(np.median(value[~missing[:, at], at])) for at in range(value.shape[1])])
-    smooth, knots, plain, low, size, word, level, gap = [], [], [], [], [], [], [], []
+    smooth: list[int] = []
+    plain: list[int] = []
+    word: list[int] = []
+    level: list[int] = []
+    gap: list[int] = []
+    knots: list[Array] = []
+    low: list[float] = []
+    size: list[float] = []
     for at in range(value.shape[1]):
         seen = value[~missing[:, at], at]
         if words[at]:
@@ -68,13 +75,15 @@ def design(matrix: Array, words: Array) -> Design:
             smooth.append(at)
             knots.append(_knots(seen))
         elif len(different):
-            plain, low, size = [*plain, at], [*low, different[0]], [*size, max(float(np.ptp(different)), 1e-12)]
+            plain, low, size = [*plain, at], [*low, float(different[0])], [*size, max(float(np.ptp(different)), 1e-12)]
         if missing[:, at].any():
             gap.append(at)
     whole = (np.array(one, "i8") for one in (smooth, plain, word, level, gap))
     smooth_, plain_, word_, level_, gap_ = whole
     shape = (len(smooth), KNOTS + 2 * DEGREE)
-    return Design(smooth_, np.array(knots, "f8").reshape(shape), plain_, np.array(low, "f8"), np.array(size, "f8"), word_, level_, gap_, middle)
+    return Design(
+        smooth_, np.array(knots, "f8").reshape(shape), plain_, np.array(low, "f8"), np.array(size, "f8"), word_, level_, gap_, middle
+    )
 
 
 def _knots(seen: Array) -> Array:

@@ -86,5 +86,7 @@ def contacts(interactions: Table | None) -> pl.DataFrame | None:
         return None
     there = interactions.frame.columns
     weight = pl.col("value").cast(pl.Float64).fill_null(1.0) if "value" in there else pl.lit(1.0)
-    chosen = interactions.frame.select(pl.col("customer").cast(pl.String), pl.col("time").cast(pl.Date).alias("date"), weight.alias("weight"))
+    chosen = interactions.frame.select(
+        pl.col("customer").cast(pl.String), pl.col("time").cast(pl.Date).alias("date"), weight.alias("weight")
+    )
     return chosen.drop_nulls(["customer", "date"])

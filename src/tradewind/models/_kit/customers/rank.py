@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from tradewind.core.table import Array
@@ -77,7 +79,7 @@ def brier_at(day: float, duration: Array, event: Array, stays: Array) -> float:
     return float((np.where(before, stays**2 / at_leaving, 0.0) + np.where(after, (1 - stays) ** 2 / at_day, 0.0)).mean())
 
 
-def _kaplan_meier(duration: Array, event: Array):  # type: ignore[no-untyped-def]
+def _kaplan_meier(duration: Array, event: Array) -> Callable[[Array], Array]:
     times = np.unique(duration)
     ended = np.array([((duration == time) & (event == 1)).sum() for time in times], "f8")
     there = np.array([(duration >= time).sum() for time in times], "f8")
