@@ -121,7 +121,7 @@ def _columns(table: Table, known: Table, buying: btyd.Buying | None) -> Columns:
     made = columns_of(known, names)
     if not made.names:
         raise LearnFailed("all customers look the same: no column tells them apart", hint="load orders, or more about customers")
-    extra = ("member_days",) if "member_days" in known and "member_days" not in made.names else ()
+    extra: tuple[str, ...] = ("member_days",) if "member_days" in known and "member_days" not in made.names else ()
     if all(name in made.names for name in RHYTHM[:3]) and buying is not None:
         extra += ("alive", "expected")
     return Columns((*made.names, *extra), (*made.levels, *((),) * len(extra)))

@@ -218,7 +218,7 @@ def _margin(away: Array, best: Array) -> Array:
     other = away.copy()
     other[at, best] = np.inf
     following = other.min(1)
-    return np.clip((following - away[at, best]) / np.maximum(following, 1e-12), 0.0, 1.0)
+    return np.asarray(np.clip((following - away[at, best]) / np.maximum(following, 1e-12), 0.0, 1.0))
 
 
 def _texts(values: Any) -> Array:

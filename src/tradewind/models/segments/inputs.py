@@ -92,7 +92,7 @@ def learned(table: Table) -> Inputs:
         if np.isnan(seen).all() or np.nanstd(seen) < 1e-9 * max(1.0, float(np.nanmax(np.abs(seen)))):
             continue
         columns, words, logged = [*columns, name], [*words, word], [*logged, take_log]
-        numbers.append((np.nanmean(seen), np.nanstd(seen), TWO_VALUED if len(np.unique(seen[~np.isnan(seen)])) == 2 else 1.0))
+        numbers.append((float(np.nanmean(seen)), float(np.nanstd(seen)), TWO_VALUED if len(np.unique(seen[~np.isnan(seen)])) == 2 else 1.0))
     if not columns:
         raise LearnFailed("all customers look the same: no column tells them apart", hint="load orders, or more about customers")
     mean, deviation, weight = (np.array(part, "f8") for part in zip(*numbers, strict=True))

@@ -25,18 +25,19 @@ FEWEST_LABELS = 3  # labelled customers per segment
 MOST_ROWS = 20_000  # a mixture or network learns from a sample of this many
 DRAWS = 5  # groupings of resampled customers that teach the network how sure to be
 PARTS = 5  # quintiles of recency, frequency and money
-CELLS = (
-    ("Champions", lambda r, f: (r >= 4) & (f >= 4)),
-    ("Loyal", lambda r, f: (r == 3) & (f >= 4)),
-    ("Potential loyalists", lambda r, f: (r >= 4) & (f >= 2) & (f <= 3)),
-    ("New", lambda r, f: (r == 5) & (f == 1)),
-    ("Promising", lambda r, f: (r == 4) & (f == 1)),
-    ("Need attention", lambda r, f: (r == 3) & (f == 3)),
-    ("About to sleep", lambda r, f: (r == 3) & (f <= 2)),
-    ("Cannot lose", lambda r, f: (r <= 2) & (f == 5)),
-    ("At risk", lambda r, f: (r <= 2) & (f >= 3) & (f <= 4)),
-    ("Hibernating", lambda r, f: (r <= 2) & (f <= 2)),
+CELLS: tuple[tuple[str, tuple[int, int], tuple[int, int]], ...] = (
+    ("Champions", (4, 5), (4, 5)),
+    ("Loyal", (3, 3), (4, 5)),
+    ("Potential loyalists", (4, 5), (2, 3)),
+    ("New", (5, 5), (1, 1)),
+    ("Promising", (4, 4), (1, 1)),
+    ("Need attention", (3, 3), (3, 3)),
+    ("About to sleep", (3, 3), (1, 2)),
+    ("Cannot lose", (1, 2), (5, 5)),
+    ("At risk", (1, 2), (3, 4)),
+    ("Hibernating", (1, 2), (1, 2)),
 )
+"""Name, fifths of recency (5: bought last), fifths of frequency and money (5: most), both ends included."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,14 +63,13 @@ def cells(now: Table, wish: Mapping[str, Any], seed: int) -> Segments:
     raw = inputs.raw(now)
     edges = {f"edges_{at}": np.unique(np.quantile(raw[:, at], np.arange(1, PARTS) / PARTS)) for at in range(3)}
     edges = {name: np.r_[values, np.full(PARTS - 1 - len(values), np.inf)] for name, values in edges.items()}
-    recent, often = np.meshgrid(np.arange(1, PARTS + 1), np.arange(1, PARTS + 1), indexing="ij")
     table = np.zeros((PARTS, PARTS), "i8")
-    for number, (_, fits) in enumerate(CELLS):
-        table[fits(recent, often)] = number
+    for number, (_, recent, often) in enumerate(CELLS):
+        table[recent[0] - 1 : recent[1], often[0] - 1 : often[1]] = number
     score = [1 + np.searchsorted(edges[f"edges_{at}"], raw[:, at], side="right") for at in range(3)]
     groups = table[PARTS - score[0], (score[1] + score[2] + 1) // 2 - 1]
     said = ("cells are cut at quintiles: they are a grid laid over customers, not groups found among them",)
-    base = Base(groups, tuple(name for name, _ in CELLS), np.ones(len(CELLS)), None, said, {})
+    base = Base(groups, tuple(name for name, _, _ in CELLS), np.ones(len(CELLS)), None, said, {})
     return _stated("cells", inputs, now, base=base, parameters=edges | {"cells": table}, seed=seed)
 
 

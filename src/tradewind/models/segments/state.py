@@ -97,7 +97,8 @@ class Segments:
         def under(prefix: str) -> dict[str, Array]:
             return {name.removeprefix(prefix): values for name, values in arrays.items() if name.startswith(prefix)}
 
-        plain = {name: tuple(said[name]) for name in ("names", "rules", "solid", "facts", "said")}
+        plain: dict[str, Any] = {name: tuple(said[name]) for name in ("names", "rules", "solid", "facts", "said")}
+        plain |= {name: arrays[name] for name in ("middles", "home", "share", "moves")}
         made = cls(
             how=said["how"],
             inputs=Inputs.from_dict(said["inputs"]),
@@ -106,7 +107,6 @@ class Segments:
             profile=under("profile/"),
             parameters=under("parameter/"),
             mapping=tuple((str(a), str(b), float(c)) for a, b, c in said["mapping"]),
-            **{name: arrays[name] for name in ("middles", "home", "share", "moves")},
             raw=arrays["raw"].astype("f8"),
             **plain,
         )
