@@ -114,7 +114,12 @@ class _Paths:
             summed += whole[:, self.leaf] / factor
         summed *= one - self.zero
         group = groups[self.feature]
-        return np.stack([summed[:, group == number].sum(1) for number in range(count)], 1)
+        order = np.argsort(group, kind="stable")
+        there, starts = np.unique(group[order], return_index=True)
+        found = np.zeros((len(rows), count))
+        if len(there):
+            found[:, there] = np.add.reduceat(summed[:, order], starts, axis=1)
+        return found
 
 
 @lru_cache(maxsize=64)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -11,13 +11,16 @@ from tradewind.models._kit.customers.attributes import PREFIX
 from tradewind.models._kit.customers.features import concept_of
 from tradewind.models._kit.customers.logistic import sigmoid
 from tradewind.models.churn import AHEAD
-from tradewind.models.churn.hazard import LONGEST, at, when
+from tradewind.models.churn.hazard import at, when
 from tradewind.models.churn.leaving import FLAG, MEMBERSHIP
 from tradewind.models.churn.state import Leaving
 
 YEAR = 365.0
 TOLD = 3  # reasons each way
 FAINT = 0.03  # log-odds below which nothing is said of a concept
+ACTS = np.array(["no", "yes", "unknown"], object)
+FEW = 16  # rows whose reasons are worked out at once: few enough to stay in the processor's cache
+CHUNK = 5000  # customers worked out at once
 SURE = 1e-6  # no chance is told nearer to 0 or 1
 
 
@@ -111,7 +114,7 @@ def money(state: Leaving, matrix: Array, leaves: Array, *, stays: Array | None =
         "value_at_risk": leaves * yearly,
         "threshold": cost / np.maximum(saved * yearly, 1e-9),
         "gain": gain,
-        "act": words_of(gain > 0),
+        "act": (gain > 0).astype("f8"),
     }
 
 
@@ -143,16 +146,45 @@ def _grown(state: Leaving, matrix: Array) -> Array:
     return np.asarray(np.exp(np.minimum(state.money.raw(matrix), 50.0)) * YEAR / state.horizon)
 
 
-def words_of(yes: Array) -> Array:
-    """Return yes and no as words."""
-    return np.where(yes, "yes", "no").astype(object)
+def tested(state: Leaving, matrix: Array, told: Mapping[str, Array]) -> dict[str, Array]:
+    """Return the uplift and, in its light, whether to act: unknown where a test did not say that an offer helps."""
+    if state.uplift is None:
+        return {"act": np.full(len(matrix), 2.0)} if "act" in told and state.numbers.get("tested") else {}
+    rows = matrix[:, state.numbers["uplift_columns"]]
+    gain = state.uplift.predict(rows)
+    low, high = state.uplift.interval(rows)
+    found = {"uplift": np.clip(gain, -1.0, 1.0), "uplift_lo90": low, "uplift_hi90": high}
+    if "gain" in told:
+        worth = told["value_at_risk"] / np.maximum(told["probability"], 1e-9)
+        pays = gain * worth - float(state.numbers["offer_cost"])
+        found |= {"gain": pays, "act": (pays > 0).astype("f8")}
+    return found
+
+
+def everything(state: Leaving, matrix: Array) -> dict[str, Array]:
+    """Return every number of the answer for rows of the matrix; `act` is a number of ACTS."""
+    leaves = chance(state, matrix)
+    lines = lines_of(state, matrix)
+    stays = staying(state, matrix, leaves, lines=lines)
+    told = {"probability": leaves} | stays | money(state, matrix, leaves, stays=stays.get("stays_365"))
+    if state.mode == FLAG and stays:
+        told |= from_start(state, lines)
+    return told | tested(state, matrix, told)
+
+
+def kept(state: Leaving) -> dict[str, Array]:
+    """Return the usual answers of every known customer, worked out ahead so that asking for them is a look-up."""
+    parts = [everything(state, state.matrix[start : start + CHUNK]) for start in range(0, len(state.matrix), CHUNK)]
+    return {name: np.concatenate([part[name] for part in parts]).astype("f4") for name in parts[0]} if parts else {}
 
 
 def contributions(state: Leaving, matrix: Array) -> Array:
     """Return what each column adds to the log-odds of leaving by the trees: exact Shapley values (rows, columns)."""
     if state.forest is None:
         return np.zeros((len(matrix), len(state.columns.names)))
-    return state.forest.trees.shapley(matrix, np.arange(matrix.shape[1]))
+    each = np.arange(matrix.shape[1])
+    parts = [state.forest.trees.shapley(matrix[start : start + FEW], each) for start in range(0, len(matrix), FEW)]
+    return np.concatenate(parts) if parts else np.zeros(matrix.shape)
 
 
 def concepts(state: Leaving) -> tuple[tuple[str, ...], Array]:
@@ -200,6 +232,3 @@ def _texts(values: Sequence[str]) -> Array:
     found = np.empty(len(values), object)
     found[:] = values
     return found
-
-
-__all__ = ["LONGEST", "chance", "concepts", "contributions", "from_start", "money", "reasons", "staying"]

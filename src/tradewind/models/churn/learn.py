@@ -73,7 +73,8 @@ def learned(table: Table, how: str, wish: Mapping[str, Any], seed: int) -> Leavi
     state = _valued(state, known, matrix, seed)
     state = _tested(state, table, seed) if how == "averaged" else state
     said_more = ("reasons are what is associated with leaving, not what causes it",) if how == "averaged" else ()
-    return replace(state, said=(*state.said, *said_more))
+    state = replace(state, said=(*state.said, *said_more))
+    return replace(state, kept=answers.kept(state))
 
 
 def _known(table: Table) -> Table:

@@ -12,7 +12,6 @@ from tradewind.core.errors import BadValue, NotFound
 from tradewind.core.model import Knob, settle
 from tradewind.core.table import Array, Table
 from tradewind.models.churn import answers
-from tradewind.models.churn.leaving import FLAG
 from tradewind.models.churn.state import Leaving, with_rhythm
 
 MOST_NAMED = 5
@@ -39,19 +38,18 @@ class Served:
     def predict(self, state: Leaving, asked: Table) -> Table:
         """Return what is to be said of every asked customer; columns that are asked with stand in for what was seen."""
         matrix, known, changed = rows_of(state, asked)
-        leaves = answers.chance(state, matrix)
-        kept = (known >= 0) & ~changed if len(state.reasons) else np.zeros(len(known), bool)
-        added = np.where(kept[:, None], state.reasons[np.maximum(known, 0)], 0.0) if kept.any() else np.zeros(matrix.shape)
-        if not kept.all():
-            added[~kept] = answers.contributions(state, matrix[~kept])
+        usual = (known >= 0) & ~changed & bool(state.kept)
+        at, rest = known[usual], matrix[~usual]
+        told = {name: values[at] for name, values in state.kept.items()}
+        added = state.reasons[at].astype("f8") if len(state.reasons) else np.zeros((len(at), matrix.shape[1]))
+        if len(rest):
+            fresh = answers.everything(state, rest)
+            told = {name: _merged(usual, told.get(name, np.zeros(0)), values) for name, values in fresh.items()}
+            added = _merged(usual, added, answers.contributions(state, rest))
         up, down = answers.reasons(state, matrix, added)
-        columns = {"customer": asked.column("customer").astype(str).astype(object), "probability": leaves, "up": up, "down": down}
-        lines = answers.lines_of(state, matrix)
-        stays = answers.staying(state, matrix, leaves, lines=lines)
-        columns |= stays | answers.money(state, matrix, leaves, stays=stays.get("stays_365"))
-        if state.mode == FLAG and stays:
-            columns |= answers.from_start(state, lines)
-        return Table.from_columns(columns | _tested(state, matrix, columns))
+        columns = {"customer": asked.column("customer").astype(str).astype(object), "probability": told.pop("probability")}
+        act = {"act": answers.ACTS[told.pop("act").astype(int)]} if "act" in told else {}
+        return Table.from_columns(columns | {"up": up, "down": down} | told | act)
 
     def expand(self, state: Leaving, horizon: int | None, where: Mapping[str, Any]) -> Table:
         """Return every customer who can still leave, or one `customer`; raises NotFound and BadValue."""
@@ -82,7 +80,8 @@ class Served:
         now = asked_rows(table)
         matrix = whole_matrix(state.columns, state.buying, now)
         moved = replace(state, people=now.column("customer").astype(str).astype(object), matrix=matrix)
-        return replace(moved, reasons=answers.contributions(moved, matrix) if state.forest is not None else moved.reasons)
+        reasons = answers.contributions(moved, matrix) if state.forest is not None else moved.reasons
+        return replace(moved, reasons=reasons, kept=answers.kept(moved))
 
     def changes(self, before: Leaving, after: Leaving) -> Table:
         """Return customers, mean chance to leave and expected leavers, before and after."""
@@ -111,6 +110,8 @@ def rows_of(state: Leaving, asked: Table) -> tuple[Array, Array, Array]:
     """
     names = asked.column("customer").astype(str).tolist()
     known = np.array([state.place.get(name, -1) for name in names], int)
+    if (known >= 0).all() and not any(name in asked for name in state.columns.names):
+        return state.matrix[known], known, np.zeros(len(names), bool)
     base = state.columns.matrix(asked)
     told = ~np.isnan(base)
     lost = (known < 0) & ~told.any(1)
@@ -120,24 +121,16 @@ def rows_of(state: Leaving, asked: Table) -> tuple[Array, Array, Array]:
         raise NotFound(f"{int(lost.sum())} customers are unknown: {', '.join(who)}", hint=hint)
     if not len(state.people):
         return base, known, np.ones(len(names), bool)
-    kept = state.matrix[np.maximum(known, 0)]
-    changed = (known < 0) | (told & (base != kept)).any(1)
-    matrix = np.where(told | (known < 0)[:, None], base, kept)
-    return with_rhythm(state.columns, state.buying, matrix), known, changed
+    before = np.where((known >= 0)[:, None], state.matrix[np.maximum(known, 0)], np.float32(np.nan))
+    changed = (known < 0) | (told & (base != before)).any(1)
+    matrix = np.where(told, base, before)
+    return np.where(changed[:, None], with_rhythm(state.columns, state.buying, matrix), before), known, changed
 
 
-def _tested(state: Leaving, matrix: Array, told: Mapping[str, Array]) -> dict[str, Array]:
-    """Return the uplift and, in its light, whether to act; `unknown` where no test says that an offer helps."""
-    if state.uplift is None:
-        if "act" not in told or not state.numbers.get("tested"):
-            return {}
-        return {"act": np.full(len(matrix), "unknown", object)}
-    rows = matrix[:, state.numbers["uplift_columns"]]
-    gain = state.uplift.predict(rows)
-    low, high = state.uplift.interval(rows)
-    found = {"uplift": np.clip(gain, -1.0, 1.0), "uplift_lo90": low, "uplift_hi90": high}
-    if "gain" in told:
-        worth = told["value_at_risk"] / np.maximum(told["probability"], 1e-9)
-        pays = gain * worth - float(state.numbers["offer_cost"])
-        found |= {"gain": pays, "act": answers.words_of(pays > 0)}
+def _merged(usual: Array, kept: Array, fresh: Array) -> Array:
+    """Return one array of the rows that were kept and those that were worked out."""
+    found = np.zeros((len(usual), *fresh.shape[1:]))
+    found[~usual] = fresh
+    if len(kept):
+        found[usual] = kept
     return found

@@ -45,6 +45,7 @@ class Leaving:
     ratio: Mapping[str, Array] = field(default_factory=dict)  # of actual to expected money, by size of the expectation
     buying: Buying | None = None
     uplift: Uplift | None = None
+    kept: Mapping[str, Array] = field(default_factory=dict)  # the usual answers of every known customer
 
     @cached_property
     def place(self) -> dict[str, int]:
@@ -71,6 +72,7 @@ class Leaving:
         arrays = arrays | {"matrix": self.matrix, "reasons": self.reasons.astype("f2"), "weights": self.weights}
         arrays |= {f"bands/{name}": values for name, values in self.bands.items()}
         arrays |= {f"ratio/{name}": values for name, values in self.ratio.items()}
+        arrays |= {f"kept/{name}": values for name, values in self.kept.items()}
         if self.design is not None:
             arrays |= self.design.arrays("design/")
         for name, forest in (("forest", self.forest), ("money", self.money)):
@@ -112,6 +114,7 @@ class Leaving:
             forest=forest("forest"),
             money=forest("money"),
             ratio=under("ratio/"),
+            kept=under("kept/"),
             buying=Buying.from_dict(said["buying"]) if said["buying"] else None,
             uplift=Uplift.from_arrays(arrays, "uplift/") if said["uplift"] else None,
         )

@@ -18,6 +18,7 @@ from tradewind.core.table import Array
 WEEK = 7.0
 FEWEST = 50  # customers with a repeat purchase
 MOST_TERMS = 20_000
+TINY = 1e-10  # of a sum, where its next term no longer counts
 COLLAPSED = 0.02  # mean chance to stop at a purchase below which nobody is seen to stop
 
 
@@ -58,8 +59,10 @@ class Buying:
     def expected(self, x: Array, tx: Array, since: Array, weeks: float) -> Array:
         """Return the expected purchases of the coming weeks."""
         z = weeks / (self.alpha + since + weeks)
-        grown = _hypergeometric(self.r + x, self.b + x, self.a + self.b + x - 1, z)
-        shrink = ((self.alpha + since) / (self.alpha + since + weeks)) ** (self.r + x)
+        # Euler's transformation: the same function in terms that fade quickly, (1 - z)^(r + x) taken in
+        c = self.a + self.b + x - 1
+        grown = _hypergeometric(c - self.r - x, np.full(len(x), self.a - 1), c, z)
+        shrink = (1 - z) ** (self.a - 1)
         lead = self.a - 1 if abs(self.a - 1) > 1e-6 else 1e-6
         return np.asarray((self.a + self.b + x - 1) / lead * (1 - shrink * grown) * self.alive(x, tx, since))
 
@@ -92,7 +95,7 @@ def _hypergeometric(a: Array, b: Array, c: Array, z: Array) -> Array:
     for n in range(MOST_TERMS):
         term = term * (a + n) * (b + n) / ((c + n) * (n + 1)) * z
         total += term
-        if not (np.abs(term) > 1e-12 * np.abs(total)).any():
+        if not (np.abs(term) > TINY * np.abs(total)).any():
             break
     return total
 
