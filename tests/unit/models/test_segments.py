@@ -145,6 +145,19 @@ def test_shuffled_columns_have_no_supported_segmentation(made):
         assert any("no supported segmentation" in note for note in chosen.notes(state, mixed))
         chosen.predict(chosen.load(chosen.dump(state)), chosen.expand(state, None, {}))
 
+    cells = recipe("segments", "rfm")
+    assert any("no supported segmentation" in note for note in cells.notes(cells.fit(mixed, {}, 0), mixed))
+
+
+def test_three_people_are_no_segment_to_act_on(made):
+    odd = made.column("basket").copy()
+    odd[-3:] = 1e7
+    chosen = recipe("segments", "kmeans")
+    state = chosen.fit(made.with_columns({"basket": odd}), {**FEW, "k": 5}, 0)
+    small = np.bincount(state.home)
+    assert (small.min() < 10) == any("too few to say anything" in note for note in chosen.notes(state, made))
+    assert any("does not support" in note or "supports" in note for note in chosen.notes(state, made))
+
 
 def test_labels_make_the_segments(made):
     people = pl.DataFrame({"customer": [f"{kind}{n}" for kind in KINDS for n in range(110)]})

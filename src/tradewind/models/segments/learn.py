@@ -23,6 +23,8 @@ LEAST, MOST = 3, 9
 FEWEST = 300  # customers below which no number of segments is looked for
 FEWEST_LABELS = 3  # labelled customers per segment
 MOST_ROWS = 20_000  # a mixture or network learns from a sample of this many
+SHARE, BOOTSTRAPS = 0.03, 20  # as the knobs of k-means stand: what was tried for it is not tried again
+SMALL = 10  # customers below which nothing can be said of a segment
 DRAWS = 5  # groupings of resampled customers that teach the network how sure to be
 PARTS = 5  # quintiles of recency, frequency and money
 CELLS: tuple[tuple[str, tuple[int, int], tuple[int, int]], ...] = (
@@ -68,9 +70,20 @@ def cells(now: Table, wish: Mapping[str, Any], seed: int) -> Segments:
         table[recent[0] - 1 : recent[1], often[0] - 1 : often[1]] = number
     score = [1 + np.searchsorted(edges[f"edges_{at}"], raw[:, at], side="right") for at in range(3)]
     groups = table[PARTS - score[0], (score[1] + score[2] + 1) // 2 - 1]
-    said = ("cells are cut at quintiles: they are a grid laid over customers, not groups found among them",)
+    said = ("cells are cut at quintiles: they are a grid laid over customers, not groups found among them", *_found(now, seed))
     base = Base(groups, tuple(name for name, _, _ in CELLS), np.ones(len(CELLS)), None, said, {})
     return _stated("cells", inputs, now, base=base, parameters=edges | {"cells": table}, seed=seed)
+
+
+def _found(now: Table, seed: int) -> tuple[str, ...]:
+    """Return the words of a search for groups that found none: who is given cells should know that there is nothing better."""
+    if len(now) < FEWEST or _labels(now) is not None:
+        return ()
+    try:
+        choice = choose(learned(now).matrix(now), seed, least=LEAST, most=MOST, share=SHARE, bootstraps=BOOTSTRAPS)
+    except LearnFailed as error:
+        return (error.message,)
+    return () if choice.k else (_unsupported(choice),)
 
 
 def grouped(now: Table, how: str, wish: Mapping[str, Any], seed: int) -> Segments:
@@ -247,7 +260,7 @@ def _stated(how: str, inputs: Inputs, now: Table, *, base: Base, parameters: Map
         share=np.bincount(base.groups, minlength=k) / len(base.groups),
         profile=profile,
         facts=facts,
-        said=base.said,
+        said=(*base.said, *_small(base.groups, k)),
         numbers={**base.numbers, "spread": spread, "jaccard": [_plain(float(one)) for one in base.jaccard]},
         parameters=parameters,
     )
@@ -255,6 +268,12 @@ def _stated(how: str, inputs: Inputs, now: Table, *, base: Base, parameters: Map
     if base.known is not None:
         home = np.where(base.known >= 0, base.known, home)  # what an expert said stands
     return Segments(**{name: getattr(made, name) for name in made.__dataclass_fields__} | {"home": home.astype("i8")})
+
+
+def _small(groups: Array, k: int) -> tuple[str, ...]:
+    count = np.bincount(groups, minlength=k)
+    few = [f"S{at + 1} holds {count[at]} customers" for at in range(k) if 0 < count[at] < SMALL]
+    return (f"{', '.join(few)}: too few to say anything of or to act on",) if few else ()
 
 
 def _profile(now: Table, groups: Array, k: int) -> tuple[dict[str, Array], tuple[str, ...]]:
