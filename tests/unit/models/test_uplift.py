@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import numpy as np
 import polars as pl
 import pytest
@@ -34,7 +37,7 @@ def test_a_true_difference_is_found_and_the_average_is_inside(found: uplift.Evid
     assert low < HELPED / 2 < high
     assert found.average.sound
     best_possible = HELPED / 8  # half the cases gain HELPED, ranked first: mean of gain x (1/2 - q)
-    assert 0.6 * best_possible < found.targeting.estimate < 1.3 * best_possible
+    assert 0.5 * best_possible < found.targeting.estimate < 1.3 * best_possible
 
 
 def test_the_state_predicts_the_true_uplift_on_new_rows(found: uplift.Evidence) -> None:
@@ -161,3 +164,17 @@ def test_the_area_of_a_ranking() -> None:
     assert qini.area(np.ones(4), gain, fold) == 0.0
     share, height = qini.curve(np.array([4.0, 3.0, 2.0, 1.0]), gain, fold, points=2)
     np.testing.assert_allclose(np.c_[share, height], [[0, 0], [0.5, 0.5], [1, 0.5]])
+
+
+def test_predicting_loads_no_training_library() -> None:
+    rows, arm, outcome = trial(13, n=400)
+    data = tensors.save(uplift.fit(rows, arm, outcome, seed=0, learner="dr").arrays())
+    code = """
+import sys, numpy as np
+from tradewind.models._kit import tensors
+from tradewind.models._kit.causal.uplift_state import State
+state = State.from_arrays(tensors.load(sys.stdin.buffer.read()))
+assert np.isfinite(state.predict(np.zeros((2, 4)))).all()
+assert not {name.split('.')[0] for name in sys.modules} & {'polars', 'pandas', 'scipy', 'sklearn', 'lightgbm'}
+"""
+    subprocess.run([sys.executable, "-c", code], input=data, check=True)
