@@ -79,7 +79,7 @@ def scale(model: str, tables: tuple[str, ...], *, seed: int = 5) -> list[Row]:
     if not sys.platform.startswith("linux"):
         return [Row("scale", "not run: the memory of a process tree is read from /proc, which this system has not")]
     with temporary() as folder:
-        world = make(seed=seed, years=2, products=60, stores=2, customers=37_000, reviews=0)
+        world = make(seed=seed, years=2, products=60, stores=2, customers=39_000, reviews=0)
         write(world, folder / "files", kind="parquet")
         lines = len(world.tables["orders"])
         del world
