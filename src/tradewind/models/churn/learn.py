@@ -24,6 +24,7 @@ from tradewind.models.churn.state import RHYTHM, Leaving, with_rhythm
 FEWEST = 50  # rows with a known outcome
 FEWEST_EACH = 10  # of them that left, and that stayed
 MOST_ROWS = 40_000
+CALIBRATED = 12_000  # rows that the calibrator is learned on
 BANDS = 5
 SMOOTH = 20.0  # customers at the overall rate that each band is drawn towards
 FEES = ("monthlycharges", "monthly_charges", "monthly_fee", "fee", "subscription", "premium", "mrr", "price")
@@ -163,6 +164,9 @@ def _averaged(state: Leaving, matrix: Array, target: Array, customers: Array, se
         keep = np.sort(rng.choice(len(matrix), MOST_ROWS, replace=False))
         matrix, target, customers = matrix[keep], target[keep], customers[keep]
     state, booster = _both(state, matrix, target, seed)
+    if len(matrix) > CALIBRATED:
+        keep = np.sort(rng.choice(len(matrix), CALIBRATED, replace=False))
+        matrix, target, customers = matrix[keep], target[keep], customers[keep]
     _, who = np.unique(customers.astype(str), return_inverse=True)
     fold = rng.permutation(PARTS * (who.max() // PARTS + 1))[who] % PARTS
     apart = np.zeros(len(target))

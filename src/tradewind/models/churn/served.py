@@ -40,7 +40,7 @@ class Served:
         matrix, known, changed = rows_of(state, asked)
         usual = (known >= 0) & ~changed & bool(state.kept)
         at, rest = known[usual], matrix[~usual]
-        told = {name: values[at] for name, values in state.kept.items()}
+        told = {name: values[at].astype("f8") for name, values in state.kept.items()}
         added = state.reasons[at].astype("f8") if len(state.reasons) else np.zeros((len(at), matrix.shape[1]))
         if len(rest):
             fresh = answers.everything(state, rest)
