@@ -1,0 +1,63 @@
+"""What a text speaks of, piece by piece: price, quality, delivery, service, availability, packaging, promotion."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+NAMES = ("price", "quality", "delivery", "service", "availability", "packaging", "promotion")
+_TURN = re.compile(r"\b(?:but|however|although|though|yet|while|whereas|except|unfortunately)\b", re.IGNORECASE)
+_PIECES = re.compile(r"[.;!?\n]+\s*|,\s+|\s+(?:and|also|plus)\s+|\s+(?=(?:but|although|though|while|whereas)\s)", re.IGNORECASE)
+_WORD = re.compile(r"[\w%]+(?:['’-]\w+)*")
+_LONGEST = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A stretch of a text, and the aspects it speaks of."""
+
+    text: str
+    aspects: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Aspects:
+    """Words and phrases that tell an aspect."""
+
+    terms: Mapping[str, str]
+
+    def pieces(self, text: str) -> list[Piece]:
+        """Return the clauses of a text that speak of an aspect.
+
+        A comma or an "and" parts clauses only where what follows has an aspect of its own; else it goes on with the clause before.
+        """
+        made: list[Piece] = []
+        rest = text
+        while rest:
+            cut = _PIECES.search(rest)
+            end = cut.end() if cut else len(rest)
+            stretch, rest = rest[:end], rest[end:]
+            found = self._of(stretch)
+            hard = not made or bool(re.search(r"[.;!?\n]\s*$", made[-1].text)) or bool(_TURN.match(stretch))
+            if made and not hard and (not found or found == made[-1].aspects):
+                made[-1] = Piece(made[-1].text + stretch, made[-1].aspects)
+            else:
+                made.append(Piece(stretch, found))
+        return [Piece(piece.text.strip(" ,\n"), piece.aspects) for piece in made if piece.aspects]
+
+    def _of(self, stretch: str) -> tuple[str, ...]:
+        """Return the aspects of a stretch: a longer phrase speaks for its words."""
+        words = _WORD.findall(stretch.lower())
+        found: list[str] = []
+        at = 0
+        while at < len(words):
+            for size in range(min(_LONGEST, len(words) - at), 0, -1):
+                aspect = self.terms.get(" ".join(words[at : at + size]))
+                if aspect:
+                    found.append(aspect)
+                    at += size
+                    break
+            else:
+                at += 1
+        return tuple(sorted(set(found), key=found.index))[:2]
