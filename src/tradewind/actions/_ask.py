@@ -89,7 +89,7 @@ def ask(ws: Workspace, model: str, number: int, *, asked: Table | None = None, w
     said, table = _replied(_called(ws, model, number, join(request)))
     if wish.by:  # sums have the columns that are given, and keys of their own
         table.checked(Schema(tuple(column for column in question.gives if column.role is Role.OUTPUT)))
-    elif asked is not None and len(table) != len(asked):
+    elif asked is not None and not question.many and len(table) != len(asked):
         raise Unexpected(f"{model} answered {len(table)} rows to {len(asked)} questions")
     else:
         table.checked(question.gives)
@@ -152,18 +152,16 @@ def keep_default(ws: Workspace, model: str, number: int, wish: Wish, answer: Ans
     )
 
 
-def warm(ws: Workspace, model: str, number: int) -> Answer:
-    """Load a version into its worker and compute what it is usually asked, before anyone does."""
+def warm(ws: Workspace, model: str, number: int) -> None:
+    """Load a version into its worker and, where periods are asked, compute what it is usually asked, before anyone does."""
     key = ("whole", ws.seat(model, number))
-    kept = ws.answers.get(key)
-    if kept is not None:
+    if get(model).horizon is None or ws.answers.get(key) is not None:
         ws.serve(model, number)
-        return kept
+        return
     answer = ask(ws, model, number)
     if answer.table is not None:
         answer.memo.update(_index(answer.table, get(model)), notes=any(fact.name == "note" for fact in answer.facts))
         ws.answers.put(key, answer)
-    return answer
 
 
 def _index(table: Table, question: Model) -> dict[str, Any]:

@@ -37,6 +37,7 @@ def train(
     search: Annotated[
         float, typer.Option(min=0, metavar="SECONDS", help="Processor seconds to look for better knobs with; 0 is none.")
     ] = 0,
+    grant: Annotated[list[str] | None, typer.Option("--grant", metavar="COLUMN", help="Let a sensitive column be learned from.")] = None,
 ) -> "Answer":
     """Learn a model and keep it as a new version, beside its baseline. After Ctrl-C the same command goes on."""
     from tradewind.core.model import Budget
@@ -47,7 +48,17 @@ def train(
     params = _knobs(param) or None
     chosen = tuple(recipe) if recipe else None
     with progress(call, f"train {model}") as listen:
-        return call.desk.train(model, table, budget=budget, params=params, recipes=chosen, seed=seed, search_s=search, progress=listen)
+        return call.desk.train(
+            model,
+            table,
+            budget=budget,
+            params=params,
+            recipes=chosen,
+            seed=seed,
+            search_s=search,
+            grant=tuple(grant or ()),
+            progress=listen,
+        )
 
 
 @command("evaluate", PANEL, action="evaluate")

@@ -35,6 +35,7 @@ class TrainBody(Body):
     recipes: list[Name] | None = None
     seed: int = 0
     search_s: Annotated[float, msgspec.Meta(ge=0, le=86400, description="processor seconds to look for better knobs with")] = 0.0
+    grant: Annotated[list[Name], msgspec.Meta(description="sensitive columns that may be learned from")] = []
     budget: BudgetBody | None = None
 
 

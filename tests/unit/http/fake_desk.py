@@ -260,6 +260,7 @@ class FakeDesk:
         recipes: Any = None,
         seed: int = 0,
         search_s: float = 0.0,
+        grant: tuple[str, ...] = (),
         progress: Any = SILENT,
     ) -> Answer:
         self._door("train", model=model, budget=budget, recipes=recipes, seed=seed, search_s=search_s)
