@@ -54,5 +54,5 @@ MODEL = Model(
         )
     ),
     goal=Goal("error", by_errors=1.0),
-    recipes=("majority", "rules", "linear", "encoder"),
+    recipes=("majority", "rules", "linear"),
 )

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 NAMES = ("price", "quality", "delivery", "service", "availability", "packaging", "promotion")
 _TURN = re.compile(r"\b(?:but|however|although|though|yet|while|whereas|except|unfortunately)\b", re.IGNORECASE)
 _PIECES = re.compile(r"[.;!?\n]+\s*|,\s+|\s+(?:and|also|plus)\s+|\s+(?=(?:but|although|though|while|whereas)\s)", re.IGNORECASE)
 _WORD = re.compile(r"[\w%]+(?:['’-]\w+)*")
+_ENDS = (".", ";", "!", "?")
 _LONGEST = 4
 
 
@@ -26,6 +27,12 @@ class Aspects:
     """Words and phrases that tell an aspect."""
 
     terms: Mapping[str, str]
+    _longest: dict[str, int] = field(default_factory=dict)  # first word -> words of the longest term that begins with it
+
+    def __post_init__(self) -> None:
+        for term in self.terms:
+            words = term.split()
+            self._longest[words[0]] = max(self._longest.get(words[0], 0), min(len(words), _LONGEST))
 
     def pieces(self, text: str) -> list[Piece]:
         """Return the clauses of a text that speak of an aspect.
@@ -39,7 +46,7 @@ class Aspects:
             end = cut.end() if cut else len(rest)
             stretch, rest = rest[:end], rest[end:]
             found = self._of(stretch)
-            hard = not made or bool(re.search(r"[.;!?\n]\s*$", made[-1].text)) or bool(_TURN.match(stretch))
+            hard = not made or made[-1].text.rstrip()[-1:] in _ENDS or bool(_TURN.match(stretch))
             if made and not hard and (not found or found == made[-1].aspects):
                 made[-1] = Piece(made[-1].text + stretch, made[-1].aspects)
             else:
@@ -52,7 +59,7 @@ class Aspects:
         found: list[str] = []
         at = 0
         while at < len(words):
-            for size in range(min(_LONGEST, len(words) - at), 0, -1):
+            for size in range(self._longest.get(words[at], 0), 0, -1):
                 aspect = self.terms.get(" ".join(words[at : at + size]))
                 if aspect:
                     found.append(aspect)

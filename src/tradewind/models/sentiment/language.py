@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 UNKNOWN = "unknown"
 NONE = "none"  # no letters at all
+FEELING = 0.6  # what a word with a feeling says for English, beside a frequent word's 1
 MIXED_FROM = 0.3  # share of the evidence from which a second language counts
 _WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)?")
 _MARKS = {"de": "äöüß", "fr": "àâçèêëîïôœùû", "es": "ñ¿¡", "pl": "ąćęłńśźż", "sv": "å", "pt": "ãõ", "tr": "ğışİ"}
@@ -32,6 +33,17 @@ class Languages:
 
     words: Mapping[str, frozenset[str]]
     feeling: Mapping[str, float] = field(default_factory=dict)
+    _speak: dict[str, tuple[tuple[str, float], ...]] = field(default_factory=dict)  # word -> what it says for which languages
+
+    def __post_init__(self) -> None:
+        said: dict[str, list[tuple[str, float]]] = {}
+        for name, known in self.words.items():
+            for word in known:
+                said.setdefault(word, []).append((name, 1.0))
+        for word in self.feeling:
+            if all(name == "en" for name, _ in said.get(word, ())):
+                said.setdefault(word, []).append(("en", FEELING))
+        self._speak.update({word: tuple(votes) for word, votes in said.items()})
 
     def of(self, text: str) -> tuple[str, ...]:
         """Return the language of a text, with a second one where it is mixed; ("none",) without letters, ("unknown",) without evidence."""
@@ -41,11 +53,13 @@ class Languages:
         script = _script(text)
         if script:
             return (script,)
-        hits = {name: float(sum(word in known for word in found)) for name, known in self.words.items()}
-        for name, marks in _MARKS.items():
-            hits[name] = hits.get(name, 0.0) + 0.7 * sum(any(mark in word for mark in marks) for word in found)
-        elsewhere = frozenset().union(*(known for name, known in self.words.items() if name != "en"))
-        hits["en"] = hits.get("en", 0.0) + 0.6 * sum(word in self.feeling and word not in elsewhere for word in found)
+        hits = dict.fromkeys(self.words, 0.0)
+        for word in found:
+            for name, vote in self._speak.get(word, ()):
+                hits[name] = hits.get(name, 0.0) + vote
+        if not text.isascii():
+            for name, marks in _MARKS.items():
+                hits[name] = hits.get(name, 0.0) + 0.7 * sum(not word.isascii() and any(mark in word for mark in marks) for word in found)
         ranked = sorted(hits, key=lambda name: (-hits[name], name != "en", name))
         first, second = ranked[0], ranked[1]
         if hits[first] <= 0:

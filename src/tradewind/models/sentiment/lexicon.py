@@ -100,7 +100,9 @@ class Lexicon:
             return EMPTY
         lower = [token.lower() for token in tokens]
         shouting = 0 < sum(token.isupper() for token in tokens) < len(tokens)
-        values = [self._valence(at, tokens, lower, known, shouting=shouting) for at in range(len(tokens))]
+        values = [
+            0.0 if own is None else self._valence(at, own, tokens, lower, known, shouting=shouting) for at, own in enumerate(known)
+        ]
         if "but" in lower:
             turn = lower.index("but")
             values = [value * (0.5 if at < turn else 1.5 if at > turn else 1.0) for at, value in enumerate(values)]
@@ -115,31 +117,31 @@ class Lexicon:
                 split += _CAMEL.sub(" ", stripped).replace("_", " ").split()
             else:
                 split.append(token if len(stripped) <= 2 else stripped)
+        small = [token.lower() for token in split]
+        if self.phrases.keys().isdisjoint(small):
+            return split, [self.words.get(word) for word in small]
         tokens: list[str] = []
         known: list[float | None] = []
         at = 0
         while at < len(split):
-            phrase = self._phrase(split, at) if self.phrases else None
-            if phrase is not None:
-                tokens.append(" ".join(split[at : at + len(phrase[0])]))
-                known.append(phrase[1])
-                at += len(phrase[0])
-                continue
-            tokens.append(split[at])
-            known.append(self.words.get(split[at].lower()))
-            at += 1
+            size, value = self._phrase(small, at) if small[at] in self.phrases else (1, self.words.get(small[at]))
+            tokens.append(" ".join(split[at : at + size]))
+            known.append(value)
+            at += size
         return tokens, known
 
-    def _phrase(self, split: Sequence[str], at: int) -> tuple[tuple[str, ...], float] | None:
-        for parts, valence in self.phrases.get(split[at].lower(), ()):
-            if tuple(token.lower() for token in split[at : at + len(parts)]) == parts:
-                return parts, valence
-        return None
+    def _phrase(self, small: Sequence[str], at: int) -> tuple[int, float | None]:
+        """Return how many words from here make a phrase, and its valence; one word and its own where none does."""
+        for parts, valence in self.phrases[small[at]]:
+            if tuple(small[at : at + len(parts)]) == parts:
+                return len(parts), valence
+        return 1, self.words.get(small[at])
 
-    def _valence(self, at: int, tokens: list[str], lower: list[str], known: list[float | None], *, shouting: bool) -> float:
-        own = known[at]
+    def _valence(
+        self, at: int, own: float, tokens: list[str], lower: list[str], known: list[float | None], *, shouting: bool
+    ) -> float:
         word = lower[at]
-        if own is None or word in _BOOST or (word == "kind" and lower[at + 1 : at + 2] == ["of"]):
+        if word in _BOOST or (word == "kind" and lower[at + 1 : at + 2] == ["of"]):
             return 0.0
         value = own
         if word == "no" and at + 1 < len(lower) and known[at + 1] is not None:
