@@ -48,6 +48,16 @@ class EvaluateBody(Body):
     seed: int = 0
 
 
+class PlanBody(Body):
+    """Recommend what to do."""
+
+    asked: Annotated[list[dict[str, Any]], msgspec.Meta(max_length=100_000)] | None = None
+    budget: Annotated[float, msgspec.Meta(ge=0)] | None = None
+    lock: dict[str, float] | None = None
+    limits: dict[str, Any] | None = None
+    version: Positive | None = None
+
+
 class PromoteBody(Body):
     """Let a version serve."""
 
