@@ -1,0 +1,226 @@
+"""The chance that a customer buys an item in the next 28 days: two logistic maps, one for items bought before and one for new ones."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from tradewind.core.errors import LearnFailed
+from tradewind.core.table import Array
+from tradewind.models.recommend.log import LATELY, Log, Seen, bought, seen
+from tradewind.models.recommend.shop import Profiles, Shop, of, profiles
+from tradewind.models.recommend.weights import Weights
+
+NEAR = 60  # candidates by each way of choosing
+POPULAR = 20
+MOST_CUSTOMERS = 4000  # learned from, per cut
+ROWS = 128  # profiles looked at together
+FEWEST_DAYS = 3 * LATELY  # of history, for parts of it to be held out in time
+HIDDEN = 0.3  # share of customers of whom one item is hidden where there is no time
+EPS = 0.003
+STRENGTH = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Ranker:
+    """Logistic weights over standardised inputs: row 0 for items bought before, row 1 for others; the last weight is the bias."""
+
+    weights: Array  # (2, inputs + 1)
+    middle: Array
+    spread: Array
+
+    def logit(self, inputs: Array, before: Array) -> Array:
+        """Return the log odds of rows (n, inputs)."""
+        scaled = (inputs - self.middle) / self.spread
+        each = scaled @ self.weights[:, :-1].T + self.weights[:, -1]
+        return np.asarray(np.where(before, each[:, 0], each[:, 1]))
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """Profiles against the whole range: (rows, items) of orders, last days and what the weights say."""
+
+    count: Array
+    last: Array
+    held: Array  # whether it is in the profile, baskets included
+    likes: Array  # sum of weights from the profile
+    entry: Array  # per single weight: which entry of the profiles, row, target, value
+    row: Array
+    target: Array
+    value: Array
+
+
+def grid(shop: Shop, weights: Weights | None, who: Profiles) -> Grid:
+    """Spread profiles over the range."""
+    width = len(shop.items)
+    key = who.row * width + who.item
+    size = who.size * width
+    count, held = np.zeros(size, "f4"), np.zeros(size, bool)
+    last = np.full(size, -1, "i8")
+    count[key], held[key], last[key] = who.count, True, who.last
+    none = np.zeros(0, "i8")
+    likes, parts = np.zeros(size, "f4"), (none, none, none, np.zeros(0, "f4"))
+    if weights is not None:
+        parts = weights.flat(who.row, who.item)
+        likes = np.bincount(parts[1] * width + parts[2], parts[3], size).astype("f4")
+    shape = (who.size, width)
+    return Grid(count.reshape(shape), last.reshape(shape), held.reshape(shape), likes.reshape(shape), *parts)
+
+
+def inputs(shop: Shop, who: Profiles, made: Grid, rows: Array, items: Array) -> Array:
+    """Return the inputs of pairs (row, item): how often, how lately and how regularly it was bought, what like items say, its trend."""
+    past = shop.seen
+    count = made.count[rows, items].astype("f8")
+    has = count > 0
+    age = np.where(has, past.day - made.last[rows, items], 0).astype("f8")
+    orders = np.maximum(who.orders[rows], 1).astype("f8")
+    quiet = np.minimum(past.day - who.latest[rows], 999).astype("f8")
+    variety = np.bincount(who.row, minlength=who.size)[rows]
+    columns = (
+        np.log1p(count),
+        has * np.exp(-age / 20),
+        has * np.exp(-age / 90),
+        count / orders,
+        has * np.log1p(age),
+        np.log(np.maximum(made.likes[rows, items], 0) + EPS),
+        past.trend[items],
+        np.log1p(past.lately[items]),
+        np.log1p(past.buyers[items]),
+        np.log1p(past.week[items]),
+        np.log(orders),
+        np.log1p(quiet),
+        np.log1p(variety),
+        has * (age <= quiet + 0.5),
+    )
+    return np.stack(columns, axis=1)
+
+
+def fresh(shop: Shop, made: Grid, power: float) -> Array:
+    """Return (rows, items): what like items say x trend, with popularity far below it so that no place stays empty."""
+    past = shop.seen
+    crowd = (past.lately + 0.1 * past.buyers + 0.01) / (past.lately.max() + 0.1 * past.buyers.max() + 0.01)
+    return np.asarray(np.maximum(made.likes, 0) * np.exp(power * past.trend).astype("f4") + 1e-4 * crowd.astype("f4"))
+
+
+def habit(shop: Shop, made: Grid) -> Array:
+    """Return (rows, items): orders it was in, the lately popular first among equals."""
+    past = shop.seen
+    return np.asarray(made.count + (1e-3 * past.lately / max(past.lately.max(), 1) + 1e-6 * past.buyers / max(past.buyers.max(), 1)).astype("f4"))
+
+
+def candidates(shop: Shop, made: Grid, power: float, wanted: int, allowed: Array | None = None) -> Array:
+    """Return a mask (rows, items) of the items worth ranking: by habit, by likeness, and the lately popular."""
+    open_ = ~(made.held & (made.count == 0))
+    open_ = open_ if allowed is None else open_ & allowed
+    mask = np.zeros(open_.shape, bool)
+    for score, number in ((fresh(shop, made, power), max(NEAR, wanted)), (habit(shop, made), max(NEAR, wanted))):
+        _mark(mask, np.where(open_, score, -np.inf), number)
+    popular = np.argsort(-shop.seen.lately, kind="stable")[:POPULAR]
+    mask[:, popular] = True
+    return mask & open_
+
+
+def _mark(mask: Array, score: Array, number: int) -> None:
+    if number >= score.shape[1]:
+        mask[:] = True
+        return
+    best = np.argpartition(-score, number - 1, axis=1)[:, :number]
+    np.put_along_axis(mask, best, values=True, axis=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """A past moment: what was known, who bought what next."""
+
+    seen: Seen
+    who: Array
+    what: Array
+
+
+def cuts(log: Log, seed: int, number: int = 2) -> list[Cut]:
+    """Return past moments, the latest first: 28 days apart, or, where there is no time to speak of, with one item hidden of some customers."""
+    first, end = int(log.day.min()), log.end
+    if end - first >= FEWEST_DAYS:
+        days = [end - LATELY * at for at in range(1, number + 1) if end - LATELY * at - first >= LATELY]
+        return [Cut(seen(log, day), *bought(log, day, day + LATELY)) for day in days]
+    rows = hidden(log, seed)
+    kept = Log(**{name: getattr(log, name) for name in Log.__slots__} | {name: getattr(log, name)[~rows] for name in LINES})
+    return [Cut(seen(kept, end), log.who[rows], log.what[rows])]
+
+
+LINES = ("who", "what", "order", "day")
+
+
+def hidden(log: Log, seed: int) -> Array:
+    """Return a mask of lines: of a share of the customers with two items or more, all lines of one item."""
+    rng = np.random.default_rng(seed)
+    pair = log.who * len(log.items) + log.what
+    pairs = np.unique(pair)
+    pairs = pairs[np.argsort(rng.random(len(pairs)), kind="stable")]
+    owner = pairs // len(log.items)
+    _, first = np.unique(owner, return_index=True)
+    number = np.bincount(owner, minlength=len(log.customers))
+    able = (number >= 2) & (rng.random(len(number)) < HIDDEN)
+    return np.isin(pair, pairs[first[able[owner[first]]]])
+
+
+def learn(log: Log, past: Sequence[tuple[Cut, Weights | None]], power: float, seed: int) -> Ranker:
+    """Learn from what was bought after each past moment, of all candidates; raises LearnFailed where nothing was."""
+    rows, classes, before = [], [], []
+    for cut, weights in past:
+        shop = of(log, cut.seen)
+        people = np.unique(cut.who)
+        people = people[np.diff(cut.seen.start)[people] > 0]
+        if len(people) > MOST_CUSTOMERS:
+            people = np.sort(np.random.default_rng(seed).choice(people, MOST_CUSTOMERS, replace=False))
+        truth = np.unique(cut.who * len(log.items) + cut.what)
+        for at in range(0, len(people), ROWS):
+            part = people[at : at + ROWS]
+            who = profiles(shop, part)
+            made = grid(shop, weights, who)
+            row, item = np.nonzero(candidates(shop, made, power, NEAR))
+            rows.append(inputs(shop, who, made, row, item).astype("f4"))
+            classes.append(np.isin(part[row] * len(log.items) + item, truth))
+            before.append(made.count[row, item] > 0)
+    if not rows or not (bought_ := np.concatenate(classes)).any():
+        raise LearnFailed("no known customer bought anything known in the last weeks", hint="load more history")
+    return _fitted(np.concatenate(rows), bought_, np.concatenate(before))
+
+
+def _fitted(rows: Array, bought_: Array, before: Array) -> Ranker:
+    from sklearn.linear_model import LogisticRegression
+
+    middle, spread = rows.mean(0).astype("f8"), rows.std(0).astype("f8")
+    spread = np.where(spread > 1e-6, spread, 1.0)
+    weights = np.zeros((2, rows.shape[1] + 1))
+    for at, part in enumerate((before, ~before)):
+        share = float(bought_[part].mean()) if part.any() else float(bought_.mean())
+        if part.sum() < 50 or not 0 < share < 1:  # too few to learn from: as likely as they are on the whole
+            weights[at, -1] = np.log((share + 1e-4) / (1 - share + 1e-4))
+            continue
+        fitted = LogisticRegression(C=STRENGTH, max_iter=300, tol=1e-3).fit((rows[part] - middle) / spread, bought_[part])
+        weights[at] = np.r_[fitted.coef_[0], fitted.intercept_[0]]
+    return Ranker(weights, middle, spread)
+
+
+def tune(log: Log, past: Sequence[tuple[Cut, Weights | None]], powers: Sequence[float]) -> float:
+    """Return the power of the trend with which new items would have been found best at past moments."""
+    found = np.zeros(len(powers))
+    for cut, weights in past:
+        shop = of(log, cut.seen)
+        people = np.unique(cut.who)
+        people = people[np.diff(cut.seen.start)[people] > 0][:MOST_CUSTOMERS]
+        truth = np.unique(cut.who * len(log.items) + cut.what)
+        for at in range(0, len(people), ROWS):
+            part = people[at : at + ROWS]
+            made = grid(shop, weights, profiles(shop, part))
+            hit = np.isin(part[:, None] * len(log.items) + np.arange(len(log.items)), truth) & ~made.held
+            able = hit.any(1)
+            for turn, power in enumerate(powers):
+                score = np.where(made.held, -np.inf, fresh(shop, made, power))[able]
+                best = np.argpartition(-score, min(20, score.shape[1]) - 1, axis=1)[:, :20]
+                got = np.take_along_axis(hit[able], best, axis=1).sum(1) / np.minimum(hit[able].sum(1), 20)
+                found[turn] += float(got.sum())
+    return float(powers[int(found.argmax())])
