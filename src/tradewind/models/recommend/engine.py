@@ -63,7 +63,7 @@ class Engine:
         past = ranker.cuts(log, seed)
         taught = [(cut, self._weights(log, cut.seen, params)) for cut in past]
         timed = len(past) > 1 or past[0].seen.day < log.end
-        power = ranker.tune(log, taught, POWERS) if self.likes and timed else STEADY
+        power = ranker.tune(log, taught, POWERS, seed) if self.likes and timed else STEADY
         learned = ranker.learn(log, taught, power, seed)
         now = logs.seen(log, log.end)
         here = shop.of(log, now)
@@ -100,17 +100,23 @@ class Engine:
             rows = np.array([at for at, one in enumerate(wishes) if one.shelf == shelf])
             part = who.take(rows) if len(rows) < len(wishes) else who
             score[rows] = self.score(state, part, made if part is who else ranker.grid(state.shop, state.weights, part), shelf)
-        found, short = [], []
+        score, open_, taken = np.where(np.isfinite(score), score, -np.inf), _open(state, wishes, made), [{} for _ in wishes]
+        for at, wish in enumerate(wishes):
+            if not wish.plain():
+                days = np.where(made.count[at] > 0, state.shop.seen.day - made.last[at], -1)
+                fine, taken[at] = rules.allowed(state.shop, wish, days)
+                open_[at] &= fine
+        score[~open_] = -np.inf
+        found, short = _best(score, [one.k for one in wishes]), []
         young = state.shop.seen.buyers <= YOUNG
         for at, wish in enumerate(wishes):
-            open_, taken = _open(state, wish, made, at)
-            row = np.where(open_, score[at], -np.inf)
-            chosen, why = rules.choose(state.shop, wish, row, young) if not wish.plain() else (_best(row, wish.k), "")
-            found.append(chosen)
-            if len(chosen) < wish.k:
-                short.append(_short(wish, len(chosen), [*(f"{count} {name}" for name, count in taken.items()), *([why] if why else [])]))
+            why = ""
+            if not wish.plain():
+                found[at], why = rules.choose(state.shop, wish, score[at], young)
+            if len(found[at]) < wish.k:
+                short.append(_short(state.shop, wish, made, at, len(found[at]), taken[at], why))
         pairs = np.array([at for at, chosen in enumerate(found) for _ in chosen], int), np.array([one for chosen in found for one in chosen], int)
-        chance = 1 / (1 + np.exp(-state.ranker.logit(ranker.inputs(state.shop, who, made, *pairs), made.count[pairs] > 0)))
+        chance = state.ranker.chance(ranker.inputs(state.shop, who, made, *pairs), made.count[pairs] > 0)
         said = reasons.of(state.shop, who, made, *pairs)
         ends = np.cumsum([len(chosen) for chosen in found])
         told = []
@@ -154,7 +160,7 @@ class Engine:
 
     def dump(self, state: State) -> Mapping[str, bytes]:
         """Write names as JSON, all numbers as tensors."""
-        arrays = {name: getattr(state.ranker, name) for name in ("weights", "middle", "spread")} | {"power": np.array([state.power])}
+        arrays = {name: getattr(state.ranker, name) for name in ("weights", "middle", "spread", "calm")} | {"power": np.array([state.power])}
         parts = state.shop.dump() | {"ranker.safetensors": save_tensors(arrays), "redeem.json": state.redeem.dump()}
         if state.weights is None:
             return parts
@@ -167,7 +173,7 @@ class Engine:
         """Read the state back; raises Tampered where numbers do not fit together."""
         here = Shop.load(parts)
         arrays = load_tensors(parts["ranker.safetensors"])
-        learned = Ranker(arrays["weights"], arrays["middle"], arrays["spread"])
+        learned = Ranker(arrays["weights"], arrays["middle"], arrays["spread"], arrays["calm"])
         held = None
         if "weights.safetensors" in parts:
             said = load_tensors(parts["weights.safetensors"])
@@ -188,37 +194,46 @@ def spread_out(state: State, who: Profiles, made: Grid, shelf: str) -> Array:
     return score
 
 
-def _open(state: State, wish: Wish, made: Grid, at: int) -> tuple[Array, dict[str, int]]:
-    """Return which items a wish may get: the shelf's, without the basket, under its rules; and what took how many away."""
+def _open(state: State, wishes: Sequence[Wish], made: Grid) -> Array:
+    """Return (rows, items): the shelf's items, without those of the basket and those known to be out of stock."""
+    before = made.count > 0
+    open_ = before | ~made.held
+    for at, wish in enumerate(wishes):
+        if wish.shelf != "any":
+            open_[at] &= before[at] if wish.shelf == "again" else ~before[at]
+        if wish.basket:
+            open_[at, list(wish.basket)] = False
+        if wish.numbers.get("in_stock", 1.0) > 0:
+            open_[at] &= ~(state.shop.stock <= 0)
+    return np.asarray(open_)
+
+
+def _best(score: Array, wanted: Sequence[int]) -> list[list[int]]:
+    """Return the best items of each row, best first; the one named first among equals."""
+    most = min(max(wanted), score.shape[1])
+    near = np.argpartition(-score, most - 1, axis=1)[:, :most] if most < score.shape[1] else np.tile(np.arange(most), (len(score), 1))
+    value = np.take_along_axis(score, near, 1)
+    order = np.lexsort((near, -value))
+    near, value = np.take_along_axis(near, order, 1), np.take_along_axis(value, order, 1)
+    sizes = np.minimum((value > -np.inf).sum(1), wanted).tolist()
+    return [row[:size] for row, size in zip(near.tolist(), sizes, strict=True)]
+
+
+def _short(here: Shop, wish: Wish, made: Grid, at: int, found: int, taken: Mapping[str, int], capped: str) -> str:
+    """Say why a row got fewer items than it asked for: how many of the range each rule and the shelf left out."""
     before = made.count[at] > 0
-    basket = made.held[at] & ~before
+    reasons_ = [f"{len(here.items)} items in the range"]
+    if wish.shelf == "again":
+        reasons_.append(f"{int(before.sum())} bought before")
+    elif wish.shelf == "discover":
+        reasons_.append(f"{int((~before).sum())} never bought")
     if wish.basket:
-        basket = basket.copy()
-        basket[list(wish.basket)] = True
-    days = np.where(before, state.shop.seen.day - made.last[at], -1)
-    open_, taken = rules.allowed(state.shop, wish, days)
-    off = {"again": ~before, "discover": before}.get(wish.shelf)
-    if off is not None:
-        taken["never bought" if wish.shelf == "again" else "bought before"] = int((open_ & off).sum())
-        open_ &= ~off
-    if (open_ & basket).any():
-        taken["in the basket"] = int((open_ & basket).sum())
-    return open_ & ~basket, taken
-
-
-def _best(row: Array, k: int) -> list[int]:
-    if k < len(row):
-        near = np.argpartition(-row, k - 1)[:k]
-        near = near[np.lexsort((near, -row[near]))]
-    else:
-        near = np.argsort(-row, kind="stable")
-    return [int(one) for one in near if row[one] > -np.inf]
-
-
-def _short(wish: Wish, found: int, why: Sequence[str]) -> str:
-    name = wish.customer or "a basket"
-    reasons_ = "; ".join(why) if why else "the range has no more"
-    return f"{name} ({wish.shelf}) got {found} of {wish.k}: of the range {reasons_}."
+        reasons_.append(f"{len(wish.basket)} in the basket")
+    gone = int((here.stock <= 0).sum())
+    if gone and wish.numbers.get("in_stock", 1.0) > 0:
+        reasons_.append(f"{gone} out of stock")
+    reasons_ += [f"{count} {name}" for name, count in taken.items() if name != "out of stock"]
+    return f"{wish.customer or 'a basket'} ({wish.shelf}) got {found} of {wish.k}: {', '.join([*reasons_, *([capped] if capped else [])])}."
 
 
 def _pinned(wish: Wish, chosen: Sequence[int], said: Sequence[str]) -> list[str]:

@@ -13,7 +13,7 @@ from tradewind.models.recommend import log as logs
 from tradewind.models.recommend.ranker import FEWEST_DAYS, hidden
 
 K = 20
-MOST_ASKED = 2000
+MOST_ASKED = 1500
 SHORTEST = 70  # days of history before the first moment
 
 
@@ -57,13 +57,13 @@ def _hidden(table: Table, log: logs.Log, seed: int) -> Exam:
     pair = {(log.customers[a], log.items[b]) for a, b in zip(log.who[rows].tolist(), log.what[rows].tolist(), strict=True)}
     kinds, people, items = (table.column(name).tolist() for name in ("kind", "customer", "item"))
     keep = np.array([kind != "order" or (who, what) not in pair for kind, who, what in zip(kinds, people, items, strict=True)])
-    exam = _exam(table.take(keep), log, ~rows, log.who[rows], log.what[rows], seed=seed)
+    exam = _exam(table.take(keep), log, ~rows, log.who[rows], log.what[rows], seed=seed, timed=False)
     if exam is None:
         raise LearnFailed("no customer has two items, so none can be hidden", hint="load orders with several items per customer")
     return exam
 
 
-def _exam(seen: Table, log: logs.Log, before: Array, who: Array, what: Array, *, seed: int) -> Exam | None:
+def _exam(seen: Table, log: logs.Log, before: Array, who: Array, what: Array, *, seed: int, timed: bool = True) -> Exam | None:
     """Return an exam over customers known before who bought something known before; None where there is none."""
     known_person = np.bincount(log.who[before], minlength=len(log.customers)) > 0
     known_item = np.bincount(log.what[before], minlength=len(log.items)) > 0
@@ -79,18 +79,28 @@ def _exam(seen: Table, log: logs.Log, before: Array, who: Array, what: Array, *,
         chosen = np.isin(owner, people)
         pair, owner, item = pair[chosen], owner[chosen], item[chosen]
     names = log.customers[people]
-    shelf = np.repeat(np.array(["any", "discover"], object), len(names))
-    asked = Table.from_columns({"customer": np.tile(names, 2), "shelf": shelf, "k": np.full(2 * len(names), float(K))})
+    silent = _silent(log, known_person, people, np.unique(who[keep]), seed) if timed else names[:0]
+    shelf = np.repeat(np.array(["any", "discover", "any"], object), [len(names), len(names), len(silent)])
+    every = np.concatenate([names, names, silent])
+    asked = Table.from_columns({"customer": every, "shelf": shelf, "k": np.full(len(every), float(K))})
     new = ~np.isin(pair, had)
     truth = Table.from_columns({"customer": log.customers[owner], "item": log.items[item], "new": new.astype("f8")})
     return Exam(seen, asked, truth)
+
+
+def _silent(log: logs.Log, known: Array, asked: Array, came: Array, seed: int) -> Array:
+    """Return names of known customers who did not come, drawn in the same share as those who did: chances must hold for both."""
+    away = np.setdiff1d(np.flatnonzero(known), came)
+    number = min(round(len(away) * len(asked) / len(came)), MOST_ASKED)
+    return np.asarray(log.customers[np.sort(np.random.default_rng(seed + 1).choice(away, number, replace=False))])
 
 
 def marks(exams: Sequence[Exam], answers: Sequence[Table]) -> Marks:
     """Return what was missed: `miss_20` is one minus recall@20 of any item, a share of at most 20 bought items, per customer.
 
     `recall_20_new` is the same of items never bought before on the shelf `discover`; `ndcg_10`, `hit_10` are of any item; `coverage` is
-    the share of bought items that were offered to anyone; `calibration` the mean chance that was said less how often it came true.
+    the share of bought items that were offered to anyone; `calibration` the mean chance that was said
+    less how often it came true, of known customers whether they came or not.
     """
     loss: list[float] = []
     groups: list[str] = []
@@ -102,6 +112,10 @@ def marks(exams: Sequence[Exam], answers: Sequence[Table]) -> Marks:
         told = _lists(answer)
         sold |= set(exam.truth.column("item").tolist())
         for (customer, shelf), (items, chances) in told.items():
+            if customer not in truth:  # who did not come bought nothing that was offered
+                sums["said"] += chances
+                sums["came"] += [0.0] * len(chances)
+                continue
             bought, new = truth[customer]
             wanted = bought if shelf == "any" else new
             if not wanted:

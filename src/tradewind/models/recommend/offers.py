@@ -182,8 +182,7 @@ def _bought_anyway(shop: Shop, learned: Ranker, held: Weights | None, people: Ar
     spread = ranker.grid(shop, held, who)
     rows, turn = (part.reshape(-1) for part in np.meshgrid(np.arange(len(people)), np.array(with_item), indexing="ij"))
     items = np.array([item for _, item, _ in asked])[turn]
-    logit = learned.logit(ranker.inputs(shop, who, spread, rows, items), spread.count[rows, items] > 0)
-    made[rows, turn] = 1 / (1 + np.exp(-logit))
+    made[rows, turn] = learned.chance(ranker.inputs(shop, who, spread, rows, items), spread.count[rows, items] > 0)
     return made
 
 

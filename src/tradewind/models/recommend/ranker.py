@@ -16,11 +16,15 @@ from tradewind.models.recommend.weights import Weights
 NEAR = 60  # candidates by each way of choosing
 POPULAR = 20
 MOST_CUSTOMERS = 4000  # learned from, per cut
+MOST_TUNED = 1500
 ROWS = 128  # profiles looked at together
 FEWEST_DAYS = 3 * LATELY  # of history, for parts of it to be held out in time
 HIDDEN = 0.3  # share of customers of whom one item is hidden where there is no time
 EPS = 0.003
 STRENGTH = 0.05
+ORDERS, QUIET = 10, 11  # places among the inputs
+TOP = 20  # of each shelf, what chances are calibrated on
+MOST_CALM = 1500  # customers, whether they came or not
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +34,23 @@ class Ranker:
     weights: Array  # (2, inputs + 1)
     middle: Array
     spread: Array
+    calm: Array  # (5,): log odds, bought before, log orders, log days of silence, bias -> log odds of any known customer
+
+    def chance(self, inputs: Array, before: Array) -> Array:
+        """Return the calibrated chance that a known customer buys the item in the next 28 days, whether or not she comes at all."""
+        rows = calm_inputs(self.logit(inputs, before), inputs, before)
+        return np.asarray(1 / (1 + np.exp(-np.clip(rows @ self.calm[:-1] + self.calm[-1], -30, 30))))
 
     def logit(self, inputs: Array, before: Array) -> Array:
-        """Return the log odds of rows (n, inputs)."""
+        """Return the log odds of rows (n, inputs), of a customer who comes: what items are ranked by."""
         scaled = (inputs - self.middle) / self.spread
         each = scaled @ self.weights[:, :-1].T + self.weights[:, -1]
         return np.asarray(np.where(before, each[:, 0], each[:, 1]))
+
+
+def calm_inputs(logit: Array, inputs: Array, before: Array) -> Array:
+    """Return (n, 4): what the calibration looks at."""
+    return np.stack([logit, before, inputs[:, ORDERS], inputs[:, QUIET]], axis=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +61,9 @@ class Grid:
     last: Array
     held: Array  # whether it is in the profile, baskets included
     likes: Array  # sum of weights from the profile
-    entry: Array  # per single weight: which entry of the profiles, row, target, value
-    row: Array
-    target: Array
+    key: Array  # per single weight: row x items + target
     value: Array
+    ends: Array  # per entry of the profiles: where its weights end
 
 
 def grid(shop: Shop, weights: Weights | None, who: Profiles) -> Grid:
@@ -60,11 +74,10 @@ def grid(shop: Shop, weights: Weights | None, who: Profiles) -> Grid:
     count, held = np.zeros(size, "f4"), np.zeros(size, bool)
     last = np.full(size, -1, "i8")
     count[key], held[key], last[key] = who.count, True, who.last
-    none = np.zeros(0, "i8")
-    likes, parts = np.zeros(size, "f4"), (none, none, none, np.zeros(0, "f4"))
+    likes, parts = np.zeros(size, "f4"), (np.zeros(0, "i8"), np.zeros(0, "f4"), np.zeros(0, "i8"))
     if weights is not None:
-        parts = weights.flat(who.row, who.item)
-        likes = np.bincount(parts[1] * width + parts[2], parts[3], size).astype("f4")
+        parts = weights.flat(who.row * width, who.item)
+        likes = np.bincount(parts[0], parts[1], size).astype("f4")
     shape = (who.size, width)
     return Grid(count.reshape(shape), last.reshape(shape), held.reshape(shape), likes.reshape(shape), *parts)
 
@@ -135,8 +148,23 @@ class Cut:
     """A past moment: what was known, who bought what next."""
 
     seen: Seen
-    who: Array
+    who: Array  # sorted
     what: Array
+
+    def people(self, most: int, seed: int) -> Array:
+        """Return customers who were known and bought something, at most so many."""
+        people = np.unique(self.who)
+        people = people[np.diff(self.seen.start)[people] > 0]
+        return np.sort(np.random.default_rng(seed).choice(people, most, replace=False)) if len(people) > most else people
+
+    def came(self, people: Array, width: int) -> Array:
+        """Return (people, items): whether it was bought next."""
+        low, high = np.searchsorted(self.who, people), np.searchsorted(self.who, people, "right")
+        sizes = high - low
+        place = np.arange(int(sizes.sum())) + np.repeat(low - (np.cumsum(sizes) - sizes), sizes)
+        made = np.zeros((len(people), width), bool)
+        made[np.repeat(np.arange(len(people)), sizes), self.what[place]] = True
+        return made
 
 
 def cuts(log: Log, seed: int, number: int = 2) -> list[Cut]:
@@ -147,7 +175,8 @@ def cuts(log: Log, seed: int, number: int = 2) -> list[Cut]:
         return [Cut(seen(log, day), *bought(log, day, day + LATELY)) for day in days]
     rows = hidden(log, seed)
     kept = Log(**{name: getattr(log, name) for name in Log.__slots__} | {name: getattr(log, name)[~rows] for name in LINES})
-    return [Cut(seen(kept, end), log.who[rows], log.what[rows])]
+    pair = np.unique(log.who[rows] * len(log.items) + log.what[rows])
+    return [Cut(seen(kept, end), *np.divmod(pair, len(log.items)))]
 
 
 LINES = ("who", "what", "order", "day")
@@ -171,22 +200,56 @@ def learn(log: Log, past: Sequence[tuple[Cut, Weights | None]], power: float, se
     rows, classes, before = [], [], []
     for cut, weights in past:
         shop = of(log, cut.seen)
-        people = np.unique(cut.who)
-        people = people[np.diff(cut.seen.start)[people] > 0]
-        if len(people) > MOST_CUSTOMERS:
-            people = np.sort(np.random.default_rng(seed).choice(people, MOST_CUSTOMERS, replace=False))
-        truth = np.unique(cut.who * len(log.items) + cut.what)
+        people = cut.people(MOST_CUSTOMERS, seed)
         for at in range(0, len(people), ROWS):
             part = people[at : at + ROWS]
             who = profiles(shop, part)
             made = grid(shop, weights, who)
             row, item = np.nonzero(candidates(shop, made, power, NEAR))
             rows.append(inputs(shop, who, made, row, item).astype("f4"))
-            classes.append(np.isin(part[row] * len(log.items) + item, truth))
+            classes.append(cut.came(part, len(log.items))[row, item])
             before.append(made.count[row, item] > 0)
     if not rows or not (bought_ := np.concatenate(classes)).any():
         raise LearnFailed("no known customer bought anything known in the last weeks", hint="load more history")
-    return _fitted(np.concatenate(rows), bought_, np.concatenate(before))
+    found = _fitted(np.concatenate(rows), bought_, np.concatenate(before))
+    return Ranker(found.weights, found.middle, found.spread, _calmed(found, log, *past[0], power=power, seed=seed))
+
+
+def _calmed(found: Ranker, log: Log, cut: Cut, weights: Weights | None, *, power: float, seed: int) -> Array:
+    """Return the calibration of the best items of known customers at the latest past moment, of those who did not come too."""
+    from sklearn.linear_model import LogisticRegression
+
+    shop = of(log, cut.seen)
+    timed = cut.seen.day < log.end
+    people = np.flatnonzero(np.diff(cut.seen.start) > 0) if timed else cut.people(MOST_CALM, seed)
+    if len(people) > MOST_CALM:
+        people = np.sort(np.random.default_rng(seed + 1).choice(people, MOST_CALM, replace=False))
+    rows, came = [], []
+    for at in range(0, len(people), ROWS):
+        part = people[at : at + ROWS]
+        who = profiles(shop, part)
+        made = grid(shop, weights, who)
+        row, item = np.nonzero(candidates(shop, made, power, NEAR))
+        given = inputs(shop, who, made, row, item)
+        before = made.count[row, item] > 0
+        logit = found.logit(given, before)
+        keep = _top(row, logit) | _top(row, np.where(before, -np.inf, logit))
+        rows.append(calm_inputs(logit, given, before)[keep])
+        came.append(cut.came(part, len(log.items))[row, item][keep])
+    told = np.concatenate(came)
+    if not 0 < told.mean() < 1:
+        return np.array([1.0, 0.0, 0.0, 0.0, 0.0])
+    fitted = LogisticRegression(C=10.0, max_iter=500).fit(np.concatenate(rows), told)
+    return np.r_[fitted.coef_[0], fitted.intercept_[0]]
+
+
+def _top(row: Array, score: Array) -> Array:
+    """Mark the best of each row (sorted) by score, without those that have none."""
+    order = np.lexsort((-score, row))
+    start = np.searchsorted(row, row[order])
+    keep = np.zeros(len(row), bool)
+    keep[order[(np.arange(len(row)) - start < TOP) & (score[order] > -np.inf)]] = True
+    return keep
 
 
 def _fitted(rows: Array, bought_: Array, before: Array) -> Ranker:
@@ -202,21 +265,19 @@ def _fitted(rows: Array, bought_: Array, before: Array) -> Ranker:
             continue
         fitted = LogisticRegression(C=STRENGTH, max_iter=300, tol=1e-3).fit((rows[part] - middle) / spread, bought_[part])
         weights[at] = np.r_[fitted.coef_[0], fitted.intercept_[0]]
-    return Ranker(weights, middle, spread)
+    return Ranker(weights, middle, spread, np.array([1.0, 0.0, 0.0, 0.0, 0.0]))
 
 
-def tune(log: Log, past: Sequence[tuple[Cut, Weights | None]], powers: Sequence[float]) -> float:
+def tune(log: Log, past: Sequence[tuple[Cut, Weights | None]], powers: Sequence[float], seed: int) -> float:
     """Return the power of the trend with which new items would have been found best at past moments."""
     found = np.zeros(len(powers))
     for cut, weights in past:
         shop = of(log, cut.seen)
-        people = np.unique(cut.who)
-        people = people[np.diff(cut.seen.start)[people] > 0][:MOST_CUSTOMERS]
-        truth = np.unique(cut.who * len(log.items) + cut.what)
+        people = cut.people(MOST_TUNED, seed)
         for at in range(0, len(people), ROWS):
             part = people[at : at + ROWS]
             made = grid(shop, weights, profiles(shop, part))
-            hit = np.isin(part[:, None] * len(log.items) + np.arange(len(log.items)), truth) & ~made.held
+            hit = cut.came(part, len(log.items)) & ~made.held
             able = hit.any(1)
             for turn, power in enumerate(powers):
                 score = np.where(made.held, -np.inf, fresh(shop, made, power))[able]

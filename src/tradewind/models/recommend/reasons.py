@@ -36,11 +36,12 @@ def _shares(shop: Shop, who: Profiles, made: Grid, rows: Array, items: Array) ->
     place = np.full(who.size * width, -1, "i4")
     place[rows * width + items] = np.arange(len(rows))
     found: list[list[tuple[str, float]]] = [[] for _ in range(len(rows))]
-    if not len(made.entry):
+    if not len(made.key):
         return found
-    pair = place[made.row * width + made.target]
+    pair = place[made.key]
     keep = np.flatnonzero((pair >= 0) & (made.value > 0))
-    pair, value, source = pair[keep], made.value[keep].astype("f8"), who.item[made.entry[keep]]
+    pair, value = pair[keep], made.value[keep].astype("f8")
+    source = who.item[np.searchsorted(made.ends, keep, "right")]
     order = np.lexsort((-value, pair))
     pair, value, source = pair[order], value[order], source[order]
     total = np.bincount(pair, value, len(rows))

@@ -30,13 +30,13 @@ class Weights:
     value: Array  # float32
     known: Array  # per item: 1 learned from buyers, 2 from its attributes, 0 neither
 
-    def flat(self, rows: Array, sources: Array) -> tuple[Array, Array, Array, Array]:
-        """Return for profile entries (row, source): the index of the entry, and row, target and value of each of its weights."""
+    def flat(self, offset: Array, sources: Array) -> tuple[Array, Array, Array]:
+        """Return for profile entries the offset + target and the value of each of their weights, and where each entry's weights end."""
         sizes = self.start[sources + 1] - self.start[sources]
-        entry = np.repeat(np.arange(len(sources)), sizes)
-        offset = np.arange(len(entry)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
-        place = self.start[sources][entry] + offset
-        return entry, rows[entry], self.target[place], self.value[place]
+        ends = np.cumsum(sizes)
+        place = np.arange(int(ends[-1]) if len(ends) else 0)
+        place += np.repeat(self.start[sources] - (ends - sizes), sizes)
+        return np.repeat(offset, sizes) + self.target[place], self.value[place], ends
 
 
 def solve(gram: Array, strength: float) -> Array:
