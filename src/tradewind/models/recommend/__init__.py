@@ -35,7 +35,9 @@ MODEL = Model(
     asks=Schema(
         (
             Column("customer", Role.ENTITY, Type.TEXT, meaning="whom to offer it to; may be missing where there is a basket"),
-            Column("basket", Role.INPUT, Type.TEXT, meaning='items at hand, parted by ";": never offered, and reason enough to offer others'),
+            Column(
+                "basket", Role.INPUT, Type.TEXT, meaning='items at hand, parted by ";": never offered, and reason enough to offer others'
+            ),
             Column("k", Role.INPUT, Type.NUMBER, meaning="how many items; 10 where missing", minimum=1, maximum=1000),
             Column(
                 "shelf", Role.INPUT, Type.TEXT, meaning="again: bought before; discover: never bought; any: both, the default where missing"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -30,7 +29,9 @@ ROWS = 64  # questions answered together
 EASE_KNOBS = (
     Knob("strength", 300.0, 1.0, 100_000.0, log=True, meaning="how much shared buying is needed before items speak for each other"),
     Knob("keep", 100, 5, 1000, meaning="weights kept into each item", tune=False),
-    Knob("most", 6000, 50, 10_000, meaning="items, the most bought first, that learn weights; others have habit and popularity", tune=False),
+    Knob(
+        "most", 6000, 50, 10_000, meaning="items, the most bought first, that learn weights; others have habit and popularity", tune=False
+    ),
 )
 
 
@@ -100,7 +101,8 @@ class Engine:
             rows = np.array([at for at, one in enumerate(wishes) if one.shelf == shelf])
             part = who.take(rows) if len(rows) < len(wishes) else who
             score[rows] = self.score(state, part, made if part is who else ranker.grid(state.shop, state.weights, part), shelf)
-        score, open_, taken = np.where(np.isfinite(score), score, -np.inf), _open(state, wishes, made), [{} for _ in wishes]
+        open_ = _open(state, wishes, made)
+        taken: list[dict[str, int]] = [{} for _ in wishes]
         for at, wish in enumerate(wishes):
             if not wish.plain():
                 days = np.where(made.count[at] > 0, state.shop.seen.day - made.last[at], -1)
@@ -114,8 +116,11 @@ class Engine:
             if not wish.plain():
                 found[at], why = rules.choose(state.shop, wish, score[at], young)
             if len(found[at]) < wish.k:
-                short.append(_short(state.shop, wish, made, at, len(found[at]), taken[at], why))
-        pairs = np.array([at for at, chosen in enumerate(found) for _ in chosen], int), np.array([one for chosen in found for one in chosen], int)
+                short.append(_short(state.shop, wish, made.count[at] > 0, found=len(found[at]), taken=taken[at], capped=why))
+        pairs = (
+            np.array([at for at, chosen in enumerate(found) for _ in chosen], int),
+            np.array([one for chosen in found for one in chosen], int),
+        )
         chance = state.ranker.chance(ranker.inputs(state.shop, who, made, *pairs), made.count[pairs] > 0)
         said = reasons.of(state.shop, who, made, *pairs)
         ends = np.cumsum([len(chosen) for chosen in found])
@@ -152,7 +157,9 @@ class Engine:
         """Return how many customers, items and pairs of them are known, before and after an update."""
         rows = [(one.shop.customers, one.shop.items, one.shop.seen.item) for one in (before, after)]
         columns = {"what": _objects(["customers", "items", "pairs"])}
-        return Table.from_columns(columns | {name: np.array([len(part) for part in row], "i8") for name, row in zip(("before", "after"), rows, strict=True)})
+        return Table.from_columns(
+            columns | {name: np.array([len(part) for part in row], "i8") for name, row in zip(("before", "after"), rows, strict=True)}
+        )
 
     def respond(self, state: State, request: Mapping[str, Any]) -> Mapping[str, Array]:
         """Return what offers would do, customer by customer: what the planner of offers asks for."""
@@ -160,7 +167,9 @@ class Engine:
 
     def dump(self, state: State) -> Mapping[str, bytes]:
         """Write names as JSON, all numbers as tensors."""
-        arrays = {name: getattr(state.ranker, name) for name in ("weights", "middle", "spread", "calm")} | {"power": np.array([state.power])}
+        arrays = {name: getattr(state.ranker, name) for name in ("weights", "middle", "spread", "calm")} | {
+            "power": np.array([state.power])
+        }
         parts = state.shop.dump() | {"ranker.safetensors": save_tensors(arrays), "redeem.json": state.redeem.dump()}
         if state.weights is None:
             return parts
@@ -191,7 +200,7 @@ def spread_out(state: State, who: Profiles, made: Grid, shelf: str) -> Array:
     row, item = np.nonzero(mask)
     score = FLOOR + np.log(ranker.fresh(state.shop, made, state.power).astype("f8"))
     score[row, item] = state.ranker.logit(ranker.inputs(state.shop, who, made, row, item), again[row, item])
-    return score
+    return np.asarray(score)
 
 
 def _open(state: State, wishes: Sequence[Wish], made: Grid) -> Array:
@@ -219,9 +228,8 @@ def _best(score: Array, wanted: Sequence[int]) -> list[list[int]]:
     return [row[:size] for row, size in zip(near.tolist(), sizes, strict=True)]
 
 
-def _short(here: Shop, wish: Wish, made: Grid, at: int, found: int, taken: Mapping[str, int], capped: str) -> str:
+def _short(here: Shop, wish: Wish, before: Array, *, found: int, taken: Mapping[str, int], capped: str) -> str:
     """Say why a row got fewer items than it asked for: how many of the range each rule and the shelf left out."""
-    before = made.count[at] > 0
     reasons_ = [f"{len(here.items)} items in the range"]
     if wish.shelf == "again":
         reasons_.append(f"{int(before.sum())} bought before")

@@ -92,7 +92,9 @@ def _truths(people: Array, items: Array, taste: Array, chance: Array) -> tuple[T
         best = np.sort(np.where(np.arange(len(items)) == 3, 0.0, true), axis=1)[:, ::-1][:, :5].sum()
         return float(true[pairs(answer)].sum() / best)
 
-    new = Table.from_columns({"basket": items[0 : 4 * EACH : EACH], "k": np.full(TASTES, 5.0), "shelf": np.full(TASTES, "discover", object)})
+    new = Table.from_columns(
+        {"basket": items[0 : 4 * EACH : EACH], "k": np.full(TASTES, 5.0), "shelf": np.full(TASTES, "discover", object)}
+    )
 
     def first(answer: Table) -> float:
         what = np.array([number[name] for name in answer.column("item").tolist()])

@@ -148,7 +148,9 @@ def _ranked(sums: dict[str, list[float]], hits: Sequence[bool], wanted: int) -> 
 
 def _by_customer(truth: Table) -> dict[str, tuple[set[str], set[str]]]:
     found: dict[str, tuple[set[str], set[str]]] = {}
-    for customer, item, new in zip(truth.column("customer").tolist(), truth.column("item").tolist(), truth.column("new").tolist(), strict=True):
+    for customer, item, new in zip(
+        truth.column("customer").tolist(), truth.column("item").tolist(), truth.column("new").tolist(), strict=True
+    ):
         both = found.setdefault(customer, (set(), set()))
         both[0].add(item)
         if new:

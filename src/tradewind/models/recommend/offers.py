@@ -92,7 +92,7 @@ def learn(log: Log, shop: Shop, seed: int) -> Redeem:
 
 
 def _logistic(one: Array, more: Array, taken: Array) -> tuple[list[float], list[float], list[float]]:
-    """Return levels of arms, their standard errors, and slopes, by Newton's method with a ridge on the slopes (and a trace of it on levels)."""
+    """Return levels of arms, their standard errors, and slopes, by Newton's method with a ridge on the slopes."""
     rows = np.hstack([one, more])
     penalty = np.diag(np.r_[np.full(one.shape[1], 1e-3), np.full(more.shape[1], PRIOR * len(rows) / 10)])
     found = np.zeros(rows.shape[1])
@@ -108,9 +108,7 @@ def _logistic(one: Array, more: Array, taken: Array) -> tuple[list[float], list[
     return found[:arms].tolist(), error[:arms].tolist(), found[arms:].tolist()
 
 
-def respond(
-    shop: Shop, learned: Ranker, held: Weights | None, redeem: Redeem, request: Mapping[str, Any]
-) -> Mapping[str, Array]:
+def respond(shop: Shop, learned: Ranker, held: Weights | None, redeem: Redeem, request: Mapping[str, Any]) -> Mapping[str, Array]:
     """Answer {"about": "offers", "offers": [...], "customers": [...] or None}.
 
     An offer has a `name` and an `item` or the `arm` it was tried as. Returned are `customers` and, per customer and offer, `taken` (the
@@ -169,7 +167,9 @@ def _people(shop: Shop, said: Any) -> Array:
     names = [str(name) for name in said]
     strange = [name for name in names if name not in shop.person]
     if strange:
-        raise BadValue(f"{len(strange)} customers are not known, such as {strange[0]}", hint="leave them out: they have no history to go by")
+        raise BadValue(
+            f"{len(strange)} customers are not known, such as {strange[0]}", hint="leave them out: they have no history to go by"
+        )
     return np.array([shop.person[name] for name in dict.fromkeys(names)], "i8")
 
 

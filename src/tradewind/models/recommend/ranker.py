@@ -120,7 +120,9 @@ def fresh(shop: Shop, made: Grid, power: float) -> Array:
 def habit(shop: Shop, made: Grid) -> Array:
     """Return (rows, items): orders it was in, the lately popular first among equals."""
     past = shop.seen
-    return np.asarray(made.count + (1e-3 * past.lately / max(past.lately.max(), 1) + 1e-6 * past.buyers / max(past.buyers.max(), 1)).astype("f4"))
+    return np.asarray(
+        made.count + (1e-3 * past.lately / max(past.lately.max(), 1) + 1e-6 * past.buyers / max(past.buyers.max(), 1)).astype("f4")
+    )
 
 
 def candidates(shop: Shop, made: Grid, power: float, wanted: int, allowed: Array | None = None) -> Array:
@@ -132,7 +134,7 @@ def candidates(shop: Shop, made: Grid, power: float, wanted: int, allowed: Array
         _mark(mask, np.where(open_, score, -np.inf), number)
     popular = np.argsort(-shop.seen.lately, kind="stable")[:POPULAR]
     mask[:, popular] = True
-    return mask & open_
+    return np.asarray(mask & open_)
 
 
 def _mark(mask: Array, score: Array, number: int) -> None:
@@ -168,7 +170,7 @@ class Cut:
 
 
 def cuts(log: Log, seed: int, number: int = 2) -> list[Cut]:
-    """Return past moments, the latest first: 28 days apart, or, where there is no time to speak of, with one item hidden of some customers."""
+    """Return past moments, the latest first, 28 days apart; where there is no time to speak of, one with items hidden."""
     first, end = int(log.day.min()), log.end
     if end - first >= FEWEST_DAYS:
         days = [end - LATELY * at for at in range(1, number + 1) if end - LATELY * at - first >= LATELY]
@@ -240,7 +242,7 @@ def _calmed(found: Ranker, log: Log, cut: Cut, weights: Weights | None, *, power
     if not 0 < told.mean() < 1:
         return np.array([1.0, 0.0, 0.0, 0.0, 0.0])
     fitted = LogisticRegression(C=10.0, max_iter=500).fit(np.concatenate(rows), told)
-    return np.r_[fitted.coef_[0], fitted.intercept_[0]]
+    return np.asarray(np.r_[fitted.coef_[0], fitted.intercept_[0]])
 
 
 def _top(row: Array, score: Array) -> Array:

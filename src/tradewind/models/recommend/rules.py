@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
@@ -133,71 +132,75 @@ def _named(shop: Shop, parts: Sequence[str]) -> Array:
 def choose(shop: Shop, wish: Wish, score: Array, young: Array) -> tuple[list[int], str]:
     """Return the items of one row, best first, and why there are fewer than asked ("" where there are not).
 
-    `score` is -inf where an item may not be offered; `young` marks items few have bought. Pinned items come first; then places are filled one
-    by one under the caps and held back for likeness, the last ones kept for young items where `explore` says so.
+    `score` is -inf where an item may not be offered; `young` marks items few have bought. Pinned items come first; then places are
+    filled one by one under the caps and held back for likeness, the last ones kept for young items where `explore` says so.
     """
     numbers = wish.numbers
     order = np.argsort(-score, kind="stable")
     order = order[np.isfinite(score[order])]
-    caps = {kind: int(numbers[f"cap_{kind}"]) for kind in ("category", "brand") if f"cap_{kind}" in numbers}
-    held: dict[tuple[str, str], int] = {}
-    chosen: list[int] = []
-
-    def fits(item: int) -> bool:
-        return all(held.get((kind, str(getattr(shop, kind)[item])), 0) < most for kind, most in caps.items())
-
-    def put(item: int) -> None:
-        chosen.append(item)
-        for kind in caps:
-            if getattr(shop, kind)[item] is not None:
-                held[kind, str(getattr(shop, kind)[item])] = held.get((kind, str(getattr(shop, kind)[item])), 0) + 1
-
+    tray = Tray(shop, score, {kind: int(numbers[f"cap_{kind}"]) for kind in ("category", "brand") if f"cap_{kind}" in numbers})
     for item in wish.pin[: wish.k]:
-        put(item)
+        tray.put(item)
     kept = int(numbers.get("explore", 0.0) * wish.k)
     spread = numbers.get("diversity", 0.0)
-    _fill(shop, [one for one in order.tolist() if one not in set(chosen)], score, wish.k - kept, chosen, spread, fits, put)
+    tray.fill(order, wish.k - kept, spread)
     if kept:
-        _fill(shop, [one for one in order.tolist() if young[one] and one not in set(chosen)], score, wish.k, chosen, spread, fits, put)
-        _fill(shop, [one for one in order.tolist() if one not in set(chosen)], score, wish.k, chosen, spread, fits, put)
-    capped = bool(caps) and len(chosen) < wish.k and len(order) > len(chosen)
-    return chosen, "the caps leave no more" if capped else ""
+        tray.fill(order[young[order]], wish.k, spread)
+        tray.fill(order, wish.k, spread)
+    capped = bool(tray.caps) and len(tray.chosen) < wish.k and len(order) > len(tray.chosen)
+    return tray.chosen, "the caps leave no more" if capped else ""
 
 
-def _fill(
-    shop: Shop,
-    order: list[int],
-    score: Array,
-    until: int,
-    chosen: list[int],
-    spread: float,
-    fits: Callable[[int], bool],
-    put: Callable[[int], Any],
-) -> None:
-    """Take items in order of score; with a spread, each time the one that is best after what it shares with those taken."""
-    if spread <= 0:
-        for item in order:
-            if len(chosen) >= until:
+@dataclass(slots=True)
+class Tray:
+    """Items chosen so far, and how many of each category and brand there may be."""
+
+    shop: Shop
+    score: Array
+    caps: dict[str, int]
+    chosen: list[int] = field(default_factory=list)
+    held: dict[tuple[str, str], int] = field(default_factory=dict)
+
+    def _kinds(self, item: int) -> list[tuple[str, str]]:
+        return [(kind, getattr(self.shop, kind)[item]) for kind in self.caps if getattr(self.shop, kind)[item] is not None]
+
+    def fits(self, item: int) -> bool:
+        """Tell whether an item is not there yet and no cap is reached."""
+        return item not in self.chosen and all(self.held.get(kind, 0) < self.caps[kind[0]] for kind in self._kinds(item))
+
+    def put(self, item: int) -> None:
+        """Add an item."""
+        self.chosen.append(item)
+        for kind in self._kinds(item):
+            self.held[kind] = self.held.get(kind, 0) + 1
+
+    def fill(self, order: Array, until: int, spread: float) -> None:
+        """Take items in order of score; with a spread, each time the one that is best after what it shares with those taken."""
+        if spread > 0:
+            self._spread(order[: 20 * max(until, 1)], until, spread)
+            return
+        for item in order.tolist():
+            if len(self.chosen) >= until:
                 return
-            if fits(item):
-                put(item)
-        return
-    pool = np.array(order[: 20 * max(until, 1)], int)
-    if not len(pool):
-        return
-    low, high = float(score[pool].min()), float(score[pool].max())
-    worth = (score[pool] - low) / max(high - low, 1e-9)
-    like = np.zeros(len(pool))
-    for item in chosen:
-        like = np.maximum(like, _alike(shop, pool, item))
-    while len(chosen) < until and len(pool):
-        best = int(np.argmax((1 - spread) * worth - spread * like))
-        item = int(pool[best])
-        keep = np.arange(len(pool)) != best
-        pool, worth, like = pool[keep], worth[keep], like[keep]
-        if fits(item):
-            put(item)
-            like = np.maximum(like, _alike(shop, pool, item))
+            if self.fits(item):
+                self.put(item)
+
+    def _spread(self, pool: Array, until: int, spread: float) -> None:
+        if not len(pool):
+            return
+        low, high = float(self.score[pool].min()), float(self.score[pool].max())
+        worth = (self.score[pool] - low) / max(high - low, 1e-9)
+        like = np.zeros(len(pool))
+        for item in self.chosen:
+            like = np.maximum(like, _alike(self.shop, pool, item))
+        while len(self.chosen) < until and len(pool):
+            best = int(np.argmax((1 - spread) * worth - spread * like))
+            item = int(pool[best])
+            keep = np.arange(len(pool)) != best
+            pool, worth, like = pool[keep], worth[keep], like[keep]
+            if self.fits(item):
+                self.put(item)
+                like = np.maximum(like, _alike(self.shop, pool, item))
 
 
 def _alike(shop: Shop, pool: Array, item: int) -> Array:

@@ -1,4 +1,4 @@
-"""The default: bought before is ranked by the chance of another purchase, never bought by EASE x trend, and `any` by that chance overall."""
+"""The default: bought before is ranked by the chance of another purchase, never bought by EASE x trend, `any` by that chance overall."""
 
 from __future__ import annotations
 

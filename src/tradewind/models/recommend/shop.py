@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -16,7 +17,17 @@ from tradewind.models.recommend.log import NEVER, Log, Seen
 
 CONTACT_DAYS = 30
 _NAMES = ("customers", "items", "category", "brand")
-_SMALL = {"start": "i4", "item": "i4", "count": "i4", "last": "i4", "orders": "i4", "latest": "i4", "buyers": "i4", "lately": "i4", "week": "i4"}
+_SMALL = {
+    "start": "i4",
+    "item": "i4",
+    "count": "i4",
+    "last": "i4",
+    "orders": "i4",
+    "latest": "i4",
+    "buyers": "i4",
+    "lately": "i4",
+    "week": "i4",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +65,12 @@ class Shop:
         try:
             names = {name: _objects(values) for name, values in json.loads(parts["names.json"]).items()}
             numbers = load_tensors(parts["shop.safetensors"])
-            past = {name: numbers[name].astype("i8") for name in _SMALL}
+            past: dict[str, Any] = {name: numbers[name].astype("i8") for name in _SMALL}
+            facts: dict[str, Any] = {name: names[name] for name in _NAMES}
+            facts |= {name: numbers[name].astype("f8") for name in ("price", "cost", "stock")}
             seen = Seen(day=int(numbers["day"][0]), span=float(numbers["span"][0]), **past)
             made = cls(
-                **{name: names[name] for name in _NAMES},
-                **{name: numbers[name].astype("f8") for name in ("price", "cost", "stock")},
+                **facts,
                 contacts=numbers["contacts"].astype("i8"),
                 seen=seen,
             )
@@ -78,7 +90,7 @@ def of(log: Log, seen: Seen) -> Shop:
         for name, day in zip(log.offers.column("customer").tolist(), days.tolist(), strict=True):
             if name in place and seen.day - CONTACT_DAYS <= day < seen.day:
                 contacts[place[name]] += 1
-    facts = {name: getattr(log, name) for name in ("customers", "items", "category", "brand", "price", "cost", "stock")}
+    facts: dict[str, Any] = {name: getattr(log, name) for name in ("customers", "items", "category", "brand", "price", "cost", "stock")}
     return Shop(**facts, contacts=contacts, seen=seen)
 
 

@@ -54,7 +54,7 @@ def solve(gram: Array, strength: float) -> Array:
     lower = np.tril(inverse, -1)
     whole = lower + lower.T
     whole /= -np.diag(inverse)[None, :]
-    return whole
+    return np.asarray(whole)
 
 
 def learn(log: Log, seen: Seen, *, strength: float, keep: int, most: int) -> Weights:
@@ -93,7 +93,7 @@ def _newcomers(log: Log, dense: Array, able: Array, new: Array, seen: Seen) -> t
     Columns are mapped at length one; a newcomer's is sized like those of the least bought known items, so that it can compete with them.
     """
     features = attributes(log)
-    able_new = new[features[new].any(1)] if len(new) else new
+    able_new = new[features[new].any(axis=1)] if len(new) else new
     if not len(able_new) or not features[able].any():
         return np.zeros((len(able), 0), "f4"), able_new[:0]
     length = np.sqrt((dense * dense).sum(0))
@@ -118,7 +118,8 @@ def attributes(log: Log) -> Array:
     if parts[0].shape[1] + parts[1].shape[1] and len(np.unique(log.price[priced])) > BANDS:
         edges = np.quantile(log.price[priced], np.linspace(0, 1, BANDS + 1)[1:-1])
         band = np.searchsorted(edges, np.where(priced, log.price, np.inf))
-        parts.append((np.eye(BANDS)[np.minimum(band, BANDS - 1)] * priced[:, None]) * (parts[0].any(1) | parts[1].any(1))[:, None])
+        told = np.hstack(parts).any(axis=1)
+        parts.append(np.eye(BANDS)[np.minimum(band, BANDS - 1)] * (priced & told)[:, None])
     return np.hstack(parts)
 
 

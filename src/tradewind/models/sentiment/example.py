@@ -40,7 +40,9 @@ def _truths(seed: int) -> tuple[Truth, ...]:
     asked = Table.from_columns({"text": rows["text"], "force": np.ones(ASKED)})
     meant: dict[str, dict[str, str]] = {}
     spoken: dict[str, str] = {}
-    for review, aspect, feeling, language in zip(*(truth[name].tolist() for name in ("review", "aspect", "sentiment", "language")), strict=True):
+    for review, aspect, feeling, language in zip(
+        *(truth[name].tolist() for name in ("review", "aspect", "sentiment", "language")), strict=True
+    ):
         meant.setdefault(review, {})[aspect] = feeling
         spoken[review] = language
     names = rows["review"].tolist()

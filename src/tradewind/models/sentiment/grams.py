@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from itertools import chain
+from itertools import chain, pairwise
 
 import numpy as np
 
@@ -29,15 +29,15 @@ def tokens(text: str) -> list[str]:
 
 def words_of(found: Sequence[str]) -> list[str]:
     """Return words, pairs of neighbours, and words within reach of a negation marked as such."""
-    made = [*found, *(f"{one} {two}" for one, two in zip(found, found[1:], strict=False))]
+    made = [*found, *(f"{one} {two}" for one, two in pairwise(found))]
     reach = 0
-    for token in found:
-        if not token[0].isalnum():
+    for one in found:
+        if not one[0].isalnum():
             reach = 0
-        elif is_negation(token) or token == "no":
+        elif is_negation(one) or one == "no":
             reach = REACH
         elif reach > 0:
-            made.append(f"not~{token}")
+            made.append(f"not~{one}")
             reach -= 1
     return made
 

@@ -1,6 +1,6 @@
 """Feeling by rules: the VADER algorithm over packs of words, with phrases, emoji, hashtags and a trace of what counted.
 
-Hutto and Gilbert (2014), "VADER: a parsimonious rule-based model for sentiment analysis of social media text"; the numbers below are theirs.
+Hutto and Gilbert (2014), "VADER: a parsimonious rule-based model for sentiment analysis of social media text"; numbers are theirs.
 Added: phrases of up to four words ("out of stock"), hashtags read as words, and a "but" that works by place.
 """
 
@@ -21,23 +21,28 @@ QUESTION, MANY_QUESTIONS = 0.18, 0.96
 NORM = 15.0
 LONGEST_PHRASE = 4
 
-_NEGATIONS = frozenset(
-    "aint arent cannot cant couldnt darent didnt doesnt ain't aren't can't couldn't daren't didn't doesn't dont hadnt hasnt havent isnt "
-    "mightnt mustnt neither don't hadn't hasn't haven't isn't mightn't mustn't neednt needn't never none nope nor not nothing nowhere "
-    "oughtnt shant shouldnt uhuh wasnt werent oughtn't shan't shouldn't uh-uh wasn't weren't without wont wouldnt won't wouldn't rarely "
-    "seldom despite".split()
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+_NEGATIONS = _words(
+    "aint arent cannot cant couldnt darent didnt doesnt ain't aren't can't couldn't daren't didn't doesn't dont hadnt hasnt "
+    "havent isnt mightnt mustnt neither don't hadn't hasn't haven't isn't mightn't mustn't neednt needn't never none nope nor "
+    "not nothing nowhere oughtnt shant shouldnt uhuh wasnt werent oughtn't shan't shouldn't uh-uh wasn't weren't without wont "
+    "wouldnt won't wouldn't rarely seldom despite"
 )
-_UP = (
-    "absolutely amazingly awfully completely considerable considerably decidedly deeply effing enormous enormously entirely especially "
-    "exceptional exceptionally extreme extremely fabulously flipping flippin frackin fracking fricking frickin frigging friggin fully "
-    "fuckin fucking fuggin fugging greatly hella highly hugely incredible incredibly intensely major majorly more most particularly "
-    "purely quite really remarkably so substantially thoroughly total totally tremendous tremendously uber unbelievably unusually utter "
-    "utterly very"
-).split()
-_DOWN = (
-    "almost barely hardly kinda kindof kind-of less little marginal marginally occasional occasionally partly scarce scarcely slight "
-    "slightly somewhat sorta sortof sort-of"
-).split()
+_UP = _words(
+    "absolutely amazingly awfully completely considerable considerably decidedly deeply effing enormous enormously entirely "
+    "especially exceptional exceptionally extreme extremely fabulously flipping flippin frackin fracking fricking frickin "
+    "frigging friggin fully fuckin fucking fuggin fugging greatly hella highly hugely incredible incredibly intensely major "
+    "majorly more most particularly purely quite really remarkably so substantially thoroughly total totally tremendous "
+    "tremendously uber unbelievably unusually utter utterly very"
+)
+_DOWN = _words(
+    "almost barely hardly kinda kindof kind-of less little marginal marginally occasional occasionally partly scarce scarcely "
+    "slight slightly somewhat sorta sortof sort-of"
+)
 _BOOST = dict.fromkeys(_UP, STEP) | dict.fromkeys(_DOWN, -STEP)
 _PAIRS_DOWN = frozenset(("just enough", "kind of", "sort of"))
 _SPECIAL = {
@@ -100,9 +105,7 @@ class Lexicon:
             return EMPTY
         lower = [token.lower() for token in tokens]
         shouting = 0 < sum(token.isupper() for token in tokens) < len(tokens)
-        values = [
-            0.0 if own is None else self._valence(at, own, tokens, lower, known, shouting=shouting) for at, own in enumerate(known)
-        ]
+        values = [0.0 if own is None else self._valence(at, own, tokens, lower, known, shouting=shouting) for at, own in enumerate(known)]
         if "but" in lower:
             turn = lower.index("but")
             values = [value * (0.5 if at < turn else 1.5 if at > turn else 1.0) for at, value in enumerate(values)]
@@ -137,9 +140,7 @@ class Lexicon:
                 return len(parts), valence
         return 1, self.words.get(small[at])
 
-    def _valence(
-        self, at: int, own: float, tokens: list[str], lower: list[str], known: list[float | None], *, shouting: bool
-    ) -> float:
+    def _valence(self, at: int, own: float, tokens: list[str], lower: list[str], known: list[float | None], *, shouting: bool) -> float:
         word = lower[at]
         if word in _BOOST or (word == "kind" and lower[at + 1 : at + 2] == ["of"]):
             return 0.0

@@ -39,5 +39,5 @@ def lexicon(packs: Iterable[str] = (CORE, RETAIL), terms: Iterable[Term] = ()) -
 
 def aspect_terms(terms: Iterable[Term] = ()) -> Mapping[str, str]:
     """Return word or phrase -> aspect, the tenant's on top."""
-    said = {term: aspect for term, aspect in rows("aspects_en")}
+    said = dict(rows("aspects_en"))
     return said | {term.text.lower(): term.aspect for term in terms if term.aspect}

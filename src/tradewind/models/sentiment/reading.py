@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from tradewind.core.errors import Tampered
 from tradewind.core.table import Table
 from tradewind.models.sentiment import packs
@@ -65,9 +67,7 @@ class Reader:
             said = json.loads(data)
             lexicon = Lexicon.of({str(term): float(value) for term, value in said["terms"].items()}, said["emoji"])
             words = {str(name): frozenset(map(str, known)) for name, known in said["languages"].items()}
-            return cls(
-                lexicon, Aspects(said["aspects"]), Languages(words, lexicon.words), tuple(said["supported"]), tuple(said["trends"])
-            )
+            return cls(lexicon, Aspects(said["aspects"]), Languages(words, lexicon.words), tuple(said["supported"]), tuple(said["trends"]))
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise Tampered("the words of a sentiment version cannot be read") from error
 
@@ -101,7 +101,7 @@ def make_reader(table: Table, *, retail: bool = True) -> Reader:
         rows = zip(*(table.column(name).tolist() for name in ("kind", "text", "valence", "aspect")), strict=True)
         for kind, text, valence, aspect in rows:
             if kind == "term" and text:
-                own.append(packs.Term(str(text), None if valence is None or valence != valence else float(valence), str(aspect or "")))
+                own.append(packs.Term(str(text), float(valence) if np.isfinite(valence) else None, str(aspect or "")))
     lexicon = packs.lexicon((packs.CORE, packs.RETAIL) if retail else (packs.CORE,), own)
     words = {name: frozenset(known.split()) for name, known in packs.rows("languages")}
     return Reader(lexicon, Aspects(packs.aspect_terms(own)), Languages(words, lexicon.words))
