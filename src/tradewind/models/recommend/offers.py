@@ -31,11 +31,12 @@ class Redeem:
     level: tuple[float, ...] = ()
     error: tuple[float, ...] = ()  # standard error of the level
     slope: tuple[float, ...] = ()
+    middle: tuple[float, ...] = ()  # habits of the average customer of the log: levels are hers
     log: tuple[tuple[str, str, float, float], ...] = ()  # customer, arm, outcome, propensity (0: not logged)
 
     def dump(self) -> bytes:
         """Write it as JSON."""
-        said = {"arms": self.arms, "level": self.level, "error": self.error, "slope": self.slope, "log": self.log}
+        said = {"arms": self.arms, "level": self.level, "error": self.error, "slope": self.slope, "middle": self.middle, "log": self.log}
         return json.dumps(said).encode()
 
     @classmethod
@@ -44,7 +45,7 @@ class Redeem:
         try:
             said = json.loads(data)
             rows = tuple((str(a), str(b), float(c), float(d)) for a, b, c, d in said["log"])
-            numbers = {name: tuple(map(float, said[name])) for name in ("level", "error", "slope")}
+            numbers = {name: tuple(map(float, said[name])) for name in ("level", "error", "slope", "middle")}
             return cls(tuple(map(str, said["arms"])), **numbers, log=rows)
         except (KeyError, TypeError, ValueError) as error:
             raise Tampered("what a recommend version knows of offers cannot be read") from error
@@ -86,9 +87,11 @@ def learn(log: Log, shop: Shop, seed: int) -> Redeem:
     people = np.array([shop.person.get(str(who[at]), -1) for at in rows])
     taken = (outcome[rows] > 0).astype("f8")
     one = (arm[rows, None] == np.array(arms, object)).astype("f8")
-    level, error, slope = _logistic(one, habits(shop, people), taken)
+    more = habits(shop, people)
+    middle = more.mean(0)
+    level, error, slope = _logistic(one, more - middle, taken)
     kept = tuple((str(who[at]), str(arm[at]), float(taken[turn]), float(chance[at])) for turn, at in enumerate(rows.tolist()))
-    return Redeem(arms, tuple(level), tuple(error), tuple(slope), kept)
+    return Redeem(arms, tuple(level), tuple(error), tuple(slope), tuple(middle.tolist()), kept)
 
 
 def _logistic(one: Array, more: Array, taken: Array) -> tuple[list[float], list[float], list[float]]:
@@ -112,9 +115,11 @@ def respond(shop: Shop, learned: Ranker, held: Weights | None, redeem: Redeem, r
     """Answer {"about": "offers", "offers": [...], "customers": [...] or None}.
 
     An offer has a `name` and an `item` or the `arm` it was tried as. Returned are `customers` and, per customer and offer, `taken` (the
-    chance that it is taken; NaN for an arm never tried) and `anyway` (the chance without it), per offer `price` and `cost` of its item
-    (NaN for none) and `error` (standard error of its log odds), and the log of the past as `log_*`: customer, arm, outcome, propensity,
-    and `log_taken`, what the model says of each of these offers to that customer. Raises BadValue.
+    chance that it is taken; NaN for an arm never tried) and `anyway` (the chance that its item is bought without it), per offer `price`
+    and `cost` of its item, `level` and `error` (log odds that it is taken, and its standard error; NaN for none). Of the arm that was no
+    offer: its name `control`, its log odds and error `base`, and the chance of a response `without` any offer. And the log of the past:
+    `log_customer`, `log_arm`, `log_outcome`, `log_propensity`, with what the model says of it, `log_taken` and `log_without`.
+    Raises BadValue.
     """
     if request.get("about") != "offers":
         raise BadValue(f"recommend can be asked about offers, not {request.get('about')!r}")
@@ -124,11 +129,6 @@ def respond(shop: Shop, learned: Ranker, held: Weights | None, redeem: Redeem, r
     for at in range(0, len(people), ROWS):
         anyway[at : at + ROWS] = _bought_anyway(shop, learned, held, people[at : at + ROWS], asked)
     taken = _taken(shop, redeem, people, asked)
-    if redeem.control:
-        base = _chance(redeem, redeem.control, habits(shop, people))
-        for at, (_, item, arm) in enumerate(asked):
-            if arm and item < 0:
-                anyway[:, at] = base
     places = [item for _, item, _ in asked]
     told = np.array([shop.person.get(name, -1) for name, *_ in redeem.log], "i8")
     return {
@@ -143,6 +143,13 @@ def respond(shop: Shop, learned: Ranker, held: Weights | None, redeem: Redeem, r
         "log_outcome": np.array([row[2] for row in redeem.log], "f8"),
         "log_propensity": np.array([row[3] for row in redeem.log], "f8"),
         "log_taken": _taken(shop, redeem, told, asked),
+        "log_without": _without(shop, redeem, told),
+        "without": _without(shop, redeem, people),
+        "level": np.array([redeem.level[redeem.arms.index(arm)] if arm else np.nan for *_, arm in asked]),
+        "base": np.array([redeem.level[redeem.arms.index(redeem.control)], redeem.error[redeem.arms.index(redeem.control)]])
+        if redeem.control
+        else np.full(2, np.nan),
+        "control": _objects([redeem.control]),
     }
 
 
@@ -195,8 +202,12 @@ def _taken(shop: Shop, redeem: Redeem, people: Array, asked: Sequence[tuple[str,
     return made
 
 
+def _without(shop: Shop, redeem: Redeem, people: Array) -> Array:
+    return _chance(redeem, redeem.control, habits(shop, people)) if redeem.control else np.full(len(people), np.nan)
+
+
 def _chance(redeem: Redeem, arm: str, more: Array) -> Array:
-    logit = redeem.level[redeem.arms.index(arm)] + more @ np.array(redeem.slope)
+    logit = redeem.level[redeem.arms.index(arm)] + (more - np.array(redeem.middle)) @ np.array(redeem.slope)
     return np.asarray(1 / (1 + np.exp(-logit)))
 
 
