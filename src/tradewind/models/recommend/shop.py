@@ -138,7 +138,8 @@ def profiles(shop: Shop, people: Array, baskets: Sequence[Sequence[int]] | None 
         kept = np.sort(len(key) - 1 - first)
         row, item, count, last = row[kept], item[kept], count[kept], last[kept]
     orders = np.where(people >= 0, seen.orders[known], 0)
-    latest = np.where(people >= 0, seen.latest[known], NEVER)
+    here = np.array([bool(basket) for basket in baskets]) if baskets is not None else np.zeros(len(people), bool)
+    latest = np.where(people >= 0, seen.latest[known], np.where(here, seen.day, NEVER))  # who has a basket at hand is here now
     return Profiles(len(people), row, item, count, last, orders, latest, people)
 
 

@@ -31,10 +31,12 @@ def rows(pack: str) -> list[tuple[str, str]]:
 def lexicon(packs: Iterable[str] = (CORE, RETAIL), terms: Iterable[Term] = ()) -> Lexicon:
     """Return packs as one lexicon: a later pack overrides an earlier one, a tenant's term overrides both."""
     said: dict[str, float] = {}
-    for pack in packs:
+    chosen = tuple(packs)
+    for pack in chosen:
         said |= {term: float(valence) for term, valence in rows(pack)}
     own = {term.text.lower(): float(term.valence) for term in terms if term.valence is not None}
-    return Lexicon.of(said | own, dict(rows("emoji_en")))
+    emoji = dict(rows("emoji_en")) | (dict(rows("emoji_retail_en")) if RETAIL in chosen else {})
+    return Lexicon.of(said | own, emoji)
 
 
 def aspect_terms(terms: Iterable[Term] = ()) -> Mapping[str, str]:
