@@ -219,6 +219,10 @@ def test_baskets_without_time_or_customers_are_learned_and_judged():
         answer = recipe.predict(recipe.fit(exams[0].seen, settle(recipe.knobs, {}), 0), exams[0].asked)
         found[name] = judge.marks(exams, [answer]).metrics["ndcg_10"]
     assert found["shelves"] > found["popular"] + 0.1
+    state = RECIPE.fit(exams[0].seen, settle(RECIPE.knobs, {}), 0)
+    answer = RECIPE.predict(state, asked(basket=["a0; a1", "b0; b1"], k=[4, 4]))  # baskets of nobody known, unlike any that taught
+    assert [name[0] for name in answer.column("item").tolist()] == ["a"] * 4 + ["b"] * 4
+    assert (answer.column("probability") > 0.05).all()
 
 
 def test_weights_are_those_of_the_closed_form():

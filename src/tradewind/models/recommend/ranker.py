@@ -22,6 +22,7 @@ FEWEST_DAYS = 3 * LATELY  # of history, for parts of it to be held out in time
 HIDDEN = 0.3  # share of customers of whom one item is hidden where there is no time
 EPS = 0.003
 STRENGTH = 0.05
+FAR = 6.0  # standard deviations beyond which an input says no more
 ORDERS, QUIET = 10, 11  # places among the inputs
 TOP = 20  # of each shelf, what chances are calibrated on
 MOST_CALM = 1500  # customers, whether they came or not
@@ -43,7 +44,7 @@ class Ranker:
 
     def logit(self, inputs: Array, before: Array) -> Array:
         """Return the log odds of rows (n, inputs), of a customer who comes: what items are ranked by."""
-        scaled = (inputs - self.middle) / self.spread
+        scaled = np.clip((inputs - self.middle) / self.spread, -FAR, FAR)
         each = scaled @ self.weights[:, :-1].T + self.weights[:, -1]
         return np.asarray(np.where(before, each[:, 0], each[:, 1]))
 
@@ -258,7 +259,7 @@ def _fitted(rows: Array, bought_: Array, before: Array) -> Ranker:
     from sklearn.linear_model import LogisticRegression
 
     middle, spread = rows.mean(0).astype("f8"), rows.std(0).astype("f8")
-    spread = np.where(spread > 1e-6, spread, 1.0)
+    spread = np.where(spread > 1e-3, spread, 1.0)  # what is the same for all teaches nothing
     weights = np.zeros((2, rows.shape[1] + 1))
     for at, part in enumerate((before, ~before)):
         share = float(bought_[part].mean()) if part.any() else float(bought_.mean())
