@@ -51,10 +51,11 @@ def solve(gram: Array, strength: float) -> Array:
         inverse, failed = lapack.spotri(factor, lower=1, overwrite_c=1)
     if failed:
         raise LearnFailed("the co-occurrence of items cannot be inverted", hint="raise the knob strength")
-    lower = np.tril(inverse, -1)
-    whole = lower + lower.T
-    whole /= -np.diag(inverse)[None, :]
-    return np.asarray(whole)
+    scale = -1 / np.diag(inverse)
+    rows = np.tril(inverse, -1)
+    rows += rows.T  # symmetric: row and column may be named either way, and rows lie together in memory
+    rows *= scale[:, None]
+    return np.asarray(rows.T)
 
 
 def learn(log: Log, seen: Seen, *, strength: float, keep: int, most: int) -> Weights:
@@ -70,8 +71,12 @@ def learn(log: Log, seen: Seen, *, strength: float, keep: int, most: int) -> Wei
     new = np.flatnonzero(known == 0)
     mapped, able_new = _newcomers(log, dense, able, new, seen)
     known[able_new] = 2
-    columns = np.concatenate([able, able_new])
-    return _sparse(np.hstack([dense, mapped]), able, columns, width=width, keep=keep, known=known)
+    parts = [_kept(dense, able, keep), _kept(mapped, able_new, keep)]
+    source, target, value = (np.concatenate(part) for part in zip(*parts, strict=True))
+    order = np.argsort(source, kind="stable")
+    sizes = np.zeros(width, "i8")
+    sizes[able] = np.bincount(source, minlength=len(able))
+    return Weights(np.concatenate([[0], np.cumsum(sizes)]), target[order].astype("i4"), value[order].astype("f4"), known)
 
 
 def _gram(seen: Seen, able: Array, width: int) -> Array:
@@ -123,16 +128,14 @@ def attributes(log: Log) -> Array:
     return np.hstack(parts)
 
 
-def _sparse(dense: Array, able: Array, columns: Array, *, width: int, keep: int, known: Array) -> Weights:
-    """Keep the `keep` largest weights into each target."""
-    if dense.shape[0] > keep:
-        size = np.abs(dense)
-        least = np.partition(size, len(able) - keep, axis=0)[len(able) - keep]
-        held: Any = (size >= np.maximum(least, 1e-12)) & (size > 0)
+def _kept(dense: Array, columns: Array, keep: int) -> tuple[Array, Array, Array]:
+    """Return source place, target and value of the `keep` largest weights into each target."""
+    by_target = dense.T  # lies together in memory
+    if by_target.shape[1] > keep and len(columns):
+        size = np.abs(by_target)
+        least = np.partition(size, size.shape[1] - keep, axis=1)[:, size.shape[1] - keep]
+        held: Any = size >= np.maximum(least, 1e-12)[:, None]
     else:
-        held = dense != 0
-    source, target = np.nonzero(held)
-    sizes = np.zeros(width, "i8")
-    sizes[able] = np.bincount(source, minlength=len(able))
-    start = np.concatenate([[0], np.cumsum(sizes)])
-    return Weights(start, columns[target].astype("i4"), dense[source, target].astype("f4"), known)
+        held = by_target != 0
+    target, source = np.nonzero(held)
+    return source, columns[target], by_target[target, source]
