@@ -20,6 +20,7 @@ EXCLAMATION, MOST_EXCLAMATIONS = 0.292, 4
 QUESTION, MANY_QUESTIONS = 0.18, 0.96
 NORM = 15.0
 LONGEST_PHRASE = 4
+MEMO = 50_000
 
 
 def _words(text: str) -> frozenset[str]:
@@ -80,6 +81,7 @@ class Lexicon:
     words: Mapping[str, float]
     phrases: Mapping[str, tuple[tuple[tuple[str, ...], float], ...]] = field(default_factory=dict)  # by first word, longest first
     emoji: Mapping[str, str] = field(default_factory=dict)
+    _memo: dict[str, tuple[list[str], list[str]]] = field(default_factory=dict)  # token -> its words as shown and in lower case
 
     @classmethod
     def of(cls, terms: Mapping[str, float], emoji: Mapping[str, str]) -> Lexicon:
@@ -100,10 +102,9 @@ class Lexicon:
 
     def feel(self, text: str) -> Feeling:
         """Return how a text feels; an empty one feels nothing."""
-        tokens, known = self._tokens(_described(text, self.emoji))
+        tokens, lower, known = self._tokens(_described(text, self.emoji))
         if not tokens:
             return EMPTY
-        lower = [token.lower() for token in tokens]
         shouting = 0 < sum(token.isupper() for token in tokens) < len(tokens)
         values = [0.0 if own is None else self._valence(at, own, tokens, lower, known, shouting=shouting) for at, own in enumerate(known)]
         if "but" in lower:
@@ -111,27 +112,32 @@ class Lexicon:
             values = [value * (0.5 if at < turn else 1.5 if at > turn else 1.0) for at, value in enumerate(values)]
         return _summed(values, _emphasis(text), lower)
 
-    def _tokens(self, text: str) -> tuple[list[str], list[float | None]]:
-        """Return words and emoticons, phrases as one, each with its own valence where a pack or a phrase gives it one."""
+    def _tokens(self, text: str) -> tuple[list[str], list[str], list[float | None]]:
+        """Return words and emoticons, phrases as one, as shown and in lower case, with the valence a pack gives each, if any."""
         split: list[str] = []
+        small: list[str] = []
         for token in text.split():
-            stripped = token.strip(string.punctuation)
-            if token.startswith("#") and len(stripped) > 2:
-                split += _CAMEL.sub(" ", stripped).replace("_", " ").split()
-            else:
-                split.append(token if len(stripped) <= 2 else stripped)
-        small = [token.lower() for token in split]
+            kept = self._memo.get(token)
+            if kept is None:
+                if len(self._memo) >= MEMO:
+                    self._memo.clear()
+                shown = _shown(token)
+                kept = self._memo[token] = shown, [word.lower() for word in shown]
+            split += kept[0]
+            small += kept[1]
         if self.phrases.keys().isdisjoint(small):
-            return split, [self.words.get(word) for word in small]
+            return split, small, [self.words.get(word) for word in small]
         tokens: list[str] = []
+        lower: list[str] = []
         known: list[float | None] = []
         at = 0
         while at < len(split):
             size, value = self._phrase(small, at) if small[at] in self.phrases else (1, self.words.get(small[at]))
             tokens.append(" ".join(split[at : at + size]))
+            lower.append(" ".join(small[at : at + size]))
             known.append(value)
             at += size
-        return tokens, known
+        return tokens, lower, known
 
     def _phrase(self, small: Sequence[str], at: int) -> tuple[int, float | None]:
         """Return how many words from here make a phrase, and its valence; one word and its own where none does."""
@@ -162,6 +168,14 @@ class Lexicon:
         if at > 0 and lower[at - 1] == "least" and known[at - 1] is None and lower[max(at - 2, 0)] not in ("at", "very"):
             value *= NEGATION
         return value
+
+
+def _shown(token: str) -> list[str]:
+    """Return a token without the punctuation around it; what is left of two signs or fewer is likely an emoticon and stays whole."""
+    stripped = token.strip(string.punctuation)
+    if token.startswith("#") and len(stripped) > 2:
+        return _CAMEL.sub(" ", stripped).replace("_", " ").split()
+    return [token if len(stripped) <= 2 else stripped]
 
 
 def _described(text: str, emoji: Mapping[str, str]) -> str:
