@@ -91,7 +91,9 @@ def _retail_rows(
 ) -> list[Row]:
     popular = past.group_by("product").agg(pl.col("customer").n_unique().alias("n")).sort("n", "product", descending=[True, False])
     crowd = popular["product"].to_list()
-    own = _own(past, crowd)
+    lately = past.filter(pl.col("date") >= CUT - dt.timedelta(days=28)).group_by("product").agg(pl.col("customer").n_unique().alias("n"))
+    first = lately.sort("n", "product", descending=[True, False])["product"].to_list()
+    own = _own(past, [*first, *(item for item in crowd if item not in set(first))])
     had = _sets(past)
     new_crowd = {who: [item for item in crowd[:2000] if item not in had.get(who, set())][:K] for who in fresh}
     new_said, new_base = _recall(said["discover"], fresh), _recall(new_crowd, fresh)

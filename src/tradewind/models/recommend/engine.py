@@ -198,7 +198,7 @@ def spread_out(state: State, who: Profiles, made: Grid, shelf: str) -> Array:
     again = np.asarray(made.count > 0)
     mask = ranker.candidates(state.shop, made, state.power, ranker.NEAR, again if shelf == "again" else None)
     row, item = np.nonzero(mask)
-    score = FLOOR + np.log(ranker.fresh(state.shop, made, state.power).astype("f8"))
+    score = FLOOR + np.log(ranker.fresh(state.shop, made, state.power))
     score[row, item] = state.ranker.logit(ranker.inputs(state.shop, who, made, row, item), again[row, item])
     return np.asarray(score)
 
@@ -213,7 +213,7 @@ def _open(state: State, wishes: Sequence[Wish], made: Grid) -> Array:
         if wish.basket:
             open_[at, list(wish.basket)] = False
         if wish.numbers.get("in_stock", 1.0) > 0:
-            open_[at] &= ~(state.shop.stock <= 0)
+            open_[at] &= ~state.shop.crowd.gone
     return np.asarray(open_)
 
 
@@ -237,7 +237,7 @@ def _short(here: Shop, wish: Wish, before: Array, *, found: int, taken: Mapping[
         reasons_.append(f"{int((~before).sum())} never bought")
     if wish.basket:
         reasons_.append(f"{len(wish.basket)} in the basket")
-    gone = int((here.stock <= 0).sum())
+    gone = int(here.crowd.gone.sum())
     if gone and wish.numbers.get("in_stock", 1.0) > 0:
         reasons_.append(f"{gone} out of stock")
     reasons_ += [f"{count} {name}" for name, count in taken.items() if name != "out of stock"]

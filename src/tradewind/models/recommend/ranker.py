@@ -72,8 +72,7 @@ def grid(shop: Shop, weights: Weights | None, who: Profiles) -> Grid:
     width = len(shop.items)
     key = who.row * width + who.item
     size = who.size * width
-    count, held = np.zeros(size, "f4"), np.zeros(size, bool)
-    last = np.full(size, -1, "i8")
+    count, held, last = np.zeros(size, "f4"), np.zeros(size, bool), np.zeros(size, "i4")
     count[key], held[key], last[key] = who.count, True, who.last
     likes, parts = np.zeros(size, "f4"), (np.zeros(0, "i8"), np.zeros(0, "f4"), np.zeros(0, "i8"))
     if weights is not None:
@@ -99,10 +98,7 @@ def inputs(shop: Shop, who: Profiles, made: Grid, rows: Array, items: Array) -> 
         count / orders,
         has * np.log1p(age),
         np.log(np.maximum(made.likes[rows, items], 0) + EPS),
-        past.trend[items],
-        np.log1p(past.lately[items]),
-        np.log1p(past.buyers[items]),
-        np.log1p(past.week[items]),
+        *shop.crowd.inputs[:, items],
         np.log(orders),
         np.log1p(quiet),
         np.log1p(variety),
@@ -113,28 +109,25 @@ def inputs(shop: Shop, who: Profiles, made: Grid, rows: Array, items: Array) -> 
 
 def fresh(shop: Shop, made: Grid, power: float) -> Array:
     """Return (rows, items): what like items say x trend, with popularity far below it so that no place stays empty."""
-    past = shop.seen
-    crowd = (past.lately + 0.1 * past.buyers + 0.01) / (past.lately.max() + 0.1 * past.buyers.max() + 0.01)
-    return np.asarray(np.maximum(made.likes, 0) * np.exp(power * past.trend).astype("f4") + 1e-4 * crowd.astype("f4"))
+    boost = np.exp(power * shop.crowd.inputs[0]).astype("f4")
+    return np.asarray(np.maximum(made.likes, 0) * boost + 1e-4 * shop.crowd.share)
 
 
 def habit(shop: Shop, made: Grid) -> Array:
     """Return (rows, items): orders it was in, the lately popular first among equals."""
-    past = shop.seen
-    return np.asarray(
-        made.count + (1e-3 * past.lately / max(past.lately.max(), 1) + 1e-6 * past.buyers / max(past.buyers.max(), 1)).astype("f4")
-    )
+    return np.asarray(made.count + shop.crowd.ties)
 
 
 def candidates(shop: Shop, made: Grid, power: float, wanted: int, allowed: Array | None = None) -> Array:
     """Return a mask (rows, items) of the items worth ranking: by habit, by likeness, and the lately popular."""
+    new = fresh(shop, made, power)
     open_ = ~(made.held & (made.count == 0))
     open_ = open_ if allowed is None else open_ & allowed
     mask = np.zeros(open_.shape, bool)
-    for score, number in ((fresh(shop, made, power), max(NEAR, wanted)), (habit(shop, made), max(NEAR, wanted))):
-        _mark(mask, np.where(open_, score, -np.inf), number)
-    popular = np.argsort(-shop.seen.lately, kind="stable")[:POPULAR]
-    mask[:, popular] = True
+    for score in (new, habit(shop, made)):
+        score[~open_] = -np.inf
+        _mark(mask, score, max(NEAR, wanted))
+    mask[:, shop.crowd.popular[:POPULAR]] = True
     return np.asarray(mask & open_)
 
 

@@ -106,7 +106,7 @@ def allowed(shop: Shop, wish: Wish, row: Array) -> tuple[Array, dict[str, int]]:
     if wish.exclude:
         strike("excluded", _named(shop, wish.exclude))
     if numbers.get("in_stock", 1.0) > 0:
-        strike("out of stock", shop.stock <= 0)
+        strike("out of stock", shop.crowd.gone)
     if "margin_floor" in numbers:
         with np.errstate(invalid="ignore", divide="ignore"):
             margin = (shop.price - shop.cost) / shop.price

@@ -31,6 +31,26 @@ _SMALL = {
 
 
 @dataclass(frozen=True, slots=True)
+class Crowd:
+    """What is the same for every customer, worked out once: per item."""
+
+    inputs: Array = field(default_factory=lambda: np.zeros((4, 0)))  # trend, log buyers lately, ever, and in the last week
+    popular: Array = field(default_factory=lambda: np.zeros(0, "i8"))  # items, the lately most bought first
+    share: Array = field(default_factory=lambda: np.zeros(0, "f4"))  # popularity 0-1
+    ties: Array = field(default_factory=lambda: np.zeros(0, "f4"))  # what decides among equally frequent items
+    gone: Array = field(default_factory=lambda: np.zeros(0, bool))  # known to be out of stock
+
+
+def crowd_of(seen: Seen, stock: Array) -> Crowd:
+    """Work out what holds for every customer."""
+    share = (seen.lately + 0.1 * seen.buyers + 0.01) / (seen.lately.max() + 0.1 * seen.buyers.max() + 0.01)
+    ties = 1e-3 * seen.lately / max(seen.lately.max(), 1) + 1e-6 * seen.buyers / max(seen.buyers.max(), 1)
+    told = np.stack([seen.trend, np.log1p(seen.lately), np.log1p(seen.buyers), np.log1p(seen.week)])
+    popular = np.argsort(-seen.lately, kind="stable")
+    return Crowd(told, popular, share.astype("f4"), ties.astype("f4"), stock <= 0)
+
+
+@dataclass(frozen=True, slots=True)
 class Shop:
     """The range and its customers as of a day."""
 
@@ -43,10 +63,12 @@ class Shop:
     stock: Array
     contacts: Array  # per customer: offers in the 30 days before
     seen: Seen
+    crowd: Crowd = field(default_factory=lambda: Crowd())
     place: dict[str, int] = field(default_factory=dict)  # item -> number
     person: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "crowd", crowd_of(self.seen, self.stock))
         self.place.update({name: at for at, name in enumerate(self.items.tolist())})
         self.person.update({name: at for at, name in enumerate(self.customers.tolist())})
 
