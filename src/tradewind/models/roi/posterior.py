@@ -42,7 +42,7 @@ class Prior:
     centre: Array
     width: Array
     marginal: bool = False  # of the next unit rather than of all
-    nothing: float = 0.0  # chance that the channel does next to nothing
+    nothing: Array | None = None  # chance that the channel does next to nothing (C,)
     around: Array | None = None  # an earlier posterior: its mean and precision, already tempered
     precision: Array | None = None
     before: float = 1.0  # weight of these beliefs where an earlier posterior already holds a part of them
@@ -180,7 +180,8 @@ def _prior(problem: Problem, theta: Any, xp: Any) -> Any:
 def _returns(belief: Prior, value: Any, xp: Any) -> Any:
     """Return the log density of log returns: a normal, and with the chance `nothing` a wide one around a tenth of it."""
     usual = -0.5 * ((value - belief.centre) / belief.width) ** 2 - np.log(belief.width)
-    if belief.nothing <= 0:
+    if belief.nothing is None:
         return usual
+    nothing = np.clip(belief.nothing, 1e-12, 1 - 1e-12)
     idle = -0.5 * ((value - belief.centre + np.log(10.0)) / 1.0) ** 2
-    return xp.logaddexp(np.log(1 - belief.nothing) + usual, np.log(belief.nothing) + idle)
+    return xp.logaddexp(np.log(1 - nothing) + usual, np.log(nothing) + idle)
