@@ -60,6 +60,7 @@ MODEL = Model(
     goal=Goal("crps", by_errors=-1.0),
     recipes=("ridge", "exact", "fast"),
     horizon=13,
+    plans="spend",
 )
 """The goal: what is about to happen must not be forecast worse than by the baseline, one standard error granted.
 

@@ -33,8 +33,9 @@ def draw(density: Callable[[Array], Array], start: Array, seed: int, *, proposal
     mode = _mode(density, start, rng)
     centre, root = mode, _root(density, mode)
     for turn in range(rounds + 1):
-        theta, logs = _propose(rng, centre, root, proposals)
-        target = np.concatenate([density(theta[at : at + 500]) for at in range(0, proposals, 500)])
+        count = proposals if turn == rounds else proposals // 2
+        theta, logs = _propose(rng, centre, root, count)
+        target = np.concatenate([density(theta[at : at + 500]) for at in range(0, count, 500)])
         target = np.where(np.isfinite(target), target, -1e300)
         weight, shape = smooth(target - logs)
         if turn < rounds:

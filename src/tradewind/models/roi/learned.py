@@ -92,8 +92,9 @@ class Learned:
 
     @property
     def share(self) -> Array:
-        """Return each geo's share of a channel's spend, (G, C)."""
-        spent = self.money[:, : self.cut].sum(1)
+        """Return each geo's share of a channel's spend, (G, C): of the last year, or of all of history where it was silent since."""
+        late, ever = self.usual, self.money[:, : self.cut].sum(1)
+        spent = np.where(late.sum(0) > 0, late, ever)
         found: Array = spent / spent.sum(0)
         return found
 

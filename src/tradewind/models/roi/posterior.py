@@ -64,6 +64,13 @@ class Problem:
     lifts: tuple[Lift, ...] = ()
     spread: float = 0.4  # of returns between geos, log scale
     slots: Mapping[str, slice] = field(default_factory=dict)
+    gram: Array = field(init=False)  # (G, q + h, q + h): Z' W Z
+    columns: Array = field(init=False)  # (G, T, q + h): Z
+
+    def __post_init__(self) -> None:
+        columns = np.concatenate([self.base, self.trend], -1)
+        object.__setattr__(self, "columns", columns)
+        object.__setattr__(self, "gram", np.einsum("gtq,gt,gtp->gqp", columns, self.weight, columns))
 
     @property
     def size(self) -> int:
@@ -89,56 +96,52 @@ def slots_of(channels: int, geos: int, carry: str, curve: str) -> dict[str, slic
 
 @dataclass(frozen=True, slots=True)
 class Shaped:
-    """The media part at some parameters: returns (..., G, C), saturation per channel, weights and full effects."""
+    """The media part at S sets of parameters, channels first."""
 
-    weights: Any  # (..., C, L)
-    half: Any  # (..., C)
-    slope: Any
-    sat: Any  # list over channels of (..., G, T)
-    beta: Any  # (..., G, C)
+    weights: Any  # (C, S, L)
+    half: Any  # (C, S)
+    slope: Any  # (C, S)
+    sat: Any  # (C, S, G, T)
+    beta: Any  # (C, S, G)
 
 
 def shaped(problem: Problem, theta: Any, xp: Any = np) -> Shaped:
-    """Return curves and full effects at parameters (..., size)."""
-    part = {name: theta[..., where] for name, where in problem.slots.items()}
+    """Return curves and full effects at parameters (S, size)."""
+    part = {name: theta[:, where].T for name, where in problem.slots.items()}
     zero = part["half"] * 0
     weight = weights(part["first"], part.get("second", zero), problem.carry, problem.lag.shape[1], xp)
     half, slope = xp.exp(part["half"]), xp.exp(part.get("slope", zero))
     geos, periods = problem.y.shape
-    returns = part["return"][..., None, :]
+    channels, sets = zero.shape
+    stock = (weight @ problem.lag).reshape((channels, sets, geos, periods))
+    here = (half[..., None, None], slope[..., None, None], problem.curve, xp)
+    sat = saturation(stock, *here)
+    done = (stock * steepness(stock, *here)).sum(-1) if problem.prior.marginal else sat.sum(-1)
+    returns = part["return"][..., None]
     if geos > 1:
-        differ = part["differ"].reshape((*theta.shape[:-1], geos, zero.shape[-1]))
-        returns = returns + xp.exp(part["tau"])[..., None, :] * differ
-    sats, betas = [], []
-    for at in range(zero.shape[-1]):
-        stock = (weight[..., at, :] @ problem.lag[at]).reshape((*theta.shape[:-1], geos, periods))
-        here = (half[..., at, None, None], slope[..., at, None, None], problem.curve, xp)
-        sat = saturation(stock, *here)
-        done = (stock * steepness(stock, *here)).sum(-1) if problem.prior.marginal else sat.sum(-1)
-        betas.append(xp.exp(returns[..., at]) * problem.total[:, at] / xp.maximum(done, 1e-6))
-        sats.append(sat)
-    return Shaped(weight, half, slope, sats, xp.stack(betas, -1))
+        differ = part["differ"].reshape((geos, channels, sets))
+        returns = returns + xp.exp(part["tau"])[..., None] * xp.moveaxis(differ, 0, -1)
+    beta = xp.exp(returns) * problem.total.T[:, None, :] / xp.maximum(done, 1e-6)
+    return Shaped(weight, half, slope, sat, beta)
 
 
-def log_posterior(problem: Problem, theta: Any, xp: Any = np) -> Any:
-    """Return the log posterior density (...,) at parameters (..., size), up to a constant."""
+def log_posterior(problem: Problem, theta: Any, xp: Any = np, solve: Any = np.linalg.solve) -> Any:
+    """Return the log posterior density (S,) at parameters (S, size), up to a constant. `solve` is of a lower triangle."""
     media = shaped(problem, theta, xp)
-    fitted = sum(media.beta[..., at, None] * sat for at, sat in enumerate(media.sat))
-    return _likelihood(problem, theta, problem.y - LEVEL - fitted, xp) + _lifted(problem, media, xp) + _prior(problem, theta, xp)
+    rest = problem.y - LEVEL - (media.beta[..., None] * media.sat).sum(0)
+    return _likelihood(problem, theta, rest, xp, solve) + _lifted(problem, media, xp) + _prior(problem, theta, xp)
 
 
-def _likelihood(problem: Problem, theta: Any, rest: Any, xp: Any) -> Any:
+def _likelihood(problem: Problem, theta: Any, rest: Any, xp: Any, solve: Any) -> Any:
     noise, trend = theta[..., problem.slots["noise"]], theta[..., problem.slots["trend"]]
     precise = xp.exp(-2 * noise)  # (..., G)
-    z = xp.concatenate([xp.asarray(problem.base), xp.asarray(problem.trend)], -1)
-    fixed, hinges = problem.base.shape[-1], problem.trend.shape[-1]
-    scale = xp.concatenate([xp.ones((*theta.shape[:-1], fixed)), xp.repeat(xp.exp(trend), hinges, axis=-1)], -1)[..., None, :]
-    weighted = rest * problem.weight
-    gram = xp.einsum("gtq,gt,gtp->gqp", z, xp.asarray(problem.weight), z)
-    inner = gram * scale[..., :, None] * scale[..., None, :] * precise[..., None, None] + xp.eye(fixed + hinges)
+    fixed, turning = problem.base.shape[-1], problem.trend.shape[-1]
+    scale = xp.concatenate([xp.ones((*theta.shape[:-1], fixed)), xp.repeat(xp.exp(trend), turning, axis=-1)], -1)[..., None, :]
+    inner = problem.gram * scale[..., :, None] * scale[..., None, :] * precise[..., None, None] + np.eye(fixed + turning)
     low = xp.linalg.cholesky(inner)
-    moved = xp.einsum("...gt,gtq->...gq", weighted, z) * scale
-    solved = xp.linalg.solve(low, moved[..., None])[..., 0]
+    weighted = rest * problem.weight
+    moved = (weighted[..., None, :] @ problem.columns)[..., 0, :] * scale
+    solved = solve(low, moved[..., None])[..., 0]
     squares = (weighted * rest).sum(-1) * precise - (solved**2).sum(-1) * precise**2
     logs = xp.log(xp.diagonal(low, axis1=-2, axis2=-1)).sum(-1)
     return (-0.5 * squares - problem.weight.sum(-1) * noise - logs).sum(-1)
@@ -148,10 +151,10 @@ def _lifted(problem: Problem, media: Shaped, xp: Any) -> Any:
     """Return the log likelihood of the experiments: each is simulated in its window, carry-over included."""
     total = 0.0
     for test in problem.lifts:
-        here = (media.half[..., test.channel, None], media.slope[..., test.channel, None], problem.curve, xp)
-        weight = media.weights[..., test.channel, :]
+        here = (media.half[test.channel, :, None], media.slope[test.channel, :, None], problem.curve, xp)
+        weight = media.weights[test.channel]
         effect = (saturation(weight @ test.factual, *here) - saturation(weight @ test.other, *here)).sum(-1)
-        total = total - 0.5 * ((media.beta[..., test.geo, test.channel] * effect * test.share - test.lift) / test.error) ** 2
+        total = total - 0.5 * ((media.beta[test.channel, :, test.geo] * effect * test.share - test.lift) / test.error) ** 2
     return total
 
 

@@ -150,19 +150,19 @@ def learned(made: Setup, theta: Array, moments: tuple[Array, Array], seed: int, 
 def _drawn(problem: Problem, theta: Array, rng: np.random.Generator) -> tuple[Array, ...]:
     """Return weights, half, slope, beta and a draw of the baseline given them, its scales put in."""
     media = shaped(problem, theta)
-    rest = problem.y - LEVEL - sum(media.beta[..., at, None] * sat for at, sat in enumerate(media.sat))
+    rest = problem.y - LEVEL - (media.beta[..., None] * media.sat).sum(0)
     fixed, turning = problem.base.shape[-1], problem.trend.shape[-1]
     wide = np.repeat(np.exp(theta[:, problem.slots["trend"]]), turning, axis=-1)
     scale = np.concatenate([np.ones((len(theta), fixed)), wide], -1)[:, None, :]
-    z = np.concatenate([problem.base, problem.trend], -1)
+    z = problem.columns
     precise = np.exp(-2 * theta[:, problem.slots["noise"]])[..., None, None]
-    gram = np.einsum("gtq,gt,gtp->gqp", z, problem.weight, z)
-    inner = gram * scale[..., :, None] * scale[..., None, :] * precise + np.eye(z.shape[-1])
+    inner = problem.gram * scale[..., :, None] * scale[..., None, :] * precise + np.eye(z.shape[-1])
     moved = np.einsum("dgt,gtq->dgq", rest * problem.weight, z) * scale * precise[..., 0]
     mean = np.linalg.solve(inner, moved[..., None])[..., 0]
     low = np.linalg.cholesky(inner)
     noise = np.linalg.solve(np.swapaxes(low, -1, -2), rng.normal(size=(*mean.shape, 1)))[..., 0]
-    return media.weights, media.half, media.slope, media.beta, (mean + noise) * scale
+    first = (np.moveaxis(part, 0, 1) for part in (media.weights, media.half, media.slope))
+    return *first, np.moveaxis(media.beta, 0, -1), (mean + noise) * scale
 
 
 def state_of(made: Setup, drawn: tuple[Array, ...], moments: tuple[Array, Array], **said: Any) -> Learned:
