@@ -26,9 +26,12 @@ JOB = "tradewind.actions.job:job"
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """A modelling table, what was repaired on the way, and which table states it came from."""
+    """A modelling table as bytes, what was repaired on the way, and which table states it came from.
 
-    table: Table
+    Bytes, because a process of its own learns from them: this one need not hold a large table meanwhile.
+    """
+
+    data: bytes
     facts: tuple[Fact, ...]
     sources: Mapping[str, str]
 
@@ -47,10 +50,11 @@ def ready(ws: Workspace, question: Model, table: str | None, progress: Progress,
     if withheld:
         facts += (Fact("withheld", ", ".join(withheld), "", "sensitive columns that were not granted"),)
     if not question.regular:
-        return Ready(made.checked(question.needs), facts, sources)
+        return Ready(made.checked(question.needs).to_bytes(), facts, sources)
     progress("align", 0.5, f"{len(made)} rows")
     aligned, repairs = align(made)
-    return Ready(aligned.checked(question.needs), (*facts, *repairs), sources)
+    del made, found
+    return Ready(aligned.checked(question.needs).to_bytes(), (*facts, *repairs), sources)
 
 
 def _loaded(ws: Workspace, question: Model, table: str | None) -> tuple[dict[str, Table], dict[str, str]]:
@@ -92,8 +96,10 @@ def taught(
     A piece is a blob and an event until the work is done; a trial of a knob search is an event of its own that stays.
     """
     job = {"model": question.name, "budget": asdict(budget), "only_compare": only_compare, **wanted}
-    data = given.table.to_bytes()
-    key = hashlib.sha256(data + json.dumps(job, sort_keys=True).encode() + VERSION.encode()).hexdigest()
+    data = given.data
+    seen = hashlib.sha256(data)
+    seen.update(json.dumps(job, sort_keys=True).encode() + VERSION.encode())
+    key = seen.hexdigest()
     pieces = {str(event.body["piece"]): str(event.body["blob"]) for event in ws.ledger.read("piece") if event.body["job"] == key}
     kept = {f"kept/{name}": ws.blobs.get(blob) for name, blob in pieces.items() if ws.blobs.has(blob)}
     trials = [dict(event.body) for event in ws.ledger.read("trial") if event.body["job"] == key]

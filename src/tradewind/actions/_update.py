@@ -32,8 +32,8 @@ def update(ws: Workspace, question: Model, progress: Progress) -> Answer:
         raise NotFound(f"no version of {model} serves, so there is none to update", hint=f"tradewind train {model}, then promote {model}")
     old = ws.artifact(model, was)
     given = _learn.ready(ws, question, None, progress.part(0.0, 0.2), grant=tuple(old.manifest["data"].get("granted", ())))
-    _refuse(question, old, given.table)
-    done = _moved(ws, old, given.table, progress.part(0.2, 0.8))
+    _refuse(question, old, Table.from_bytes(given.data))
+    done = _moved(ws, old, given.data, progress.part(0.2, 0.8))
     made = _made(ws, question, old, given, done)
     blob = ws.blobs.put(artifact.pack(made, ws.keys, file=question.file, card=str(old.manifest.get("card", ""))))
     source = {"model": model, "version": made.version, "updated_from": was, "blob": blob, "recipe": str(old.manifest["recipe"])}
@@ -70,13 +70,13 @@ def known_to(old: Artifact) -> np.datetime64 | None:
     return np.datetime64(span[1]) if span else None
 
 
-def _moved(ws: Workspace, old: Artifact, table: Table, progress: Progress) -> dict[str, bytes]:
+def _moved(ws: Workspace, old: Artifact, table: bytes, progress: Progress) -> dict[str, bytes]:
     known = known_to(old)
     job = {"model": old.model, "recipe": old.manifest["recipe"], "known_to": str(known) if known is not None else None}
     parts = {f"part/{name}": data for name, data in old.parts.items() if name not in old.manifest["golden"]}
     return ws.pool.run(
         JOB,
-        {"job": json.dumps(job).encode(), "table": table.to_bytes(), "asked": old.parts["golden_asked"], **parts},
+        {"job": json.dumps(job).encode(), "table": table, "asked": old.parts["golden_asked"], **parts},
         progress=progress,
         memory_mb=int(ws.options["train_memory_mb"]),
         deadline_s=float(ws.options["train_deadline_s"]),
