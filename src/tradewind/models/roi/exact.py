@@ -1,4 +1,4 @@
-"""The same posterior drawn by NUTS (numpyro on JAX): for geos, for many channels, and wherever `fast` says it cannot be trusted."""
+"""The same posterior drawn by Hamiltonian Monte Carlo on JAX's gradients: for geos, many channels, and where `fast` cannot be trusted."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from tradewind.models.roi.recipe import MediaRecipe, continues
 
 Array = np.ndarray[Any, Any]
 MISSING = "the extra [bayes] is not installed"
-STEPS, CHAINS = 400, 2
+STEPS, CHAINS = 500, 4
 _STEPS = Knob("steps", STEPS, 20, 5000, meaning="warm-up steps of each chain, and as many draws after them", tune=False)
 
 
 def installed() -> bool:
     """Tell whether the sampler is there."""
-    return importlib.util.find_spec("numpyro") is not None and importlib.util.find_spec("jax") is not None
+    return importlib.util.find_spec("jax") is not None
 
 
 def learn(table: Table, params: Mapping[str, Any], seed: int, before: Learned | None) -> Learned:
-    """Return draws by NUTS; raises MissingExtra without the sampler."""
+    """Return draws by Hamiltonian Monte Carlo; raises MissingExtra without the sampler."""
     from tradewind.models.roi import health
     from tradewind.models.roi.media import read
 
@@ -38,14 +38,14 @@ def learn(table: Table, params: Mapping[str, Any], seed: int, before: Learned | 
 
 
 def sampled(media: Any, params: Mapping[str, Any], seed: int, before: Learned | None, *, notes: Any = ()) -> Learned:
-    """Return draws by NUTS of media arrays."""
+    """Return draws by Hamiltonian Monte Carlo of media arrays."""
     from tradewind.models.roi import health
     from tradewind.models.roi.setup import KEPT, learned, setup
 
     if before is not None:
         continues(before, media.channels, media.geos, media.start, media.cut)
     made = setup(media, params, previous=before if before is not None and len(before.mean) else None)
-    chains, told = nuts(made.problem, seed, steps=int(params.get("steps", STEPS)))
+    chains, told = walked(made.problem, seed, steps=int(params.get("steps", STEPS)))
     theta = chains.reshape(-1, chains.shape[-1])
     notes = list(notes)
     if told["r_hat"] > 1.05 or told["divergences"] > 0.01 * len(theta):
@@ -64,59 +64,50 @@ def _double(jax: Any) -> Any:
     return enable_x64()
 
 
-def nuts(problem: Any, seed: int, *, steps: int) -> tuple[Array, dict[str, Any]]:
-    """Return draws (chains, steps, size) and how the sampler did; double precision, chains one after the other.
-
-    The sampler walks in u, theta = centre + root u, where root is that of the Laplace covariance: there the posterior is almost round.
-    """
+def walked(problem: Any, seed: int, *, steps: int) -> tuple[Array, dict[str, Any]]:
+    """Return draws (chains, steps, size) and how the walk went; gradients by JAX in double precision."""
     import jax
     import jax.numpy as jnp
     from jax.scipy.linalg import solve_triangular
-    from numpyro.diagnostics import effective_sample_size, split_gelman_rubin
-    from numpyro.infer import MCMC, NUTS
 
+    from tradewind.models.roi.hmc import settled, walk
     from tradewind.models.roi.posterior import log_posterior
 
     def lower(low: Any, right: Any) -> Any:
         return solve_triangular(low, right, lower=True)
 
+    def summed(theta: Any) -> tuple[Any, Any]:
+        each = log_posterior(problem, theta, jnp, lower)
+        return each.sum(), each
+
     with _double(jax):
-        density = jax.jit(lambda theta: log_posterior(problem, theta[None], jnp, lower)[0])
-        centre, root = _round(problem, density)
-        sampler = NUTS(potential_fn=lambda u: -density(centre + root @ u), target_accept_prob=0.9, max_tree_depth=8)
-        run = MCMC(sampler, num_warmup=steps, num_samples=steps, num_chains=CHAINS, chain_method="sequential", progress_bar=False)
-        begin = jnp.asarray(np.random.default_rng([seed, 3]).normal(size=(CHAINS, problem.size)) * 0.5)
-        run.run(jax.random.PRNGKey(seed), init_params=begin, extra_fields=("diverging", "num_steps"))
-        walked = np.asarray(run.get_samples(group_by_chain=True), "f8")
-        fields = run.get_extra_fields()
-        chains = np.asarray(centre) + walked @ np.asarray(root).T
-        told = {
-            "r_hat": float(np.max(split_gelman_rubin(chains))),
-            "independent_draws": float(np.min(effective_sample_size(chains))),
-            "divergences": int(np.asarray(fields["diverging"]).sum()),
-            "steps_per_draw": float(np.mean(fields["num_steps"])),
-        }
-    return chains, told
+        both = jax.jit(jax.value_and_grad(summed, has_aux=True))
+
+        def slope(theta: Array) -> tuple[Array, Array]:
+            (_, value), gradient = both(theta)
+            return np.asarray(value), np.asarray(gradient)
+
+        centre, root = _round(slope, problem)
+        done = walk(slope, centre, root, seed, steps=steps, chains=CHAINS)
+    ratio, worth = settled(done.theta)
+    return done.theta, {"r_hat": ratio, "independent_draws": worth, "divergences": done.divergences, "steps_per_draw": done.steps}
 
 
-def _round(problem: Any, density: Any) -> tuple[Array, Array]:
-    """Return the mode and a root of the covariance there, no direction wider than the prior of a hierarchy's deviations allows."""
-    import jax
+def _round(slope: Any, problem: Any) -> tuple[Array, Array]:
+    """Return the mode and a root of the covariance there; the batch is as wide as the walk's, so that one compilation serves both."""
     from scipy.optimize import minimize
 
     from tradewind.models.roi.setup import start
 
-    slope = jax.jit(jax.value_and_grad(lambda theta: -density(theta)))
+    def one(theta: Array) -> tuple[float, Array]:
+        value, gradient = slope(np.repeat(theta[None], CHAINS, 0))
+        return -float(value[0]), -gradient[0]
 
-    def both(theta: Array) -> tuple[float, Array]:
-        value, gradient = slope(theta)
-        return float(value), np.asarray(gradient, "f8")
-
-    found = minimize(both, start(problem), jac=True, method="L-BFGS-B", options={"maxiter": 500})
+    found = minimize(one, start(problem), jac=True, method="L-BFGS-B", options={"maxiter": 500})
     step = 1e-4
-    curve = np.array([both(found.x + step * one)[1] - both(found.x - step * one)[1] for one in np.eye(problem.size)]) / (2 * step)
+    curve = np.array([one(found.x + step * way)[1] - one(found.x - step * way)[1] for way in np.eye(problem.size)]) / (2 * step)
     values, vectors = np.linalg.eigh((curve + curve.T) / 2)
-    return np.asarray(found.x), vectors / np.sqrt(np.maximum(values, 0.7))
+    return np.asarray(found.x), vectors / np.sqrt(np.maximum(values, 0.5))
 
 
 RECIPE = MediaRecipe("exact", (*KNOBS, _STEPS), learn)
