@@ -12,8 +12,8 @@ from tradewind.core.schema import Column, Role, Schema, Type
 from tradewind.core.table import Array, Table
 
 if TYPE_CHECKING:
+    from tradewind.planning._spend_value import Value
     from tradewind.planning._spend_wishes import Wishes
-    from tradewind.planning.spend import Value
 
 SURE = 0.8  # chance of being better than today below which a plan is not recommended
 _LEVELS = {"p50": 0.5, "lo80": 0.1, "hi80": 0.9, "lo90": 0.05, "hi90": 0.95}
@@ -72,9 +72,10 @@ def _words(facts: list[Fact], *, same: bool, sure: bool) -> str:
     said = {fact.name: fact.value for fact in facts}
     if same:
         return f"Keep the plan of today: within these limits no other is better. What holds it: {said['binding']}."
-    beside = "" if abs(float(said["spend_more"])) < 0.01 * float(said["spend"]) else f" (it differs from today's by {said['spend_more']:,.2f})"
+    more, spent = (next(float(fact.value or 0) for fact in facts if fact.name == name) for name in ("spend_more", "spend"))
+    beside = "" if abs(more) < 0.01 * spent else f" ({more:+,.2f} against today)"
     moved = (
-        f"{said['periods']} periods from {said['first']}: {said['spend']:,.2f} of spend{beside} bring {said['gain']:,.2f} more than today's plan "
+        f"{said['periods']} periods from {said['first']}: {spent:,.2f} of spend{beside} bring {said['gain']:,.2f} more than today's plan "
         f"(80 % interval {said['gain_lo80']:,.2f} to {said['gain_hi80']:,.2f}); better with a chance of {said['chance_better']:.1%}."
     )
     if not sure:

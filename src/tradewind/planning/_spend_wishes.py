@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -62,14 +62,14 @@ class Wishes:
         """Return slopes (D, P, C) by lever, (D, n)."""
         return slope.reshape(len(slope), -1) if self.free else (slope * self.phase).sum(1)
 
-    def kept(self, levers: Array, target: Callable[[], float]) -> bool:
-        """Tell whether levers keep all rules, and the target where there is one: `target` says by how much it is over."""
+    def kept(self, levers: Array, over: float) -> bool:
+        """Tell whether levers keep all rules, and the target where there is one: by how much it is over."""
         near = 1e-4 * self.unit
         for row, at_least, equal, _ in self.rules:
             gap = float(row @ levers) - at_least
             if gap < -near or (equal and gap > near):
                 return False
-        return self.target is None or target() >= -near * max(self.target, 1.0)
+        return self.target is None or over >= -near * max(self.target, 1.0)
 
 
 def read(respond: Respond, wishes: Mapping[str, Any]) -> Wishes:
@@ -86,13 +86,8 @@ def read(respond: Respond, wishes: Mapping[str, Any]) -> Wishes:
     if today.sum() <= 0:
         raise BadValue("nothing was spent lately, so there is no plan to start from", hint="give asked: rows of channel and spend")
     worth = float(np.asarray(usual["worth"])[0])
-    phasing = limits.get("phasing", PHASINGS[0])
-    if phasing not in PHASINGS:
-        raise BadValue(f"phasing must be one of {', '.join(PHASINGS)}, not {phasing!r}")
+    phase, free = _phased(limits, today)
     total = today.sum(0)
-    even = np.full(today.shape, 1 / periods)
-    phase = even if phasing == "even" else np.where(total > 0, today / np.where(total > 0, total, 1.0), even)
-    free = phasing == "free"
     budget, target = wishes.get("budget"), _number(limits, "target_roi", None, low=0.0)
     if budget is not None and budget <= 0:
         raise BadValue("a budget of nothing leaves nothing to plan")
@@ -126,8 +121,18 @@ def read(respond: Respond, wishes: Mapping[str, Any]) -> Wishes:
         bool(np.isfinite(worth)),
         str(usual["name"][0]),
         str(usual["grain"][0]),
-        tuple(said + [rule[3] for rule in rules if not rule[3].startswith("_")] + ([f"a return of {target:g}"] if target is not None else [])),
+        tuple(said + [rule[3] for rule in rules] + ([f"a return of {target:g}"] if target is not None else [])),
     )
+
+
+def _phased(limits: Mapping[str, Any], today: Array) -> tuple[Array, bool]:
+    """Return how a channel's money lies over the periods (P, C), and whether the plan may move it."""
+    phasing = limits.get("phasing", PHASINGS[0])
+    if phasing not in PHASINGS:
+        raise BadValue(f"phasing must be one of {', '.join(PHASINGS)}, not {phasing!r}")
+    total, even = today.sum(0), np.full(today.shape, 1 / len(today))
+    phase = even if phasing == "even" else np.where(total > 0, today / np.where(total > 0, total, 1.0), even)
+    return phase, phasing == "free"
 
 
 def _number(limits: Mapping[str, Any], name: str, default: float | None, *, low: float) -> float | None:
@@ -232,9 +237,13 @@ def _bounds(
 def _budget(budget: float, most: bool, low: Array, high: Array, count: int) -> tuple[Array, float, bool, str]:
     """Return the budget as a rule; raises BadValue where the limits leave no room for it."""
     if low.sum() > budget * (1 + 1e-9):
-        raise BadValue(f"the least that may be spent is {low.sum():,.0f}, more than the budget of {budget:,.0f}", hint="unlock a channel or raise it")
+        raise BadValue(
+            f"the least that may be spent is {low.sum():,.0f}, more than the budget of {budget:,.0f}", hint="unlock a channel or raise it"
+        )
     if not most and high.sum() < budget * (1 - 1e-9):
-        raise BadValue(f"the most that may be spent is {high.sum():,.0f}, less than the budget of {budget:,.0f}", hint="widen the limits or lower it")
+        raise BadValue(
+            f"the most that may be spent is {high.sum():,.0f}, less than the budget of {budget:,.0f}", hint="widen the limits or lower it"
+        )
     return (-np.ones(count), -budget, False, "the budget") if most else (np.ones(count), budget, True, "the budget")
 
 

@@ -8,7 +8,6 @@ counted, and what today's plan brings is exactly what the model answers for it.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,25 +16,10 @@ from tradewind.core.errors import LearnFailed
 from tradewind.core.plan import Planned, Respond
 from tradewind.core.table import Array
 from tradewind.planning._spend_say import say
+from tradewind.planning._spend_value import Value, value_of
 from tradewind.planning._spend_wishes import Wishes, read
 
 CLOSE = 1e-6  # of the budget: nearer to a limit than this counts as at it
-
-
-@dataclass(frozen=True, slots=True)
-class Value:
-    """What a plan brings, D draws: inside its periods, behind them, by channel, and by how much per unit of each spend."""
-
-    outcome: Array  # (D,)
-    after: Array  # (D,)
-    by_channel: Array  # (D, C)
-    slope: Array  # (D, P, C)
-
-    @property
-    def total(self) -> Array:
-        """Return everything it brings."""
-        found: Array = self.outcome + self.after
-        return found
 
 
 def plan(respond: Respond, wishes: Mapping[str, Any]) -> Planned:
@@ -53,12 +37,6 @@ def plan(respond: Respond, wishes: Mapping[str, Any]) -> Planned:
     spend = _best(respond, wish, before)
     found = wish.plan(spend)
     return say(wish, before, found, value_of(respond, found), binding(wish, spend, respond))
-
-
-def value_of(respond: Respond, spend: Array) -> Value:
-    """Ask the model what a plan (P, C) brings."""
-    got = respond({"about": "spend", "spend": np.ascontiguousarray(spend)})
-    return Value(*(np.asarray(got[name], "f8") for name in ("outcome", "after", "by_channel", "slope")))
 
 
 def _best(respond: Respond, wish: Wishes, before: Value) -> Array:
@@ -82,19 +60,13 @@ def _best(respond: Respond, wish: Wishes, before: Value) -> Array:
             memory[key] = _told(respond, wish, before, levers, free)
         return memory[key]
 
-    rules = [
-        {
-            "type": "eq" if equal else "ineq",
-            "fun": lambda scaled, row=row, at_least=at_least: row[free] @ scaled - (at_least - row @ fixed) / wish.unit,
-            "jac": lambda scaled, row=row: row[free],
-        }
-        for row, at_least, equal, _ in wish.rules
-    ]
+    rules = [_rule(row, at_least, equal, (free, fixed, wish.unit)) for row, at_least, equal, _ in wish.rules]
     if wish.target is not None:
         size = wish.unit * wish.target
         rules.append({"type": "ineq", "fun": lambda x: told(x)[2] / size, "jac": lambda x: told(x)[3] * wish.unit / size})
     bounds = [(low / wish.unit, high / wish.unit) for low, high in zip(wish.low[free], wish.high[free], strict=True)]
-    best, least = None, np.inf
+    best: Array | None = None
+    least = np.inf
     for begin in _starts(wish, before):
         found = minimize(
             lambda x: -told(x)[0] / scale,
@@ -107,11 +79,19 @@ def _best(respond: Respond, wish: Wishes, before: Value) -> Array:
         )
         levers = fixed.copy()
         levers[free] = np.clip(found.x * wish.unit, wish.low[free], wish.high[free])
-        if wish.kept(levers, lambda: _told(respond, wish, before, levers, free)[2]) and found.fun < least:
+        over = _told(respond, wish, before, levers, free)[2]
+        if wish.kept(levers, over) and found.fun < least:
             best, least = levers, float(found.fun)
     if best is None:
         raise LearnFailed("no plan keeps all limits", hint=f"what is asked for: {', '.join(wish.said)}; loosen one of them")
     return best
+
+
+def _rule(row: Array, at_least: float, equal: bool, space: tuple[Array, Array, float]) -> dict[str, Any]:
+    """Return a linear rule as the solver takes it, by the free levers in units."""
+    free, fixed, unit = space
+    part, bound = row[free], (at_least - float(row @ fixed)) / unit
+    return {"type": "eq" if equal else "ineq", "fun": lambda scaled: part @ scaled - bound, "jac": lambda scaled: part}
 
 
 def _told(respond: Respond, wish: Wishes, before: Value, levers: Array, free: Array) -> tuple[float, Array, float, Array]:

@@ -120,7 +120,9 @@ def _check_end(state: Learned, periods: int) -> None:
     reach = FURTHEST * state.clock.grain.year
     if periods - state.cut > reach:
         grain = state.clock.grain.name
-        raise BadValue(f"{periods - state.cut} {grain}s ahead cannot be answered", hint=f"ask for up to {reach} {grain}s after the last known")
+        raise BadValue(
+            f"{periods - state.cut} {grain}s ahead cannot be answered", hint=f"ask for up to {reach} {grain}s after the last known"
+        )
 
 
 def _periods(state: Learned, asked: Table) -> Array:
@@ -132,7 +134,9 @@ def _periods(state: Learned, asked: Table) -> Array:
     none = np.isnat(dates)
     at = np.where(none, STEADY, state.clock.number(np.where(none, np.datetime64("1970-01-01"), dates)) - state.start)
     if (at[~none] < 0).any():
-        raise BadValue(f"{dates[~none].min()} lies before the first period known", hint=f"ask from {state.clock.date(np.array([state.start]))[0]}")
+        raise BadValue(
+            f"{dates[~none].min()} lies before the first period known", hint=f"ask from {state.clock.date(np.array([state.start]))[0]}"
+        )
     if (~none).any():
         _check_end(state, int(at.max()) + 1)
     return at

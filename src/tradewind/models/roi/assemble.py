@@ -226,14 +226,21 @@ def _evented(frame: Any, events: Table | None, clock: Clock, described: dict[str
     if not rows:
         return frame
     spans = pl.DataFrame(rows, schema=["start", "end", "name"], orient="row")
-    there = _shares(spans, frame, clock, "name").join(frame.filter(pl.col("outcome").is_not_null()).select("date").unique(), on="date", how="semi")
+    there = _shares(spans, frame, clock, "name").join(
+        frame.filter(pl.col("outcome").is_not_null()).select("date").unique(), on="date", how="semi"
+    )
     often = there.group_by("name").len().filter(pl.col("len") >= 2).sort(["len", "name"], descending=[True, False])["name"].to_list()
     shares = _shares(spans, frame, clock, "name")
     for name in often[:MOST_EVENTS]:
         column = f"event_{re.sub(r'[^0-9a-z]+', '_', name.lower()).strip('_')}"
         one = shares.filter(pl.col("name") == name).select("date", (pl.col("len") / _days(clock)).clip(0, 1).alias("_e"))
         one = one.group_by("date").agg(pl.col("_e").max())
-        frame = frame.drop(column, strict=False).join(one, on="date", how="left").with_columns(pl.col("_e").fill_null(0.0).alias(column)).drop("_e")
+        frame = (
+            frame.drop(column, strict=False)
+            .join(one, on="date", how="left")
+            .with_columns(pl.col("_e").fill_null(0.0).alias(column))
+            .drop("_e")
+        )
         described[column] = Column(column, Role.EVENT, minimum=0, maximum=1)
     return frame
 

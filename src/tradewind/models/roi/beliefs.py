@@ -7,16 +7,24 @@ import re
 from tradewind.core.errors import BadValue
 from tradewind.core.model import Knob
 
-CENTRE = 0.3  # log return in money before the data: e^0.3 = 1.35 per money
+CENTRE = 0.2  # log return in money before the data: e^0.2 = 1.2 per money
 SHARE = 0.25  # of the outcome that media bring before the data, where its worth is not known
 WIDTH = {"narrow": 0.5, "usual": 0.9, "open": 1.6}  # of the log return
 NOTHING = 0.1  # chance before the data that a channel does next to nothing
 _NUMBER = r"(\d+(?:\.\d+)?)"
 
 KNOBS = (
-    Knob("carry", "geometric", choices=("geometric", "delayed", "weibull"), meaning="how an effect fades: at once, after a peak, or freely", tune=False),
+    Knob(
+        "carry",
+        "geometric",
+        choices=("geometric", "delayed", "weibull"),
+        meaning="how an effect fades: at once, after a peak, or freely",
+        tune=False,
+    ),
     Knob("curve", "hill", choices=("hill", "logistic"), meaning="how an effect saturates: with or without a slow start", tune=False),
-    Knob("lags", 0, 0, 104, meaning="periods an effect may last; 0: 8 weeks, 28 days or 3 months, longer where it may peak late", tune=False),
+    Knob(
+        "lags", 0, 0, 104, meaning="periods an effect may last; 0: 8 weeks, 28 days or 3 months, longer where it may peak late", tune=False
+    ),
     Knob(
         "basis",
         "automatic",

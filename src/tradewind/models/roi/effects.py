@@ -1,4 +1,4 @@
-"""What each channel did over the whole history: its return, the next unit's, how much of that is data, and which to test next. numpy only."""
+"""What each channel did over all of history: its return, the next unit's, how much of it is data, which to test next. numpy only."""
 
 from __future__ import annotations
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 from collections.abc import Mapping
 from typing import Any
@@ -17,8 +18,11 @@ from tradewind.models.roi.recipe import MediaRecipe, continues
 
 Array = np.ndarray[Any, Any]
 MISSING = "the extra [bayes] is not installed"
-STEPS, CHAINS = 500, 4
-_STEPS = Knob("steps", STEPS, 20, 5000, meaning="warm-up steps of each chain, and as many draws after them", tune=False)
+CHAINS = 4
+STEPS, BY_GEO = 500, 1000
+_STEPS = Knob(
+    "steps", 0, 0, 10_000, meaning="warm-up steps of each chain, and as many draws after them; 0: 500, with geos 1,000", tune=False
+)
 
 
 def installed() -> bool:
@@ -40,17 +44,17 @@ def learn(table: Table, params: Mapping[str, Any], seed: int, before: Learned | 
 def sampled(media: Any, params: Mapping[str, Any], seed: int, before: Learned | None, *, notes: Any = ()) -> Learned:
     """Return draws by Hamiltonian Monte Carlo of media arrays."""
     from tradewind.models.roi import health
-    from tradewind.models.roi.setup import KEPT, learned, setup
+    from tradewind.models.roi.setup import kept, learned, setup
 
     if before is not None:
         continues(before, media.channels, media.geos, media.start, media.cut)
     made = setup(media, params, previous=before if before is not None and len(before.mean) else None)
-    chains, told = walked(made.problem, seed, steps=int(params.get("steps", STEPS)))
+    chains, told = walked(made.problem, seed, steps=int(params.get("steps", 0)) or (STEPS if len(media.geos) == 1 else BY_GEO))
     theta = chains.reshape(-1, chains.shape[-1])
     notes = list(notes)
     if told["r_hat"] > 1.05 or told["divergences"] > 0.01 * len(theta):
         notes.append(f"the sampler did not settle (r-hat {told['r_hat']:.2f}, {told['divergences']} divergences): raise the knob steps")
-    chosen = np.random.default_rng([seed, 2]).choice(len(theta), min(KEPT, len(theta)), replace=False)
+    chosen = np.random.default_rng([seed, 2]).choice(len(theta), min(kept(len(media.geos)), len(theta)), replace=False)
     moments = theta.mean(0), np.cov(theta.T) + 1e-9 * np.eye(theta.shape[1])
     return health.told(learned(made, theta[chosen], moments, seed, recipe="exact", health=told, notes=tuple(notes)), before, {})
 
@@ -59,9 +63,7 @@ def _double(jax: Any) -> Any:
     """Return the context of double precision, wherever this JAX keeps it."""
     if hasattr(jax, "enable_x64"):
         return jax.enable_x64(True)
-    from jax.experimental import enable_x64
-
-    return enable_x64()
+    return importlib.import_module("jax.experimental").enable_x64()
 
 
 def walked(problem: Any, seed: int, *, steps: int) -> tuple[Array, dict[str, Any]]:

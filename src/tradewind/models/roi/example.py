@@ -38,7 +38,8 @@ class Shop:
 
     def _weight(self, at: int) -> Array:
         weight = self.carry[at] ** np.arange(LAGS)
-        return weight / weight.sum()
+        found: Array = weight / weight.sum()
+        return found
 
 
 def example(seed: int) -> Example:

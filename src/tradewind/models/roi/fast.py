@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
 from tradewind.core.model import Knob
 from tradewind.core.table import Table
 from tradewind.models.roi.beliefs import KNOBS
 from tradewind.models.roi.learned import Learned
 from tradewind.models.roi.recipe import MediaRecipe, continues
 
-_CHECKS = Knob("checks", default=True, meaning="learn again with a shuffled channel and without the last quarter, and say how far that moves", tune=False)
+_CHECKS = Knob(
+    "checks",
+    default=True,
+    meaning="learn again with a shuffled channel and without the last quarter, and say how far that moves",
+    tune=False,
+)
 
 
 def learn(table: Table, params: Mapping[str, Any], seed: int, before: Learned | None) -> Learned:

@@ -97,11 +97,15 @@ def told(state: Learned, before: Learned | None, checks: Mapping[str, Any]) -> L
     health = {**state.health, **checks, **_fitted(state)}
     notes = list(state.notes)
     if health.get("placebo_return", 0.0) > PLACEBO * max(health.get("placebo_was", 1.0), 1.0):
-        notes.append(f"placebo: {health['placebo_channel']} shuffled in time still seems to return {health['placebo_return']:.2g}: read its returns with care")
+        notes.append(
+            f"placebo: {health['placebo_channel']} shuffled in time still seems to return {health['placebo_return']:.2g}: read it with care"
+        )
     if health.get("refresh_moved", 0.0) > MOVED:
         notes.append(f"without the last quarter the returns differ by {health['refresh_moved']:.0%}: they are not settled yet")
     if abs(health["residual_correlation"]) > 0.5:
-        notes.append("what is left over goes on from one period to the next: something that matters is missing, and intervals are too narrow")
+        notes.append(
+            "what is left over goes on from one period to the next: something that matters is missing, and intervals are too narrow"
+        )
     return replace(state, health=health, notes=tuple(notes), changed=_changed(state, before))
 
 

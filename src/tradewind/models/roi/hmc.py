@@ -15,7 +15,7 @@ import numpy as np
 
 Array = np.ndarray[Any, Any]
 Slope = Callable[[Array], tuple[Array, Array]]  # (chains, size) -> log density (chains,) and its gradient (chains, size)
-ACCEPT = 0.85
+ACCEPT = 0.9
 PATH = np.pi / 2  # of a round posterior, the length after which a draw has forgotten where it came from
 LONGEST = 64  # steps of one path
 FAR = 1000.0  # error of the energy above which a path has diverged
@@ -52,14 +52,14 @@ def _run(
     centre, root = space
     u = np.linalg.solve(root, (at - centre).T).T
     value, gradient = _scaled(slope, centre, root, u)
-    out = np.empty((len(u), count, len(centre)))
+    out: Array = np.empty((len(u), count, len(centre)))
     tuned = _Tuned(size)
     far = taken = 0
     for turn in range(count):
         step = tuned.now if adapt else size
         paths = int(np.clip(np.ceil(PATH / step * rng.uniform(0.4, 1.2)), 1, LONGEST))
-        speed = rng.normal(size=u.shape)
-        moved, pushed, value_, gradient_ = u, speed, value, gradient
+        speed = np.asarray(rng.normal(size=u.shape))
+        moved, pushed, gradient_, value_ = u, speed, gradient, value
         for _ in range(paths):
             pushed = pushed + 0.5 * step * gradient_
             moved = moved + step * pushed
@@ -89,8 +89,9 @@ class _Tuned:
     """A step size that comes to accept ACCEPT of all moves."""
 
     def __init__(self, size: float) -> None:
-        self._log, self._mean, self._gap, self._turn = np.log(size), np.log(size), 0.0, 0
-        self._pull = np.log(2 * size)
+        self._log = self._mean = float(np.log(size))
+        self._gap, self._turn = 0.0, 0
+        self._pull = float(np.log(2 * size))
 
     @property
     def now(self) -> float:
@@ -107,7 +108,7 @@ class _Tuned:
         self._turn += 1
         share = 1 / (self._turn + 10)
         self._gap = (1 - share) * self._gap + share * (ACCEPT - chance)
-        self._log = self._pull - np.sqrt(self._turn) / 0.05 * self._gap
+        self._log = self._pull - float(np.sqrt(self._turn)) / 0.05 * self._gap
         weight = self._turn**-0.75
         self._mean = weight * self._log + (1 - weight) * self._mean
 

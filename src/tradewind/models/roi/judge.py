@@ -29,7 +29,9 @@ def exams(table: Table, *, folds: int, seed: int) -> list[Exam]:
     size = min(MOST, len(known) // PART)
     folds = min(folds, (len(known) - FEWEST) // max(size, 1))
     if size < 1 or folds < 1:
-        raise LearnFailed(f"{len(known)} periods are too few to hold any out", hint=f"load at least {FEWEST + PART} periods, better two years")
+        raise LearnFailed(
+            f"{len(known)} periods are too few to hold any out", hint=f"load at least {FEWEST + PART} periods, better two years"
+        )
     found = []
     for fold in range(folds, 0, -1):
         first = known[len(known) - fold * size]
@@ -93,7 +95,7 @@ def marks(exams: Sequence[Exam], answers: Sequence[Table]) -> Marks:
 
 
 def _crps(answer: Table, actual: Array) -> Array:
-    """Return twice the mean pinball loss over the levels that are shown, weighted by the probability around each (Gneiting and Ranjan 2011)."""
+    """Return twice the mean pinball loss over the shown levels, weighted by the probability around each (Gneiting and Ranjan 2011)."""
     names = sorted(LEVELS, key=lambda name: LEVELS[name])
     levels = np.array([LEVELS[name] for name in names])
     edges = np.concatenate([[0.0], (levels[1:] + levels[:-1]) / 2, [1.0]])

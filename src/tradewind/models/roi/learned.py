@@ -113,7 +113,8 @@ def load(parts: Mapping[str, bytes]) -> Learned:
         said = json.loads(parts["media.json"])
         arrays = tensors.load(parts["numbers.safetensors"])
         clock = Clock(GRAINS[said.pop("grain")], int(said.pop("anchor")))
-        rest = {name: tuple(said.pop(name)) for name in _LISTS}
-        return Learned(clock=clock, **rest, **said, **{name: arrays[name] for name in _ARRAYS})
+        rest: dict[str, Any] = {name: tuple(said.pop(name)) for name in _LISTS}
+        rest |= {name: arrays[name] for name in _ARRAYS}
+        return Learned(clock=clock, **rest, **said)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise Tampered("a media model cannot be read") from error

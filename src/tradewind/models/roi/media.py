@@ -73,11 +73,14 @@ def read(table: Table, *, exposure: bool = True) -> Media:
     number = clock.number(dates)
     start = int(number.min())
     shape = (len(geos), int(number.max()) - start + 1)
-    place = (np.array([geos.index(one) for one in _texts(body, "geo").tolist()]) if "geo" in body else np.zeros(len(body), "i8"), number - start)
+    place = (
+        np.array([geos.index(one) for one in _texts(body, "geo").tolist()]) if "geo" in body else np.zeros(len(body), "i8"),
+        number - start,
+    )
     notes: list[str] = []
     y = _grid(_numbers(body, "outcome"), place, shape, "sum")
     channels, money = _spends(body, place, shape)
-    spend = _exposed(body, channels, money, place, shape, notes) if exposure else money
+    spend = _exposed(body, (channels, money), (place, shape), notes) if exposure else money
     cut = int(np.flatnonzero(np.isfinite(y).any(0)).max(initial=-1)) + 1
     _noted(body, y[:, :cut], place, notes)
     target = table.schema.get("outcome")
@@ -142,8 +145,9 @@ def _spends(body: Table, place: tuple[Array, Array], shape: tuple[int, int]) -> 
     return tuple(name.removeprefix(SPEND) for name in names), money
 
 
-def _exposed(body: Table, channels: tuple[str, ...], money: Array, place: Any, shape: Any, notes: list[str]) -> Array:
+def _exposed(body: Table, spent_on: tuple[tuple[str, ...], Array], where: tuple[Any, Any], notes: list[str]) -> Array:
     """Return spend as exposure had it, where exposure is known wherever money was spent."""
+    (channels, money), (place, shape) = spent_on, where
     out = money.copy()
     for at, channel in enumerate(channels):
         name = EXPOSURE + channel
@@ -206,7 +210,8 @@ def _checked(media: Media) -> tuple[Media, list[str]]:
     free = known - 2 * len(keep)
     if free < 10:
         raise LearnFailed(
-            f"{known} {period}s cannot tell {len(keep)} channels apart", hint="add up channels that were planned together, or load more history"
+            f"{known} {period}s cannot tell {len(keep)} channels apart",
+            hint="add up channels that were planned together, or load more history",
         )
     media = replace(
         media,
@@ -314,8 +319,9 @@ def together(media: Media) -> Media:
 def believed(media: Media, params: Mapping[str, Any]) -> tuple[Array, Array, list[str]]:
     """Return centre and width of the log return of each channel, and what was said about them in words.
 
-    Money (or outcomes with a worth): centre e^0.3 = 1.3, width 0.9. Otherwise the media are taken to bring a quarter of the outcome, shared
-    evenly; a belief such as "2", "about 2" or "1 to 4" of a channel stands for its own: the range is its 90 % interval.
+    Money (or outcomes with a worth): centre e^0.2 = 1.2, width 0.9, and one channel in ten does next to nothing. Otherwise the media are
+    taken to bring a quarter of the outcome, shared evenly. A belief such as "2", "about 2" or "1 to 4" of a channel stands for its own:
+    the range is its 90 % interval.
     """
     from tradewind.models.roi.beliefs import CENTRE, SHARE, WIDTH, spoken
 

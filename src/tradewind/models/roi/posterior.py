@@ -75,7 +75,7 @@ class Problem:
     @property
     def size(self) -> int:
         """Return the number of parameters."""
-        return max(part.stop for part in self.slots.values())
+        return int(max(part.stop for part in self.slots.values()))
 
 
 def slots_of(channels: int, geos: int, carry: str, curve: str) -> dict[str, slice]:

@@ -80,4 +80,7 @@ def continues(state: Learned, channels: tuple[str, ...], geos: tuple[str, ...], 
     if channels != state.channels or geos != state.geos:
         raise BadValue("the channels or geos changed since this version was trained", hint="train roi again")
     if start != state.start or cut < state.cut:
-        raise BadValue("the table does not hold the history this version was trained on", hint="load the whole history, with the new periods at its end")
+        raise BadValue(
+            "the table does not hold the history this version was trained on",
+            hint="load the whole history, with the new periods at its end",
+        )

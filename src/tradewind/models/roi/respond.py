@@ -32,7 +32,9 @@ def respond(state: Learned, request: Mapping[str, Any]) -> dict[str, Array]:
 
 def _usual(state: Learned, periods: int) -> dict[str, Array]:
     if not 1 <= periods <= 2 * state.clock.grain.year:
-        raise BadValue(f"a plan of {periods} periods cannot be made", hint=f"plan 1 to {2 * state.clock.grain.year} {state.clock.grain.name}s")
+        raise BadValue(
+            f"a plan of {periods} periods cannot be made", hint=f"plan 1 to {2 * state.clock.grain.year} {state.clock.grain.name}s"
+        )
     path = path_of(state, state.cut + periods)
     dates = state.clock.date(state.start + state.cut + np.arange(periods))
     known = state.unit == "money"

@@ -38,7 +38,7 @@ def learn(table: Table, params: Mapping[str, Any], seed: int, before: Learned | 
     rng = np.random.default_rng([seed, 4])
     known = problem.weight[0] > 0
     y, base = problem.y[0][known], np.concatenate([problem.base[0], 0.1 * problem.trend[0]], 1)
-    best = _search(problem, y, base[known], known, int(params["trials"]), rng)
+    best = _search(problem, (y, base[known], known), int(params["trials"]), rng)
     weights, half, slope, sat = best
     drawn = [_fit(_resampled(y, base[known], sat[known], rng)) for _ in range(DRAWS)]
     beta, gamma, noise = (np.stack(each) for each in zip(*drawn, strict=True))
@@ -58,10 +58,11 @@ def learn(table: Table, params: Mapping[str, Any], seed: int, before: Learned | 
     return health.told(state, before, {})
 
 
-def _search(problem: Any, y: Array, base: Array, known: Array, trials: int, rng: np.random.Generator) -> tuple[Array, ...]:
+def _search(problem: Any, rows: tuple[Array, Array, Array], trials: int, rng: np.random.Generator) -> tuple[Array, ...]:
     """Return weights (C, L), half (C,), slope (C,) and saturation (T, C) of the trial with the least error on the last fifth."""
     from tradewind.models.roi.curves import saturation, weights
 
+    y, base, known = rows
     channels = problem.lag.shape[0]
     split = int(0.8 * len(y))
     least, best = np.inf, None

@@ -31,6 +31,11 @@ class Setup:
     words: tuple[str, ...]
 
 
+def kept(geos: int) -> int:
+    """Return how many draws are served from: fewer where each answer is a sum over many geos."""
+    return max(200, int(KEPT / np.sqrt(geos)))
+
+
 def lags_of(media: Media, params: Mapping[str, Any]) -> int:
     """Return how many periods an effect may last."""
     grain = media.clock.grain.name
@@ -111,8 +116,8 @@ def _lifts(test: Any, media: Media, scale: Array, level: Array, lags: int) -> li
         tested = actual if np.isnan(test.change) else without + (1 + test.change) * (actual - without)
         compared = without if np.isnan(test.change) else actual
         lift, error = test.lift * share / level[geo], test.error * np.sqrt(share) / level[geo]
-        pair = (lagged(one, lags)[0][:, window] for one in (tested, compared))
-        out.append(Lift(test.channel, geo, *pair, lift, error))
+        factual, other = (lagged(one, lags)[0][:, window] for one in (tested, compared))
+        out.append(Lift(test.channel, geo, factual, other, lift, error))
     return out
 
 
@@ -135,7 +140,7 @@ def start(problem: Problem) -> Array:
 
 def learned(made: Setup, theta: Array, moments: tuple[Array, Array], seed: int, **said: Any) -> Learned:
     """Return the state of draws (D, P): curves as they are, effects in outcomes, the baseline drawn given each."""
-    problem, media = made.problem, made.media
+    problem = made.problem
     rng = np.random.default_rng([seed, 1])
     parts = [_drawn(problem, theta[at : at + 100], rng) for at in range(0, len(theta), 100)]
     weights, half, slope, beta, gamma = (np.concatenate(each) for each in zip(*parts, strict=True))
@@ -168,7 +173,8 @@ def _drawn(problem: Problem, theta: Array, rng: np.random.Generator) -> tuple[Ar
 def state_of(made: Setup, drawn: tuple[Array, ...], moments: tuple[Array, Array], **said: Any) -> Learned:
     """Return the state of drawn weights, half, slope, beta, gamma, noise and trend, all in outcomes."""
     media, params = made.media, made.params
-    small = [np.asarray(part, "f4") for part in drawn]
+    names = ("weights", "half", "slope", "beta", "gamma", "noise", "trend")
+    small: dict[str, Any] = {name: np.asarray(part, "f4") for name, part in zip(names, drawn, strict=True)}
     per = 1.0 if media.unit == "money" else media.worth
     per = params["worth"] if params["worth"] > 0 else per
     notes = (*media.notes, *made.words, *said.pop("notes", ()))
@@ -187,7 +193,7 @@ def state_of(made: Setup, drawn: tuple[Array, ...], moments: tuple[Array, Array]
         responds=media.responds,
         notes=notes,
         changed=said.pop("changed", ()),
-        **dict(zip(("weights", "half", "slope", "beta", "gamma", "noise", "trend"), small, strict=True)),
+        **small,
         y=media.y,
         money=media.money,
         spend=media.spend,
@@ -197,6 +203,6 @@ def state_of(made: Setup, drawn: tuple[Array, ...], moments: tuple[Array, Array]
         width=made.problem.prior.width,
         mean=moments[0],
         cov=moments[1],
-        params={name: value for name, value in params.items()},
+        params=dict(params),
         **said,
     )
