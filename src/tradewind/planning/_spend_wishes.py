@@ -81,7 +81,7 @@ def read(respond: Respond, wishes: Mapping[str, Any]) -> Wishes:
     asked: Table | None = wishes.get("asked")
     periods = _periods(limits, asked)
     usual = respond({"about": "usual", "periods": periods})
-    channels, dates = tuple(map(str, usual["channels"])), tuple(map(str, usual["dates"]))
+    channels, dates = (tuple(map(str, usual[name])) for name in ("channels", "dates"))
     today = _today(np.asarray(usual["spend"], "f8"), asked, channels, dates)
     if today.sum() <= 0:
         raise BadValue("nothing was spent lately, so there is no plan to start from", hint="give asked: rows of channel and spend")
@@ -91,8 +91,7 @@ def read(respond: Respond, wishes: Mapping[str, Any]) -> Wishes:
     budget, target = wishes.get("budget"), _number(limits, "target_roi", None, low=0.0)
     if budget is not None and budget <= 0:
         raise BadValue("a budget of nothing leaves nothing to plan")
-    if budget is None and target is None:
-        budget = float(total.sum())
+    budget = float(total.sum()) if budget is None and target is None else budget
     lock = _named(wishes.get("lock") or {}, channels, "lock")
     low, high, said = _bounds(limits, lock, total, budget if target is None else None, channels)
     rules = _rules(limits, channels)

@@ -65,7 +65,8 @@ def _run(
             moved = moved + step * pushed
             value_, gradient_ = _scaled(slope, centre, root, moved)
             pushed = pushed + 0.5 * step * gradient_
-        error = (value_ - 0.5 * (pushed**2).sum(1)) - (value - 0.5 * (speed**2).sum(1))
+        with np.errstate(all="ignore"):  # a path that flew off is turned down below
+            error = (value_ - 0.5 * (pushed**2).sum(1)) - (value - 0.5 * (speed**2).sum(1))
         error = np.where(np.isfinite(error), error, -np.inf)
         chance = np.exp(np.minimum(error, 0.0))
         taken += paths

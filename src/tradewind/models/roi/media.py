@@ -82,6 +82,8 @@ def read(table: Table, *, exposure: bool = True) -> Media:
     channels, money = _spends(body, place, shape)
     spend = _exposed(body, (channels, money), (place, shape), notes) if exposure else money
     cut = int(np.flatnonzero(np.isfinite(y).any(0)).max(initial=-1)) + 1
+    if cut == 0:
+        raise LearnFailed("no outcome is known", hint="is the outcome column mapped right?")
     _noted(body, y[:, :cut], place, notes)
     target = table.schema.get("outcome")
     worth = _grid(_numbers(body, "value"), place, shape, "mean") if "value" in body else np.full(shape, np.nan)
