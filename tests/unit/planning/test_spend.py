@@ -130,7 +130,7 @@ def test_a_gain_that_is_not_sure_is_not_recommended() -> None:
 
 
 def test_where_nothing_is_better_today_is_kept() -> None:
-    made = ask(lock={name: 400.0 for name in NAMES})
+    made = ask(lock=dict.fromkeys(NAMES, 400.0))
     assert made.words.startswith("Keep the plan of today")
     assert fact(made, "recommended") is False
 
