@@ -41,7 +41,12 @@ class World:
             "channel": np.tile(np.array(NAMES, object), count),
             "spend": told.ravel(),
         }
-        outcomes = {"date": dates, "revenue": self.sales[:count], "price_index": self.controls[:count, 0], "promo": self.controls[:count, 1]}
+        outcomes = {
+            "date": dates,
+            "revenue": self.sales[:count],
+            "price_index": self.controls[:count, 0],
+            "promo": self.controls[:count, 1],
+        }
         made = {"marketing": Table.from_columns(marketing), "outcomes": Table.from_columns(outcomes)}
         return made | ({"experiments": tests} if tests is not None else {})
 

@@ -29,7 +29,9 @@ def run() -> Result:
         "looked at while the prior was chosen (that was done on seeds 100-115); one prior for every row; seconds count learning and its checks",
     ]
     if importlib.util.find_spec("pymc_marketing") is None:
-        notes.append("pymc-marketing is not installed here, so the ratio to it is not measured; the research measured 21 to 24 s for the same job")
+        notes.append(
+            "pymc-marketing is not installed here, so the ratio to it is not measured; the research measured 21 to 24 s for the same job"
+        )
     return Result((*_speed(fast), *_truth(worlds, fast, ridge), *_tested(worlds, fast), *_steady(worlds, fast)), tuple(notes))
 
 
@@ -74,7 +76,7 @@ def _total(worlds: list[World], each: list[Learned]) -> float:
 def _tested(worlds: list[World], fast: list[Learned]) -> list[Row]:
     """Add a lift test of eight weeks with 15 % error on the channel whose return is least certain."""
     before, after, width = [], [], []
-    for seed, made, one in list(zip(SEEDS, worlds, fast, strict=True))[:15]:
+    for seed, made, one in zip(SEEDS, worlds, fast, strict=True):
         logged = np.log(one.returns).std(0)
         channel = int(np.argmax(logged))
         test = lift_test(made, channel, np.random.default_rng([seed, 1]))
@@ -84,7 +86,7 @@ def _tested(worlds: list[World], fast: list[Learned]) -> list[Row]:
         width.append(np.log(again.returns).std(0)[channel] / logged[channel])
     was, now = float(np.mean(before)), float(np.mean(after))
     return [
-        at_least("one lift test cuts the mean error over all channels by", 1 - now / was, 0.40, baseline=f"{was:.3f} to {now:.3f}, 15 worlds"),
+        at_least("one lift test cuts the mean error over all channels by", 1 - now / was, 0.40, baseline=f"{was:.3f} to {now:.3f}"),
         Row("the tested channel's spread is left at", f"{float(np.mean(width)):.2f} of what it was"),
     ]
 

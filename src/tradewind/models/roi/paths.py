@@ -10,6 +10,7 @@ from statistics import NormalDist
 from typing import Any
 
 import numpy as np
+from numpy.random import default_rng  # imported here: nothing can be once the worker is locked
 
 from tradewind.models.roi import baseline
 from tradewind.models.roi.curves import lagged, saturation, steepness
@@ -116,4 +117,4 @@ def normal(state: Learned, key: Any) -> Array:
     count = len(state.half)
     if count not in _EVEN:
         _EVEN[count] = np.array([NormalDist().inv_cdf((at + 0.5) / count) for at in range(count)])
-    return np.random.default_rng(key).permutation(_EVEN[count])
+    return default_rng(key).permutation(_EVEN[count])

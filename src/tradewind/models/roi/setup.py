@@ -16,7 +16,7 @@ from tradewind.models.roi.media import LAGS, LONGER, Media, believed
 from tradewind.models.roi.posterior import LEVEL, Lift, Prior, Problem, shaped, slots_of
 
 Array = np.ndarray[Any, Any]
-KEPT = 500  # draws that are served from
+KEPT = 1000  # draws that are served from
 
 
 @dataclass(frozen=True, slots=True)
