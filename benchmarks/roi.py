@@ -25,8 +25,8 @@ def run() -> Result:
     fast = [learned(one.tables()) for one in worlds]
     ridge = [learned(one.tables(), "ridge") for one in worlds]
     notes = [
-        "generator: flighted and correlated spend that chases the season, a wandering trend, price, promotion, 4 % noise; seeds 0-29 were not",
-        "looked at while the prior was chosen (that was done on seeds 100-115); one prior for every row; seconds count learning and its checks",
+        "generator: flighted and correlated spend that chases the season, a wandering trend, price, promotion, 4 % noise",
+        "the prior was chosen on seeds 100-115, and is one for every row; seconds count learning and its checks",
     ]
     if importlib.util.find_spec("pymc_marketing") is None:
         notes.append(

@@ -59,18 +59,34 @@ def predict(state: Learned, asked: Table) -> Table:
     read = read_asked(state, asked)
     rows, draws = len(asked), len(state.half)
     outcome, ratio, slope = np.zeros((3, draws, rows))
-    spend, beyond = np.zeros((2, rows))
+    spend, beyond = spends(state, read)
     dated = read.at != STEADY
     if dated.any():
-        _dated(state, read, np.flatnonzero(dated), (outcome, ratio, slope, spend, beyond))
+        _dated(state, read, np.flatnonzero(dated), (outcome, ratio, slope))
     if (~dated).any():
-        _steady(state, read, np.flatnonzero(~dated), (outcome, ratio, slope, spend, beyond))
+        _steady(state, read, np.flatnonzero(~dated), (outcome, ratio, slope))
     keys = {name: asked.column(name) for name in ("channel", "date", "geo") if name in asked}
     columns: dict[str, Array] = {**keys, "spend": spend, "mean": outcome.mean(0)}
     columns |= _quantiles(outcome, LEVELS, "")
     for name, draws_ in (("roi", ratio), ("marginal_roi", slope)):
         columns |= _quantiles(draws_ * state.per, _RETURNS, name)
     return Table.from_columns({**columns, "beyond": beyond}, MODEL.gives)
+
+
+def spends(state: Learned, read: Asked) -> tuple[Array, Array]:
+    """Return the spend of each row and how it compares with the highest ever spent in a period there."""
+    spend, beyond = np.zeros((2, len(read.at)))
+    past, usual = state.money[:, : state.cut], state.usual
+    for row in range(len(read.at)):
+        places = _places(state, int(read.geo[row]))
+        chosen = [int(read.channel[row])] if read.channel[row] >= 0 else list(range(len(state.channels)))
+        if read.at[row] != STEADY:
+            spend[row] = read.path.money[places, int(read.at[row])][:, chosen].sum()
+        else:
+            spend[row] = usual[places][:, chosen].sum() if np.isnan(read.spend[row]) else read.spend[row]
+        top = past[places][:, :, chosen].sum(0).max(0).sum()
+        beyond[row] = spend[row] / top if top > 0 else 0.0
+    return spend, beyond
 
 
 def _quantiles(draws: Array, levels: Mapping[str, float], prefix: str) -> dict[str, Array]:
@@ -184,29 +200,25 @@ class _Line:
 
 
 def _dated(state: Learned, read: Asked, rows: Array, out: tuple[Array, ...]) -> None:
-    """Fill outcome, return, marginal return, spend and `beyond` of rows with a date."""
-    outcome, ratio, slope, spend, beyond = out
+    """Fill outcome, return and marginal return of rows with a date."""
+    outcome, ratio, slope = out
     window = slice(int(read.at[rows].min()), int(read.at[rows].max()) + 1)
     everything = bool((read.channel[rows] < 0).any())
     channels = range(len(state.channels)) if everything else sorted(set(read.channel[rows].tolist()))
     geos = range(len(state.geos)) if (read.geo[rows] == EVERY).any() else sorted(set(read.geo[rows].tolist()))
     lines = {(geo, one): _line(state, read.path, geo, one, window) for geo in geos for one in channels}
     rest = without_media(state, read.path, window) + noise(state, window) if everything else None
-    past = state.money[:, : state.cut]
     for row in rows.tolist():
         at, places, there = int(read.at[row]), _places(state, int(read.geo[row])), int(read.at[row]) - window.start
         chosen = [int(read.channel[row])] if read.channel[row] >= 0 else list(channels)
         pairs = [(geo, one) for geo in places for one in chosen]
         paid = np.array([read.path.money[geo, at, one] for geo, one in pairs])
-        spend[row] = paid.sum()
         share = paid / paid.sum() if paid.sum() > 0 else np.full(len(pairs), 1 / len(pairs))
         for pair, part in zip(pairs, share, strict=True):
             line = lines[pair]
             outcome[:, row] += line.brought[:, there]
             ratio[:, row] += part * line.returned[:, there]
             slope[:, row] += part * line.marginal[:, there]
-        top = past[places][:, :, chosen].sum(0).max(0).sum()
-        beyond[row] = spend[row] / top if top > 0 else 0.0
         if rest is not None and read.channel[row] < 0:
             outcome[:, row] += rest[:, places, there].sum(1)
 
@@ -236,7 +248,7 @@ def _line(state: Learned, path: Path, geo: int, channel: int, window: slice) -> 
 
 def _steady(state: Learned, read: Asked, rows: Array, out: tuple[Array, ...]) -> None:
     """Fill rows without a date: what a period brings when this is spent in every one."""
-    outcome, ratio, slope, spend, beyond = out
+    outcome, ratio, slope = out
     usual = state.usual
     base = None
     for row in rows.tolist():
@@ -256,8 +268,6 @@ def _steady(state: Learned, read: Asked, rows: Array, out: tuple[Array, ...]) ->
                 small = money <= SMALL * max(float(usual[geo, channel]), 1e-9)
                 ratio[:, row] += step * shared[i, j] if small else got / asked
                 slope[:, row] += step * shared[i, j]
-        top = state.money[:, : state.cut][places][:, :, channels].sum(0).max(0).sum()
-        spend[row], beyond[row] = asked, asked / top if top > 0 else 0.0
         if read.channel[row] < 0:
             if base is None:
                 base = without_media(state, read.path, state.year).mean(2)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from tradewind.models.roi.effects import returns
+from tradewind.models.roi.effects import returns, words
 from tradewind.models.roi.learned import Learned
 from tradewind.models.roi.media import Media
 from tradewind.models.roi.paths import contributions, path_of, without_media
@@ -106,7 +106,7 @@ def told(state: Learned, before: Learned | None, checks: Mapping[str, Any]) -> L
         notes.append(
             "what is left over goes on from one period to the next: something that matters is missing, and intervals are too narrow"
         )
-    return replace(state, health=health, notes=tuple(notes), changed=_changed(state, before))
+    return replace(state, health=health, notes=(*notes, *words(state)), changed=_changed(state, before))
 
 
 def _fitted(state: Learned) -> dict[str, float]:

@@ -10,7 +10,7 @@ from tradewind.core.errors import BadValue
 from tradewind.core.model import Knob
 from tradewind.core.table import Array, Table
 from tradewind.models.roi import answer, learned
-from tradewind.models.roi.effects import effects, words
+from tradewind.models.roi.effects import effects
 from tradewind.models.roi.learned import Learned
 from tradewind.models.roi.respond import respond
 
@@ -56,12 +56,12 @@ class MediaRecipe:
     def notes(self, state: Learned, asked: Table) -> list[str]:
         """Return what the answer must say in words."""
         read = answer.read_asked(state, asked)
-        out = [*state.notes, *state.changed, *words(state)]
+        out = [*state.notes, *state.changed]
         out.append(f"returns are in {state.unit} per money")
         if read.ignored:
             out.append(f"not a control of this model, so without effect: {', '.join(read.ignored)}")
-        table = answer.predict(state, asked)
-        over = sorted({str(name) for name, beyond in zip(table.column("channel"), table.column("beyond"), strict=True) if beyond > 1.001})
+        _, beyond = answer.spends(state, read)
+        over = sorted({str(name) for name, far in zip(asked.column("channel").tolist(), beyond.tolist(), strict=True) if far > 1.001})
         if over:
             out.append(f"spend above anything seen, the curve is extrapolated: {', '.join(over)}")
         return out
