@@ -21,6 +21,7 @@ from tradewind.models.roi.effects import returns
 from tradewind.models.roi.example import WEEKS, example
 from tradewind.models.roi.hmc import settled, walk
 from tradewind.models.roi.laplace import smooth
+from tradewind.models.roi.media import read
 from tradewind.planning.spend import plan
 
 FAST = models.recipe("roi", "fast")
@@ -358,3 +359,10 @@ def test_two_channels_planned_together_are_told(monkeypatch: pytest.MonkeyPatch)
     learned = fitted({**tables, "marketing": Table.from_columns(both, marketing.schema)})
     assert any("can hardly be told apart: tv, twin" in note for note in learned.notes)
     assert replace(learned, notes=()).notes == ()
+
+
+def test_a_window_that_cuts_weeks_counts_their_part() -> None:
+    tables = dict(shop())
+    tests = tables["experiments"].frame.head(1).with_columns(start=_lit(np.datetime64("2023-12-21")), end=_lit(np.datetime64("2024-01-03")))
+    media = read(assemble({**tables, "experiments": Table.from_frame(tests, tables["experiments"].schema)}))
+    assert media.tests[0].inside == (4 / 7, 1.0, 3 / 7)  # Thursday to Wednesday over weeks that start on Monday

@@ -33,6 +33,7 @@ class Test:
     lift: float
     error: float
     change: float  # of the spend of the window; NaN: all of it against none
+    inside: tuple[float, ...]  # the share of each period from first to last that lies in the window
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,8 +272,8 @@ def _tests(rows: Table, media: Media, notes: list[str]) -> tuple[Test, ...]:
     found = []
     if len(rows) == 0:
         return ()
-    begins = media.clock.number(rows.column("date").astype("M8[D]")) - media.start
-    ends = media.clock.number(rows.column("test_end").astype("M8[D]")) - media.start
+    opens, closes = (rows.column(name).astype("M8[D]") for name in ("date", "test_end"))
+    begins, ends = (media.clock.number(days) - media.start for days in (opens, closes))
     names, channels, places = _texts(rows, "test"), _texts(rows, "test_channel"), _texts(rows, "test_geo")
     lifts, errors = _numbers(rows, "test_lift"), _numbers(rows, "test_error")
     changes = _numbers(rows, "test_change") if "test_change" in rows else np.full(len(rows), np.nan)
@@ -291,8 +292,18 @@ def _tests(rows: Table, media: Media, notes: list[str]) -> tuple[Test, ...]:
         if places[at] and geo < 0 and media.geos != ("",):
             notes.append(f"experiment {name} is left out: geo {places[at]} is not in the data")
             continue
-        found.append(Test(name, channel, geo, int(begins[at]), int(ends[at]), lifts[at], errors[at], float(changes[at])))
+        inside = _inside(media.clock, media.start + np.arange(begins[at], ends[at] + 1), (opens[at], closes[at]))
+        numbers = (float(lifts[at]), float(errors[at]), float(changes[at]))
+        found.append(Test(name, channel, geo, int(begins[at]), int(ends[at]), *numbers, inside))
     return tuple(found)
+
+
+def _inside(clock: Clock, periods: Array, window: tuple[Any, Any]) -> tuple[float, ...]:
+    """Return the share of each period's days that lies in a window, both ends inclusive."""
+    low, after = (clock.date(numbers).astype("M8[D]").astype("i8") for numbers in (periods, periods + 1))
+    first, last = (one.astype("M8[D]").astype("i8") for one in window)
+    days = np.minimum(after, last + 1) - np.maximum(low, first)
+    return tuple(float(one) for one in np.clip(days / np.maximum(after - low, 1), 0.0, 1.0))
 
 
 def together(media: Media) -> Media:

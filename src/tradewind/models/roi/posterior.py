@@ -32,7 +32,7 @@ class Lift:
     other: Array
     lift: float
     error: float
-    share: float = 1.0  # of the effect that the window measured, where the tested geo is a part of what is modelled
+    counted: Array  # (T,): share of the effect of each period that lies in the window
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,8 +153,8 @@ def _lifted(problem: Problem, media: Shaped, xp: Any) -> Any:
     for test in problem.lifts:
         here = (media.half[test.channel, :, None], media.slope[test.channel, :, None], problem.curve, xp)
         weight = media.weights[test.channel]
-        effect = (saturation(weight @ test.factual, *here) - saturation(weight @ test.other, *here)).sum(-1)
-        total = total - 0.5 * ((media.beta[test.channel, :, test.geo] * effect * test.share - test.lift) / test.error) ** 2
+        effect = ((saturation(weight @ test.factual, *here) - saturation(weight @ test.other, *here)) * test.counted).sum(-1)
+        total = total - 0.5 * ((media.beta[test.channel, :, test.geo] * effect - test.lift) / test.error) ** 2
     return total
 
 

@@ -111,13 +111,16 @@ def _lifts(test: Any, media: Media, scale: Array, level: Array, lags: int) -> li
             continue
         share = 1.0 if test.geo >= 0 else spent[geo] / spent.sum()
         actual = media.spend[geo, : media.cut, [test.channel]].T / scale[geo, test.channel]
+        inside = np.array(test.inside)
         without = actual.copy()
-        without[window] = 0.0
+        without[window] *= (1 - inside)[:, None]
         tested = actual if np.isnan(test.change) else without + (1 + test.change) * (actual - without)
         compared = without if np.isnan(test.change) else actual
+        counted = np.ones(len(inside))
+        counted[-1] = (1 + inside[-1]) / 2 if len(inside) > 1 else 1.0  # of the last period a part of what is carried over comes later
         lift, error = test.lift * share / level[geo], test.error * np.sqrt(share) / level[geo]
         factual, other = (lagged(one, lags)[0][:, window] for one in (tested, compared))
-        out.append(Lift(test.channel, geo, factual, other, lift, error))
+        out.append(Lift(test.channel, geo, factual, other, lift, error, counted))
     return out
 
 
