@@ -106,6 +106,8 @@ def told(state: Learned, before: Learned | None, checks: Mapping[str, Any]) -> L
         notes.append(
             "what is left over goes on from one period to the next: something that matters is missing, and intervals are too narrow"
         )
+    drawn = f"k-hat {health['k_hat']:.2f}" if "k_hat" in health else f"r-hat {health['r_hat']:.3f}" if "r_hat" in health else "bootstrap"
+    notes.append(f"health: {health['explained']:.0%} of the outcome explained, {health['base_share']:.0%} of it without media, {drawn}")
     return replace(state, health=health, notes=(*notes, *words(state)), changed=_changed(state, before))
 
 
