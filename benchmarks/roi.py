@@ -75,7 +75,7 @@ def _total(worlds: list[World], each: list[Learned]) -> float:
 
 def _tested(worlds: list[World], fast: list[Learned]) -> list[Row]:
     """Add a lift test of eight weeks with 15 % error on the channel whose return is least certain."""
-    before, after, width = [], [], []
+    before, after, own, width = [], [], [], []
     for seed, made, one in zip(SEEDS, worlds, fast, strict=True):
         logged = np.log(one.returns).std(0)
         channel = int(np.argmax(logged))
@@ -83,10 +83,13 @@ def _tested(worlds: list[World], fast: list[Learned]) -> list[Row]:
         again = learned(made.tables(tests=test), checks=False)
         before.append(off(one.returns, made.returns))
         after.append(off(again.returns, made.returns))
+        own.append((before[-1][channel], after[-1][channel]))
         width.append(np.log(again.returns).std(0)[channel] / logged[channel])
     was, now = float(np.mean(before)), float(np.mean(after))
+    own_was, own_now = np.mean(own, 0)
     return [
         at_least("one lift test cuts the mean error over all channels by", 1 - now / was, 0.40, baseline=f"{was:.3f} to {now:.3f}"),
+        Row("the tested channel's own error", f"{own_now:.3f}", f"before the test {own_was:.3f}"),
         Row("the tested channel's spread is left at", f"{float(np.mean(width)):.2f} of what it was"),
     ]
 
