@@ -8,7 +8,7 @@ bytes is an error and never a short part.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from itertools import pairwise
 from typing import Any
 
@@ -17,6 +17,8 @@ import numpy as np
 from tradewind.core.errors import Tampered
 
 MAX_INDEX = 1 << 24
+LONG = 4096  # entries from which it pays to look whether a column repeats itself
+SMALL = "f8 as i1"
 
 
 def join(parts: Mapping[str, bytes]) -> bytes:
@@ -48,10 +50,18 @@ def split(data: bytes | memoryview) -> dict[str, bytes]:
 
 
 def pack_arrays(arrays: Mapping[str, np.ndarray[Any, Any]]) -> bytes:
-    """Write arrays of one row count or many; numbers raw, dates as integers, text as UTF-8 with offsets."""
+    """Write arrays of one row count or many; numbers raw, dates as integers, text as UTF-8 with offsets.
+
+    Long columns that repeat themselves are written short: text as codes of what differs, small whole numbers as bytes.
+    """
+    return pack_pairs(arrays.items())
+
+
+def pack_pairs(pairs: Iterable[tuple[str, np.ndarray[Any, Any]]]) -> bytes:
+    """Write named arrays as `pack_arrays` does, each looked at once: a large table need not be held twice."""
     head: list[list[Any]] = []
     parts: dict[str, bytes] = {"": b""}
-    for number, (name, array) in enumerate(arrays.items()):
+    for number, (name, array) in enumerate(pairs):
         kind, body = _pack(np.ascontiguousarray(array))
         head.append([name, kind, list(array.shape)])
         for suffix, data in body.items():
@@ -66,7 +76,7 @@ def unpack_arrays(data: bytes | memoryview) -> dict[str, np.ndarray[Any, Any]]:
     try:
         head = json.loads(parts[""])
         return {name: _unpack(kind, tuple(shape), parts, str(number)) for number, (name, kind, shape) in enumerate(head)}
-    except (KeyError, ValueError, TypeError, RecursionError) as error:
+    except (KeyError, IndexError, ValueError, TypeError, RecursionError) as error:
         raise Tampered("packed columns cannot be read") from error
 
 
@@ -74,9 +84,26 @@ def _pack(array: np.ndarray[Any, Any]) -> tuple[str, dict[str, bytes]]:
     if array.dtype.kind == "M":
         unit = np.datetime_data(array.dtype)[0]
         return f"M8[{unit}]", {"": array.view("i8").astype("<i8").tobytes()}
+    if array.dtype == np.float64 and array.size >= LONG and _small(array):
+        return SMALL, {"": array.astype("i1").tobytes()}
     if array.dtype.kind in "biuf":
         return array.dtype.newbyteorder("<").str, {"": array.astype(array.dtype.newbyteorder("<")).tobytes()}
     flat = array.ravel().tolist()
+    if len(flat) >= LONG and set(map(type, flat)) <= {str, type(None)}:
+        index: dict[str | None, int] = {}
+        codes = np.fromiter((index.setdefault(value, len(index)) for value in flat), "<u4", len(flat))
+        if len(index) < len(flat) // 2:
+            _, body = _text(list(index))
+            return "label", {"": codes.tobytes(), **{f"u{suffix}": data for suffix, data in body.items()}}
+    return _text(flat)
+
+
+def _small(array: np.ndarray[Any, Any]) -> bool:
+    """Tell whether all numbers are whole and fit a byte."""
+    return bool(np.abs(array).max() <= 127 and (array == np.rint(array)).all())  # NaN is neither
+
+
+def _text(flat: list[Any]) -> tuple[str, dict[str, bytes]]:
     text = [b"" if value is None else str(value).encode() for value in flat]
     offsets = np.zeros(len(text) + 1, "<i8")
     np.cumsum([len(piece) for piece in text], out=offsets[1:])
@@ -87,11 +114,22 @@ def _pack(array: np.ndarray[Any, Any]) -> tuple[str, dict[str, bytes]]:
 
 
 def _unpack(kind: str, shape: tuple[int, ...], parts: Mapping[str, bytes], key: str) -> np.ndarray[Any, Any]:
+    if kind == "label":
+        codes = np.frombuffer(parts[key], "<u4")  # one that is damaged points nowhere
+        found: np.ndarray[Any, Any] = _texts(parts, key + "u")[codes]
+        return found.reshape(shape)
+    if kind == "text":
+        return _texts(parts, key).reshape(shape)
     body = parts[key]
-    if kind != "text":
-        if kind.startswith("M8"):
-            return np.frombuffer(body, "<i8").view(kind).reshape(shape)
-        return np.frombuffer(body, kind).reshape(shape)
+    if kind == SMALL:
+        return np.frombuffer(body, "i1").astype("f8").reshape(shape)
+    if kind.startswith("M8"):
+        return np.frombuffer(body, "<i8").view(kind).reshape(shape)
+    return np.frombuffer(body, kind).reshape(shape)
+
+
+def _texts(parts: Mapping[str, bytes], key: str) -> np.ndarray[Any, Any]:
+    body = parts[key]
     offsets = np.frombuffer(parts[key + "o"], "<i8").tolist()
     values: list[str | None] = [body[a:b].decode() for a, b in pairwise(offsets)]
     if key + "n" in parts:
@@ -99,4 +137,4 @@ def _unpack(kind: str, shape: tuple[int, ...], parts: Mapping[str, bytes], key: 
         values = [None if gone[at] else value for at, value in enumerate(values)]
     array = np.empty(len(values), object)
     array[:] = values
-    return array.reshape(shape)
+    return array

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tradewind.core.bundle import join, pack_arrays, split, unpack_arrays
+from tradewind.core.bundle import join, pack_pairs, split, unpack_arrays
 from tradewind.core.errors import BadValue, InvalidInput, MissingColumn
 from tradewind.core.schema import Column, Role, Schema, Type
 
@@ -78,8 +78,9 @@ class Table:
 
     def to_bytes(self) -> bytes:
         """Write the table for the wire: numpy columns, no code."""
-        columns = {name: self.column(name) for name in self.names}
-        return join({"schema": _written(self.schema), "columns": pack_arrays(columns)})
+        kept, frame = self._columns, self._frame  # what is only in the frame is not kept twice
+        pairs = ((name, kept[name] if name in kept or frame is None else _numpy(frame[name])) for name in self.names)
+        return join({"schema": _written(self.schema), "columns": pack_pairs(pairs)})
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -250,7 +251,8 @@ def _numpy(series: pl.Series) -> Array:
     if dtype.is_numeric():
         return series.to_numpy() if series.null_count() == 0 else series.cast(pl.Float64).to_numpy()
     array = np.empty(len(series), object)
-    array[:] = series.cast(pl.String).to_list()
+    one: dict[str | None, str | None] = {}  # what is said a million times is held once
+    array[:] = [one.setdefault(value, value) for value in series.cast(pl.String).to_list()]
     return array
 
 

@@ -51,3 +51,43 @@ def test_arrays_of_every_kind_come_back() -> None:
             assert array.tolist() == arrays[name].tolist()
         else:
             np.testing.assert_array_equal(array, arrays[name])
+
+
+LONG_COLUMNS = {
+    "text": np.array(["a", None, "", "ü", "a"] * 2000, object),
+    "unlike": np.array([str(at) for at in range(9000)], object),
+    "mixed": np.array([1, True, "1", 1.0] * 2000, object),
+    "flags": np.array([0.0, 1.0, 127.0, -127.0] * 2000),
+    "large": np.array([0.0, 128.0] * 4000),
+    "holes": np.array([0.0, np.nan] * 4000),
+    "endless": np.array([0.0, np.inf] * 4000),
+    "parts": np.array([0.5, 1.0] * 4000),
+    "single": np.array([0.0, 1.0] * 4000, "f4"),
+    "grid": np.zeros((100, 60)),
+}
+
+
+@pytest.mark.parametrize("name", LONG_COLUMNS)
+def test_long_columns_come_back_as_they_were(name):
+    sent = LONG_COLUMNS[name]
+    got = unpack_arrays(pack_arrays({name: sent}))[name]
+    assert got.dtype == sent.dtype and got.shape == sent.shape
+    if sent.dtype == object:
+        assert got.tolist() == [None if value is None else str(value) for value in sent.tolist()]
+    else:
+        assert np.array_equal(got, sent, equal_nan=True)
+
+
+def test_what_repeats_itself_is_written_short_and_held_once():
+    packed = pack_arrays({"text": LONG_COLUMNS["text"], "flags": LONG_COLUMNS["flags"]})
+    assert len(packed) < 10_000 * 4 + 8000 + 500
+    got = unpack_arrays(packed)["text"]
+    assert len({id(value) for value in got.tolist()}) == 4
+
+
+def test_a_code_that_points_nowhere_is_damage():
+    packed = bytearray(pack_arrays({"text": LONG_COLUMNS["text"]}))
+    at = packed.index(np.array([0, 1, 2, 3, 0], "<u4").tobytes())
+    packed[at : at + 4] = np.array([77], "<u4").tobytes()
+    with pytest.raises(Tampered):
+        unpack_arrays(packed)

@@ -51,6 +51,7 @@ class Boosted:
                 models,
                 {aim: onnx_trees.session(model) for aim, model in models.items()},
                 numbers["cold"],
+                numbers["shapes"],
                 tuple(meta["names"]),
                 int(meta["horizon"]),
                 int(meta["reach"]),

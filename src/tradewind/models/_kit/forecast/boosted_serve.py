@@ -35,6 +35,7 @@ class Learned:
     models: Mapping[str, bytes]  # of each aim, as ONNX
     scores: Mapping[str, Score]
     cold: Array  # quantiles over the mean of a series without any history
+    shapes: Array  # where quantiles start, then how they move per score of the trees, (1 + scores, levels)
     names: tuple[str, ...]
     horizon: int
     reach: int
@@ -47,7 +48,7 @@ class Learned:
         flat = rows.values.reshape(-1, rows.values.shape[-1])
         units = np.exp(rows.effect) * rows.scale[:, None]
         mean = np.exp(np.clip(self.scores["mean"](flat).reshape(shape), -30, 30)) * units
-        logged = self.scores["quantiles"](flat).reshape(*shape, len(TAUS))
+        logged = (self.shapes[0] + self.scores["quantiles"](flat) @ self.shapes[1:]).reshape(*shape, len(TAUS))
         found = np.maximum(np.exp(np.clip(logged, -30, 30)) - FLOOR, 0)
         quantiles = np.sort(found, -1) * units[..., None]
         new = ~np.isfinite(look.panel.target[:, : look.panel.cut]).any(1)
@@ -77,7 +78,7 @@ class Learned:
 
     def dump(self) -> dict[str, bytes]:
         """Write ONNX for the trees, safetensors for numbers, JSON for the rest."""
-        numbers = self.response.arrays() | self.trees.arrays("trees/") | {"cold": self.cold}
+        numbers = self.response.arrays() | self.trees.arrays("trees/") | {"cold": self.cold, "shapes": self.shapes}
         meta = {
             "levers": list(self.response.names),
             "names": list(self.names),

@@ -23,6 +23,7 @@ HIGHEST = 60.0  # times its level: anything above counts as this much
 LEAST_ROWS = 60
 TRUSTED = 0.4  # share of the trees' own middle that quantiles start from: it knows the rows it was grown on too well
 HELD_BACK = 20.0  # rows of a leaf that no change counts for
+TOLERABLE = 0.03  # root mean square error of log quantiles that is worth a faster answer
 COLD = 25  # one of so many rows is learned as if its series had no history: what a newcomer looks like
 
 
@@ -62,11 +63,11 @@ def learn(panel: Panel, knobs: Mapping[str, Any], *, seed: int, horizon: int) ->
     facts: dict[str, Any] = {"rows": len(whole[0]), "levers": list(effects.names)}
     mean, mean_model, facts["parity_mean"] = _of_mean(whole, names, knobs, seed)
     warm = whole[1][:, 2] == 0
-    quantile_model, facts["parity_quantiles"] = _of_quantiles((whole[0][warm], whole[1][warm]), names, knobs, seed)
+    quantile_model, shapes, found = _of_quantiles((whole[0][warm], whole[1][warm]), names, knobs, seed)
     models = {"mean": mean_model, "quantiles": quantile_model}
     scores = {aim: onnx_trees.session(model) for aim, model in models.items()}
     cold = _cold_curve(scores["mean"], whole[0][~warm], whole[1][~warm])
-    return Learned(effects, like, mean, models, scores, cold, tuple(names), horizon, features.reach_back(panel), facts)
+    return Learned(effects, like, mean, models, scores, cold, shapes, tuple(names), horizon, features.reach_back(panel), facts | found)
 
 
 def _cold_curve(score: Score, rows: Array, columns: Array) -> Array:
@@ -88,8 +89,10 @@ def _of_mean(drawn: tuple[Array, Array], names: list[str], knobs: Mapping[str, A
     return grown, model, parity
 
 
-def _of_quantiles(drawn: tuple[Array, Array], names: list[str], knobs: Mapping[str, Any], seed: int) -> tuple[bytes, float]:
-    """Grow trees on log sales, then boost all quantiles of them at once over their leaves; return their ONNX and its largest difference.
+def _of_quantiles(
+    drawn: tuple[Array, Array], names: list[str], knobs: Mapping[str, Any], seed: int
+) -> tuple[bytes, Array, dict[str, float]]:
+    """Grow trees on log sales, then boost all quantiles of them at once over their leaves; return their ONNX, the shapes, and gaps.
 
     One structure serves every quantile: one walk through the trees answers all of them.
     """
@@ -98,22 +101,42 @@ def _of_quantiles(drawn: tuple[Array, Array], names: list[str], knobs: Mapping[s
     leaf = booster.predict(drawn[0], pred_leaf=True, num_threads=knobs["threads"]).reshape(len(drawn[0]), -1).astype("i4")
     middle = TRUSTED * booster.predict(drawn[0], num_threads=knobs["threads"])
     base, added = leaf_quantiles(leaf, (np.log(_ratio(drawn) + FLOOR) - middle).astype("f4"), knobs["learning_rate"])
-    values = np.zeros((len(number), len(TAUS)), "f4")
+    values = np.zeros((len(number), len(TAUS)))
+    often = np.zeros(len(number))
     ends = np.append(grown.roots, len(number))
     for tree, one in enumerate(added):
         nodes = np.arange(ends[tree], ends[tree + 1])
         nodes = nodes[number[nodes] >= 0]
         values[nodes] = one[number[nodes]] + TRUSTED * grown.value[nodes][:, None]
-    model = onnx_trees.to_onnx(grown, len(names), values=values, base=base.astype("f4"))
+        often[nodes] = np.bincount(leaf[:, tree], minlength=len(one))[number[nodes]]
     rows = drawn[0][:: max(1, len(drawn[0]) // 2000)]
 
     def wanted(tried: Array) -> Array:
         at = booster.predict(tried, pred_leaf=True, num_threads=1).reshape(len(tried), -1)
-        own: Array = base + sum(one[at[:, tree]].astype("f8") for tree, one in enumerate(added))
+        own: Array = sum(one[at[:, tree]].astype("f8") for tree, one in enumerate(added))
         whole: Array = own + TRUSTED * booster.predict(tried, num_threads=1)[:, None]
         return whole
 
-    return model, onnx_trees.check_parity(onnx_trees.session(model), wanted, rows)
+    shapes = quantile_shapes(values, often, wanted(rows))
+    model = onnx_trees.to_onnx(grown, len(names), values=(values @ shapes.T).astype("f4"))
+    score = onnx_trees.session(model)
+    parity = onnx_trees.check_parity(score, lambda tried: wanted(tried) @ shapes.T, rows)
+    gap = np.abs(score(rows) @ shapes - wanted(rows))
+    return model, np.concatenate([base[None], shapes]), {"parity_quantiles": parity, "shape_error": float(np.sqrt((gap**2).mean()))}
+
+
+def quantile_shapes(values: Array, often: Array, moved: Array) -> Array:
+    """Return the few orthonormal shapes (shapes, levels) in which leaves move quantiles: principal axes, weighed by their rows.
+
+    All levels at once move up or down, spread, lean: what a leaf adds is written in these, and a walk sums few numbers instead of
+    many. There are as few as write `moved` (rows, levels), what whole walks add up to, with an error of no more than TOLERABLE.
+    """
+    _, _, axes = np.linalg.svd(values.T @ (values * often[:, None]))
+    for many in range(2, len(axes)):  # a model of one target answers with a vector
+        left = moved - moved @ axes[:many].T @ axes[:many]
+        if np.sqrt((left**2).mean()) <= TOLERABLE:
+            return np.asarray(axes[:many])
+    return np.asarray(axes)
 
 
 def leaf_quantiles(leaf: Array, outcome: Array, rate: float) -> tuple[Array, list[Array]]:

@@ -12,6 +12,9 @@ from tradewind.models._kit.panel import Panel
 
 Array = np.ndarray[Any, Any]
 NEAR = 0.1  # log price: prices no further apart count as seen
+BEYOND = 300.0  # where on its stretch a price that is not known lies: after all others
+STRETCH = 1000.0
+TINY = 1e-30
 ENOUGH = 4.0  # past periods after which a price or a promotion counts as half known
 
 
@@ -39,23 +42,29 @@ def _past(panel: Panel, name: str) -> Array:
 
 
 def _price(panel: Panel, where: Asked) -> Array:
-    """Score each planned price: distance to the nearest price seen, and how often prices near it were seen."""
-    asked = where.plan["price"]
+    """Score each planned price: distance to the nearest price seen, and how often prices near it were seen.
+
+    All series are looked up at once: every row of sorted log prices lies on a stretch of one line of its own.
+    """
+    out = np.ones(len(where.plan["price"]))
+    said = np.isfinite(where.plan["price"])
     past = _past(panel, "price")
-    out = np.ones(len(asked))
-    said = np.flatnonzero(np.isfinite(asked))
-    said = said[np.argsort(where.row[said], kind="stable")]
-    for rows in np.split(said, np.flatnonzero(np.diff(where.row[said])) + 1) if len(said) else ():
-        own = past[where.row[rows[0]] if len(past) > 1 else 0]
-        own = np.log(own[own > 0])
-        if not len(own):
-            out[rows] = 0.0
-            continue
-        prices, back = np.unique(np.log(asked[rows]), return_inverse=True)
-        apart = np.abs(prices[:, None] - own)
-        between = (own.min() <= prices) & (prices <= own.max())
-        near = (apart <= NEAR).sum(1) + between
-        out[rows] = (np.exp(-((apart.min(1) / NEAR) ** 2)) * near / (near + ENOUGH))[back]
+    row, place = np.unique(where.row[said] if len(past) > 1 else np.zeros(int(said.sum()), "i8"), return_inverse=True)
+    known = past[row] > 0
+    own = np.sort(np.where(known, np.log(np.where(known, past[row], 1.0)), BEYOND), 1)
+    line = (own + STRETCH * np.arange(len(own))[:, None]).ravel()
+    wanted = np.log(np.maximum(where.plan["price"][said], TINY)) + STRETCH * place
+    start = place * past.shape[1]
+    end = start + known.sum(1)[place]
+    at = np.searchsorted(line, wanted)
+    apart = np.minimum(
+        np.where(at > start, wanted - line[np.maximum(at - 1, 0)], np.inf),
+        np.where(at < end, line[np.minimum(at, len(line) - 1)] - wanted, np.inf),
+    )
+    beside = np.searchsorted(line, wanted + NEAR, "right").clip(start, end) - np.searchsorted(line, wanted - NEAR).clip(start, end)
+    between = (at < end) & ((at > start) | (apart == 0))
+    near = beside + between
+    out[said] = np.exp(-((np.minimum(apart, 9.0) / NEAR) ** 2)) * near / (near + ENOUGH)
     return out
 
 
