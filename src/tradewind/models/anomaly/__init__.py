@@ -37,8 +37,14 @@ MODEL = Model(
     file="anomaly_detection",
     tables=("sales", "outcomes", "prices", "promotions", "products", "stores", "events"),
     either=("sales", "outcomes"),
-    asks=Schema((*_KEYS, Column("units", Role.INPUT, unit="units", meaning="the figure of a new period"), *_KNOWN), ("metric", "product", "store", "date")),
-    needs=Schema((*_KEYS, Column("units", Role.TARGET, unit="units", required=True, meaning="the figure watched"), *_KNOWN), ("metric", "product", "store", "date")),
+    asks=Schema(
+        (*_KEYS, Column("units", Role.INPUT, unit="units", meaning="the figure of a new period"), *_KNOWN),
+        ("metric", "product", "store", "date"),
+    ),
+    needs=Schema(
+        (*_KEYS, Column("units", Role.TARGET, unit="units", required=True, meaning="the figure watched"), *_KNOWN),
+        ("metric", "product", "store", "date"),
+    ),
     gives=Schema(
         (
             *_KEYS,
@@ -46,12 +52,16 @@ MODEL = Model(
             _given("score", "how odd: 0 not at all, one half as likely an incident as none, 1 certain", 0, 1),
             _given("p_value", "share of usual figures that look at least as odd", 0, 1),
             _given("q_value", "expected share of false alarms among the alarms of that period that are at least as strong", 0, 1),
-            Column("alert", Role.OUTPUT, Type.INTEGER, True, meaning="1 where the p-value lies within the alert budget", minimum=0, maximum=1),
+            Column(
+                "alert", Role.OUTPUT, Type.INTEGER, True, meaning="1 where the p-value lies within the alert budget", minimum=0, maximum=1
+            ),
             _given("mean", "expected figure", unit="units"),
             _given("p50", "median of what was expected", unit="units"),
             *_BANDS,
             _given("gap", "figure less expectation", unit="units"),
-            Column("incident", Role.OUTPUT, Type.TEXT, meaning="which incident an alert belongs to: one name for all its periods and levels"),
+            Column(
+                "incident", Role.OUTPUT, Type.TEXT, meaning="which incident an alert belongs to: one name for all its periods and levels"
+            ),
             _given("severity", "what the incident comes to so far, up or down", 0, unit="money"),
             Column("class", Role.OUTPUT, Type.TEXT, meaning="data, supply, promotion or demand"),
             Column("kind", Role.OUTPUT, Type.TEXT, meaning="spike, drop, shift, variance, promotion, or the data rule that was broken"),

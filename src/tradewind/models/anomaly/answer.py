@@ -11,7 +11,7 @@ import numpy as np
 from tradewind.core.table import Table
 from tradewind.models.anomaly import hidden, quality
 from tradewind.models.anomaly.grid import KEYS
-from tradewind.models.anomaly.watch import LEVELS, Cells, Watch
+from tradewind.models.anomaly.watch import Cells, Watch
 
 Array = np.ndarray[Any, Any]
 OWN = 0.7  # share of a total's gap from which on one part alone is the incident
@@ -22,34 +22,7 @@ BANDS = ("lo95", "lo90", "lo80", "lo50", "p50", "hi50", "hi80", "hi90", "hi95")
 CLASSES = ("demand", "promotion", "supply", "data")
 
 
-@dataclass(frozen=True, slots=True)
-class Family:
-    """Who is above and below a series: its product, its store, everything; and the parts of each total."""
-
-    above: Mapping[int, tuple[int, ...]]
-    below: Mapping[int, tuple[int, ...]]
-
-
-def family_of(watch: Watch) -> Family:
-    """Return the hierarchy of products and stores that the keys spell."""
-    if "product" not in watch.keys or "metric" in watch.keys:
-        return Family({}, {})
-    products = watch.keys["product"].tolist()
-    stores = watch.keys["store"].tolist() if "store" in watch.keys else [""] * len(products)
-    place = {pair: at for at, pair in enumerate(zip(products, stores, strict=True))}
-    above: dict[int, tuple[int, ...]] = {}
-    below: dict[int, list[int]] = {}
-    for (product, store), at in place.items():
-        tops = [pair for pair in ((product, ""), ("", store), ("", "")) if pair != (product, store) and pair in place]
-        above[at] = tuple(place[pair] for pair in tops)
-        nearest = [pair for pair in tops if pair != ("", "") or not (product and store) or len(tops) == 1]
-        for pair in nearest:
-            if pair != ("", "") or not store or ("", store) not in place:
-                below.setdefault(place[pair], []).append(at)
-    return Family(above, {at: tuple(found) for at, found in below.items()})
-
-
-def answer(watch: Watch, cells: Cells, rows: Array, at: Array, family: Family, names: Array) -> Table:
+def answer(watch: Watch, cells: Cells, rows: Array, at: Array, names: Array) -> Table:
     """Return one row per asked cell; `rows` index `cells`, `names` say which series of the watch each row of `cells` is."""
     pick = rows, at
     value, expected, spread, odds, p, mark = (getattr(cells, name)[pick] for name in ("value", "expected", "spread", "odds", "p", "mark"))
@@ -71,14 +44,14 @@ def answer(watch: Watch, cells: Cells, rows: Array, at: Array, family: Family, n
     columns["mean"] = np.where(counts[series], np.maximum(expected, 0.0), expected)
     gap = np.where(np.isfinite(value), value, 0.0) - expected
     columns["gap"] = gap
-    columns |= _incidents(watch, cells, rows, at, family, names, alert)
+    columns |= _incidents(watch, cells, rows, at, names=names, alert=alert)
     kinds = np.array(hidden.families(), object)
-    columns["kind"] = np.where(columns["alert"] > 0, np.where(mark > 0, np.array(quality.MARKS, object)[mark.astype("i8")], kinds[cells.kind[pick].astype("i8")]), "")
-    return Table.from_columns({name: _whole(column) for name, column in columns.items()})
-
-
-def _whole(column: Array) -> Array:
-    return column
+    columns["kind"] = np.where(
+        columns["alert"] > 0,
+        np.where(mark > 0, np.array(quality.MARKS, object)[mark.astype("i8")], kinds[cells.kind[pick].astype("i8")]),
+        "",
+    )
+    return Table.from_columns(columns)
 
 
 def score(odds: Array, *, plain: bool) -> Array:
@@ -92,48 +65,67 @@ def _plain(watch: Watch) -> bool:
     return all(engine.family == "plain" for _, engine in watch.engines)
 
 
-def _incidents(watch: Watch, cells: Cells, rows: Array, at: Array, family: Family, names: Array, alert: Array) -> dict[str, Array]:
+@dataclass(frozen=True, slots=True)
+class _Scene:
+    """All that is looked at to say what an alert belongs to; `names` says which series of the watch each row is, `place` the reverse."""
+
+    watch: Watch
+    cells: Cells
+    names: Array
+    place: Array
+    gaps: Array
+    alert: Array
+
+    def near(self, row: int, kin: Mapping[int, tuple[int, ...]]) -> list[int]:
+        """Return the rows of the series above or below a row's that are looked at."""
+        found = (int(self.place[one]) for one in kin.get(int(self.names[row]), ()))
+        return [one for one in found if one >= 0]
+
+
+def _incidents(watch: Watch, cells: Cells, rows: Array, at: Array, *, names: Array, alert: Array) -> dict[str, Array]:
     """Return incident, severity, class and driver of the asked cells; empty and zero where there is no alert."""
     place = np.full(len(watch.chances), -1, "i8")
     place[names] = np.arange(len(names))
     gaps = np.where(np.isfinite(cells.value), cells.value, 0.0) - cells.expected
-    count = len(rows)
-    incident, driver, of = (np.full(count, "", object) for _ in range(3))
-    severity = np.zeros(count)
+    scene = _Scene(watch, cells, names, place, gaps, alert)
+    incident, driver, of = (np.full(len(rows), "", object) for _ in range(3))
+    severity = np.zeros(len(rows))
     for cell in np.flatnonzero(alert[rows, at]).tolist():
         row, day = int(rows[cell]), int(at[cell])
-        parts = [int(place[one]) for one in family.below.get(int(names[row]), ()) if place[one] >= 0]
-        share, top = _largest(gaps, row, day, parts)
-        owner = row
-        if top is not None and share >= OWN and alert[top, day]:
-            owner = top
-        elif top is None or not parts:
-            owner = _above(gaps, alert, row, day, [int(place[one]) for one in family.above.get(int(names[row]), ()) if place[one] >= 0], family, names, place)
+        share, top = _largest(scene, row, day)
+        owner = _owner(scene, row, day, share, top)
         first, last = _reach(alert[owner], day)
         incident[cell] = _title(watch, int(names[owner]), cells.moments[first])
         severity[cell] = float(np.abs(gaps[owner, first : last + 1]).sum() * watch.worth[names[owner]])
         of[cell] = _class(cells, row, day)
-        driver[cell] = _driver(watch, cells, row, day, of[cell], share, names[top] if top is not None else None, names[owner] if owner != row else None)
+        if of[cell] != "data" and top is not None and share > 0:
+            driver[cell] = f"{_named(watch, int(names[top]))}: {min(share, 1.0):.0%} of the gap"
+        elif of[cell] != "data" and owner != row:
+            driver[cell] = f"part of {_named(watch, int(names[owner]))}"
+        else:
+            driver[cell] = _driver(cells, row, day, of[cell])
     return {"incident": incident, "severity": severity, "class": of, "driver": driver}
 
 
-def _largest(gaps: Array, row: int, day: int, parts: list[int]) -> tuple[float, int | None]:
+def _owner(scene: _Scene, row: int, day: int, share: float, top: int | None) -> int:
+    """Return whose incident an alert is: that of a part with most of the gap, of the total it moved with, or its own."""
+    if top is not None:
+        return top if share >= OWN and scene.alert[top, day] else row
+    for above in scene.near(row, scene.watch.family.above):
+        together = scene.alert[above, day] and scene.gaps[above, day] * scene.gaps[row, day] > 0
+        if together and _largest(scene, above, day)[0] < OWN:
+            return above
+    return row
+
+
+def _largest(scene: _Scene, row: int, day: int) -> tuple[float, int | None]:
     """Return which part has most of a total's gap, and its share."""
+    parts = scene.near(row, scene.watch.family.below)
     if not parts:
         return 0.0, None
-    share = gaps[parts, day] / gaps[row, day] if gaps[row, day] else np.zeros(len(parts))
+    share = scene.gaps[parts, day] / scene.gaps[row, day] if scene.gaps[row, day] else np.zeros(len(parts))
     best = int(np.argmax(share))
     return float(share[best]), parts[best]
-
-
-def _above(gaps: Array, alert: Array, row: int, day: int, tops: list[int], family: Family, names: Array, place: Array) -> int:
-    """Return the total that moved with the series as a whole, or the series itself."""
-    for top in tops:
-        if alert[top, day] and gaps[top, day] * gaps[row, day] > 0:
-            parts = [int(place[one]) for one in family.below.get(int(names[top]), ()) if place[one] >= 0]
-            if _largest(gaps, top, day, parts)[0] < OWN:
-                return top
-    return row
 
 
 def _reach(alert: Array, day: int) -> tuple[int, int]:
@@ -163,14 +155,10 @@ def _class(cells: Cells, row: int, day: int) -> str:
     return "demand"
 
 
-def _driver(watch: Watch, cells: Cells, row: int, day: int, of: str, share: float, top: Any, owner: Any) -> str:
-    """Say in a few words where an alert comes from."""
+def _driver(cells: Cells, row: int, day: int, of: str) -> str:
+    """Say in a few words where an alert comes from, as far as the series itself tells."""
     if of == "data":
         return quality.MARKS[int(cells.mark[row, day])]
-    if top is not None and share > 0:
-        return f"{_named(watch, int(top))}: {min(share, 1.0):.0%} of the gap"
-    if owner is not None:
-        return f"part of {_named(watch, int(owner))}"
     less = cells.value[row, day] < cells.expected[row, day]
     if of == "promotion":
         return "the promotion brought less than before" if less else "the promotion brought more than before"
@@ -182,6 +170,3 @@ def _driver(watch: Watch, cells: Cells, row: int, day: int, of: str, share: floa
 def _named(watch: Watch, series: int) -> str:
     said = [f"{name} {watch.keys[name][series]}" for name in KEYS if name in watch.keys and watch.keys[name][series]]
     return ", ".join(said) or "everything"
-
-
-assert len(BANDS) == len(LEVELS)  # noqa: S101 - both are written by hand

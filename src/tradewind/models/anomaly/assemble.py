@@ -37,7 +37,9 @@ def assemble(tables: Mapping[str, Table], *, country: str = "", subdivision: str
     frame = _calendar(frame, _named(events, country, subdivision, frame), columns)
     keys = [name for name in ("metric", "product", "store") if name in frame.columns]
     described = tuple(columns.get(name, Column(name)) for name in frame.columns)
-    return Table(Schema(described, ("date", *keys)), frame=frame.sort([*keys, "date"], nulls_last=True).with_columns(pl.col("units").cast(float)))
+    return Table(
+        Schema(described, ("date", *keys)), frame=frame.sort([*keys, "date"], nulls_last=True).with_columns(pl.col("units").cast(float))
+    )
 
 
 def _sales(tables: Mapping[str, Table]) -> tuple[Any, dict[str, Column]]:
@@ -102,9 +104,13 @@ def _promoted(frame: Any, promotions: Table | None, keys: list[str]) -> Any:
         return frame
     given = promotions.frame.filter(pl.col("start").is_not_null(), pl.col("end") >= pl.col("start"))
     measures = [name for name in LEVERS[1:] if name in given.columns]
-    kinds = given["mechanic"].drop_nulls().value_counts(sort=True)["mechanic"].to_list()[:MOST_MECHANICS] if "mechanic" in given.columns else []
+    kinds = (
+        given["mechanic"].drop_nulls().value_counts(sort=True)["mechanic"].to_list()[:MOST_MECHANICS] if "mechanic" in given.columns else []
+    )
     flags = [pl.lit(1.0).alias("promotion"), *(pl.col(name).cast(pl.Float64).fill_null(0.0) for name in measures)]
-    flags += [(pl.col("mechanic") == kind).fill_null(value=False).cast(pl.Float64).alias(f"mechanic_{_slug(kind)}") for kind in sorted(kinds)]
+    flags += [
+        (pl.col("mechanic") == kind).fill_null(value=False).cast(pl.Float64).alias(f"mechanic_{_slug(kind)}") for kind in sorted(kinds)
+    ]
     names = ["promotion", *measures, *(f"mechanic_{_slug(kind)}" for kind in sorted(kinds))]
     on = [key for key in keys if key in given.columns and given[key].null_count() < given.height]
     days = given.with_columns(pl.date_ranges("start", "end").alias("date")).with_columns(flags)
@@ -131,7 +137,9 @@ def _local(frame: Any, tables: Mapping[str, Table]) -> Any:
     days = _spans(events.frame.filter(pl.col("region").is_not_null()))
     if days.height == 0:
         return frame
-    days = days.select(pl.col("region").cast(pl.String), pl.col("date").cast(frame.schema["date"]), pl.lit(1.0).alias("local_event")).unique()
+    days = days.select(
+        pl.col("region").cast(pl.String), pl.col("date").cast(frame.schema["date"]), pl.lit(1.0).alias("local_event")
+    ).unique()
     where = stores.frame.select(pl.col("store").cast(pl.String), pl.col("region").cast(pl.String)).unique(subset=["store"])
     frame = frame.join(where, on="store", how="left").join(days, on=["region", "date"], how="left", maintain_order="left")
     return frame.with_columns(pl.col("local_event").fill_null(0.0)).drop("region")
@@ -183,7 +191,9 @@ def _labels(frame: Any, tables: Mapping[str, Table], columns: dict[str, Column])
     if products is None or len(products) == 0:
         return frame
     names = [name for name in ("category", "brand") if name in products]
-    one = products.frame.select(pl.col("product").cast(pl.String), *(pl.col(name).cast(pl.String) for name in names)).unique(subset=["product"])
+    one = products.frame.select(pl.col("product").cast(pl.String), *(pl.col(name).cast(pl.String) for name in names)).unique(
+        subset=["product"]
+    )
     columns |= {name: Column(name, Role.STATIC, Type.TEXT) for name in names}
     return frame.join(one, on="product", how="left", maintain_order="left")
 
@@ -200,7 +210,9 @@ def _levels(frame: Any, keys: list[str]) -> Any:
 
     def total(by: list[str]) -> Any:
         made = [pl.when(pl.col(name).count() > 0).then(pl.col(name).sum()).alias(name) for name in sums]
-        made += [((pl.col(name) * weight).sum() / weight.filter(pl.col(name).is_not_null()).sum()).fill_nan(None).alias(name) for name in means]
+        made += [
+            ((pl.col(name) * weight).sum() / weight.filter(pl.col(name).is_not_null()).sum()).fill_nan(None).alias(name) for name in means
+        ]
         made += [pl.col(name).drop_nulls().first().alias(name) for name in texts if "product" in by]
         return frame.group_by(["date", *by], maintain_order=True).agg(made)
 
@@ -290,9 +302,13 @@ def _calendar(frame: Any, named: Any, columns: dict[str, Column]) -> Any:
     wide = named.group_by("date").agg(flags).rename({"date": "_day"})
     last = frame["date"].cast(pl.Date).max()
     later = wide.filter(pl.col("_day") > last, pl.col("_day") <= last + pl.duration(days=AHEAD))
-    frame = frame.with_columns(pl.col("date").cast(pl.Date).alias("_day")).join(wide, on="_day", how="left", maintain_order="left").drop("_day")
+    frame = (
+        frame.with_columns(pl.col("date").cast(pl.Date).alias("_day")).join(wide, on="_day", how="left", maintain_order="left").drop("_day")
+    )
     if later.height:
-        frame = pl.concat([frame, later.with_columns(pl.col("_day").cast(frame.schema["date"]).alias("date")).drop("_day")], how="diagonal_relaxed")
+        frame = pl.concat(
+            [frame, later.with_columns(pl.col("_day").cast(frame.schema["date"]).alias("date")).drop("_day")], how="diagonal_relaxed"
+        )
     for name in names:
         columns[f"event_{name}"] = Column(f"event_{name}", Role.EVENT)
     return frame.with_columns(pl.col(f"event_{name}").fill_null(0.0) for name in names)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -42,14 +43,22 @@ def pace_of(beat: Beat, periods: int) -> Pace:
     return Pace(30, 21, 3, days == 1, waves, days == 1)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Design:
-    """Names and kinds of the columns, in order, and the flags of the calendar by column, planned days too."""
+    """Names and kinds of the columns, in order: weekdays, waves of the year, events, then what each series has of its own.
+
+    `flags` (events, T + later) says when each event column is on, planned days too.
+    """
 
     names: tuple[str, ...]
     kinds: tuple[str, ...]
-    flags: Mapping[str, Array]  # column -> (T + later,)
+    flags: Array
     pace: Pace
+
+    @cached_property
+    def calendar(self) -> int:
+        """Return how many columns are the same for all series; they come first."""
+        return sum(kind in ("week", "year", "event") for kind in self.kinds)
 
     def places(self, *kinds: str) -> Array:
         """Return where the columns of these kinds are."""
@@ -63,6 +72,8 @@ def design_of(grid: Grid) -> Design:
     if pace.weekday:
         found += [(f"weekday_{day}", "week") for day in range(6)]
     found += [(f"{name}_{wave}", "year") for wave in range(1, pace.waves + 1) for name in ("sin", "cos")]
+    flags = _flags(grid.calendar, pace)
+    found += [(name, "event") for name in flags]
     kinds = grid.kinds
     split = PRICE in kinds and PROMOTION in kinds
     if PRICE in kinds:
@@ -75,9 +86,8 @@ def design_of(grid: Grid) -> Design:
         found.append(("after", "after"))
     if len(grid) >= 4:
         found += [(f"siblings_{name}", "sibling") for name in (PRICE, PROMOTION) if name in kinds]
-    flags = _flags(grid.calendar, pace)
-    found += [(name, "event") for name in flags]
-    return Design(tuple(name for name, _ in found), tuple(kind for _, kind in found), flags, pace)
+    on = np.stack(list(flags.values())) if flags else np.zeros((0, len(grid.moments)), "f4")
+    return Design(tuple(name for name, _ in found), tuple(kind for _, kind in found), on, pace)
 
 
 def _flags(calendar: Mapping[str, Array], pace: Pace) -> dict[str, Array]:
@@ -141,17 +151,24 @@ def regular_prices(grid: Grid, usual: Usual) -> Array:
     return np.where(at >= 0, filled, usual.price[:, None])
 
 
-def calendar_columns(design: Design, moments: Array, first: int) -> dict[str, Array]:
-    """Return the columns that are the same for all series, (n,) each; `first` is the column number of the first moment."""
+def calendar_columns(design: Design, moments: Array, first: int) -> Array:
+    """Return the columns that are the same for all series, (n, columns); `first` is the column number of the first moment."""
     days = moments.astype("M8[D]").astype("i8")
-    found = {f"weekday_{day}": ((days + 3) % 7 == day) - 1 / 7 for day in range(6)}
+    out = np.zeros((len(moments), design.calendar), "f4")
+    at = 0
+    if design.pace.weekday:
+        out[:, :6] = -1 / 7
+        weekday = (days + 3) % 7
+        inside = np.flatnonzero(weekday < 6)
+        out[inside, weekday[inside]] += 1
+        at = 6
     for wave in range(1, design.pace.waves + 1):
         angle = 2 * np.pi * wave * days / 365.25
-        found |= {f"sin_{wave}": np.sin(angle), f"cos_{wave}": np.cos(angle)}
-    at = first + np.arange(len(moments))
-    for name, flag in design.flags.items():
-        found[name] = np.where(at < len(flag), flag[np.minimum(at, len(flag) - 1)], 0.0)
-    return found
+        out[:, at], out[:, at + 1] = np.sin(angle), np.cos(angle)
+        at += 2
+    known = np.flatnonzero(first + np.arange(len(moments)) < design.flags.shape[1])
+    out[known, at:] = design.flags[:, first + known].T
+    return out
 
 
 def own_columns(usual: Usual, inputs: Mapping[str, Array], regular: Array) -> dict[str, Array]:
@@ -166,9 +183,10 @@ def own_columns(usual: Usual, inputs: Mapping[str, Array], regular: Array) -> di
             found[name] = np.where(value > 0, np.log(np.maximum(value, 1e-9)), usual.rival[:, None]) - usual.rival[:, None]
         elif name in usual.numbers:
             mean, spread = usual.numbers[name]
-            found[name] = np.nan_to_num((value - mean[:, None]) / spread[:, None])
+            scaled = (value - mean[:, None]) / spread[:, None]
+            found[name] = np.where(np.isfinite(scaled), scaled, 0.0)
         else:
-            found[name] = np.nan_to_num(value)
+            found[name] = np.where(np.isfinite(value), value, 0.0)
     return found
 
 
@@ -185,12 +203,14 @@ def sibling_columns(own: Mapping[str, Array], group: Array) -> dict[str, Array]:
     return found
 
 
-def matrix(design: Design, columns: Mapping[str, Array], shape: tuple[int, int]) -> Array:
+def matrix(design: Design, calendar: Array, own: Mapping[str, Array], shape: tuple[int, int]) -> Array:
     """Stack the columns of a design as (S, n, p); one that is missing is zero."""
     out = np.zeros((*shape, len(design.names)), "f4")
-    for at, name in enumerate(design.names):
-        if name in columns:
-            out[..., at] = columns[name]
+    out[..., : design.calendar] = calendar
+    for at in range(design.calendar, len(design.names)):
+        column = own.get(design.names[at])
+        if column is not None:
+            out[..., at] = column
     return out
 
 

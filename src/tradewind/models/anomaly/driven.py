@@ -34,7 +34,14 @@ def _learn(grid: Grid, params: Mapping[str, Any]) -> list[tuple[Any, Engine, Pas
 
 def _levels(grid: Grid, rows: Array) -> list[Array]:
     """Part rows by which keys they name: totals and their parts are not each other's siblings. Wide levels go in blocks."""
-    level = sum((np.array([bool(key) for key in grid.keys[name][rows].tolist()], "i8") << at for at, name in enumerate(LEVELS) if name in grid.keys), np.zeros(len(rows), "i8"))
+    level = sum(
+        (
+            np.array([bool(key) for key in grid.keys[name][rows].tolist()], "i8") << at
+            for at, name in enumerate(LEVELS)
+            if name in grid.keys
+        ),
+        np.zeros(len(rows), "i8"),
+    )
     group = groups(grid, rows)
     parts = []
     for one in np.unique(level):

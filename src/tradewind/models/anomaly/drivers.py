@@ -10,7 +10,7 @@ import numpy as np
 
 from tradewind.models.anomaly import design as made
 from tradewind.models.anomaly import hidden
-from tradewind.models.anomaly.design import Design, Pace, Usual
+from tradewind.models.anomaly.design import Design, Usual
 from tradewind.models.anomaly.engine import Day, Past, Said
 from tradewind.models.anomaly.expect import FLOOR, level_of, pooled, shared_of, smooth, spread_of
 from tradewind.models.anomaly.grid import Grid
@@ -57,10 +57,18 @@ class Driven:
             out[rows] = new
             return out
 
-        per = {name: merged(getattr(self, name), getattr(part, name)) for name in ("up", "down", "stock", "regular")}
         siblings = {name: merged(value, part.siblings[name]) for name, value in self.siblings.items()}
         last = {name: merged(value, part.last[name]) for name, value in self.last.items()}
-        return replace(self, count=part.count, siblings=siblings, last=last, **per)
+        return replace(
+            self,
+            count=part.count,
+            siblings=siblings,
+            last=last,
+            up=merged(self.up, part.up),
+            down=merged(self.down, part.down),
+            stock=merged(self.stock, part.stock),
+            regular=merged(self.regular, part.regular),
+        )
 
     def ahead(self, day: Day) -> tuple[Said, Any]:
         """Say what is expected of one period, before its figure is looked at; the second part is for `after`."""
@@ -70,10 +78,10 @@ class Driven:
         regular = np.where((running <= made.ON) & (made.PRICE in inputs), price, self.regular)
         own = made.own_columns(self.usual, inputs, regular[:, None])
         siblings = self._siblings(own, day)
-        columns = made.calendar_columns(self.design, day.moment[None], self.count + day.skipped) | own | siblings
-        columns["after"] = np.where(running > 0.5, 0.0, self.stock / 10)[:, None]
-        x = made.matrix(self.design, columns, (len(self.beta), 1))
-        effect = np.einsum("stp,sp->s", x, self.beta)
+        calendar = made.calendar_columns(self.design, day.moment[None], self.count + day.skipped)
+        after = np.where(running > 0.5, 0.0, self.stock / 10)[:, None]
+        x = made.matrix(self.design, calendar, own | siblings | {"after": after}, (len(self.beta), 1))
+        effect = (x[:, 0] * self.beta).sum(1)
         lift = made.lift_of(self.design, x, self.beta)[:, 0] * (running > made.ON)
         mean = np.exp(np.clip(np.log(self.up / self.down) + effect, -12, 16))
         mean = mean * np.exp(self._shared(day, mean))
@@ -126,7 +134,14 @@ class Driven:
         stock = (self.stock + gain) * 0.9
         count = self.count + 1 + day.skipped
         return replace(
-            self, up=np.maximum(up, 1e-6), down=np.maximum(down, 1e-6), stock=stock, regular=regular, last=inputs, siblings=siblings, count=count
+            self,
+            up=np.maximum(up, 1e-6),
+            down=np.maximum(down, 1e-6),
+            stock=stock,
+            regular=regular,
+            last=inputs,
+            siblings=siblings,
+            count=count,
         )
 
 
@@ -140,8 +155,8 @@ def learn(grid: Grid, rows: Array, chain: hidden.Chain, group: Array) -> tuple[D
     regular = made.regular_prices(part, usual)
     own = made.own_columns(usual, inputs, regular)
     siblings = {name: value for name, value in made.sibling_columns(own, group).items() if name in design.names}
-    columns = made.calendar_columns(design, part.moments, 0) | own | siblings
-    fitted = _Fit(design, part, unit, group, own.get(made.PROMOTION, np.zeros(part.value.shape)), chain)
+    columns = made.matrix(design, made.calendar_columns(design, part.moments, 0), own | siblings, part.value.shape)
+    fitted = _Fit(design, part, chain, unit=unit, group=group, running=own.get(made.PROMOTION, np.zeros(part.value.shape)))
     beta, past, between = fitted.run(columns)
     first = {name: value[:, 0] for name, value in siblings.items()}
     blank = {name: np.full(len(part), np.nan) for name in inputs}
@@ -171,26 +186,27 @@ def _first_known(value: Array) -> Array:
 class _Fit:
     """The rounds of learning: coefficients, level, shared movement, spread, and which days look like an incident."""
 
-    def __init__(self, design: Design, grid: Grid, unit: Array, group: Array, running: Array, chain: hidden.Chain) -> None:
+    def __init__(self, design: Design, grid: Grid, chain: hidden.Chain, *, unit: Array, group: Array, running: Array) -> None:
         self.design, self.grid, self.unit, self.group, self.running, self.chain = design, grid, unit, group, running, chain
         self.known = np.isfinite(grid.value)
         self.y = np.where(self.known, np.maximum(grid.value, 0.0), 0.0) / unit[:, None]
         expected = grid.inputs.get("expected")
         self.use = self.known & ~(np.nan_to_num(expected) > 0) if expected is not None else self.known
 
-    def run(self, columns: Mapping[str, Array]) -> tuple[Array, Past, float]:
+    def run(self, x: Array) -> tuple[Array, Past, float]:
         """Return coefficients, what was expected of the past, and how much all series move together."""
         shape, pace = self.y.shape, self.design.pace
         weight = self.use.astype("f8")
         spread, shared = np.full(len(self.y), 0.05), np.zeros(shape)
         beta = np.zeros((len(self.y), len(self.design.names)))
-        x = made.matrix(self.design, columns, shape)
         effect, lift = np.zeros(shape), np.zeros(shape)
         after = self.design.places("after")
+        x_own = x - smooth(x, weight, pace.slow).astype("f4")
         for round_ in range(ROUNDS):
             if len(after) and round_:
-                x[..., after[0]] = made.after_column(self.design, x, beta, self.running)
-            beta, effect = self._coefficients(x, effect, shared, weight, spread, pace)
+                column = made.after_column(self.design, x, beta, self.running)
+                x[..., after[0]], x_own[..., after[0]] = column, column - smooth(column, self.use.astype("f8"), pace.slow)
+            beta, effect = self._coefficients(x, x_own, effect + shared, shared=shared, weight=weight, spread=spread)
             level = level_of(self.y, effect + shared, self.use * np.maximum(weight, FLOOR), half=pace.level, gap=pace.gap)
             plain = np.exp(np.clip(level + effect, -12, 16))
             shared = shared_of(self.y, plain, self.use, spread_of(self.y, plain, weight), self.group)
@@ -204,17 +220,18 @@ class _Fit:
         self.effect, self.weight = effect, weight
         return beta, past, between
 
-    def _coefficients(self, x: Array, effect: Array, shared: Array, weight: Array, spread: Array, pace: Pace) -> tuple[Array, Array]:
-        use = self.use.astype("f8")
-        x_own = x - smooth(x, use, pace.slow).astype("f4")
+    def _coefficients(self, x: Array, x_own: Array, moved: Array, *, shared: Array, weight: Array, spread: Array) -> tuple[Array, Array]:
+        """Return coefficients and effects after two Newton steps; `moved` is effect and shared movement so far."""
+        use, pace = self.use.astype("f8"), self.design.pace
         for _ in range(2):
-            level = level_of(self.y, effect + shared, self.use * np.maximum(weight, FLOOR), half=pace.slow, gap=-1)
-            mean = np.exp(np.clip(level + effect + shared, -12, 16))
+            level = level_of(self.y, moved, self.use * np.maximum(weight, FLOOR), half=pace.slow, gap=-1)
+            mean = np.exp(np.clip(level + moved, -12, 16))
             variance = 1 / np.maximum(mean, 1e-2) + spread[:, None]
             wild = np.clip((self.y - mean) / np.maximum(mean, 1e-2), -1.0, 3 * np.sqrt(variance))
-            q = np.where(self.use, wild + level + effect, 0.0)
+            q = np.where(self.use, wild + level + moved - shared, 0.0)
             beta = pooled(x_own, q - smooth(q, use, pace.slow), weight / variance, list(self.design.kinds), self.group)
             effect = np.einsum("stp,sp->st", x, beta.astype("f4"), optimize=True).astype("f8")
+            moved = effect + shared
         return beta, effect
 
     def _evidence(self, mean: Array, spread: Array, lift: Array) -> Array:

@@ -86,8 +86,8 @@ class Grid:
 
 def time_of(table: Table) -> str:
     """Return the name of the time column; raises MissingColumn."""
-    found = table.schema.time
-    if found is None or found not in table:
+    found = table.schema.time or "date"
+    if found not in table:
         raise MissingColumn("a time column is missing", hint=f"there are: {', '.join(table.names)}")
     return found
 

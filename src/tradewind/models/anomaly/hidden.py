@@ -85,7 +85,7 @@ def evidence(said: Chain, value: Array, expected: Array, spread: Array, lift: Ar
 
 def _counted(y: Array, mean: Array, size: Array, factor: Array | float) -> Array:
     """Return log NB(y | factor mean) - log NB(y | mean): the gamma functions cancel."""
-    return np.asarray(y * np.log(factor) + (y + size) * (np.log(size + mean) - np.log(size + factor * mean)))
+    return np.asarray(y * np.log(factor) - (y + size) * np.log1p((factor - 1) * mean / (size + mean)))
 
 
 def _shifted(z: Array, shift: float) -> Array:

@@ -98,8 +98,7 @@ def _engine(engine: Engine, at: str, arrays: dict[str, Array]) -> dict[str, Any]
         arrays |= {f"{at}mean/{name}": mean, f"{at}wide/{name}": spread}
     arrays |= {f"{at}last/{name}": np.asarray(value, "f8") for name, value in engine.last.items()}
     arrays |= {f"{at}near/{name}": value for name, value in engine.siblings.items()}
-    later = {name: flag[engine.count :] for name, flag in engine.design.flags.items()}
-    arrays |= {f"{at}flag/{name}": flag.astype("f4") for name, flag in later.items()}
+    arrays[at + "flags"] = np.ascontiguousarray(engine.design.flags[:, engine.count :], "f4")
     pace = engine.design.pace
     return {
         "family": engine.family,
@@ -111,7 +110,6 @@ def _engine(engine: Engine, at: str, arrays: dict[str, Array]) -> dict[str, Any]
         "numbers": list(engine.usual.numbers),
         "last": list(engine.last),
         "near": list(engine.siblings),
-        "flags": list(later),
     }
 
 
@@ -122,7 +120,8 @@ def _read(said: Mapping[str, Any], at: str, arrays: Mapping[str, Array]) -> Engi
     if said["family"] == "real":
         return Followed(count, *(arrays[at + name] for name in OF_FOLLOWED))
     # the past of the calendar is over: what is kept of it begins at the next period
-    flags = {name: np.concatenate([np.zeros(count, "f4"), arrays[f"{at}flag/{name}"]]) for name in said["flags"]}
+    later = arrays[at + "flags"]
+    flags = np.concatenate([np.zeros((len(later), count), "f4"), later], 1)
     design = Design(tuple(said["names"]), tuple(said["kinds"]), flags, Pace(*said["pace"]))
     numbers = {name: (arrays[f"{at}mean/{name}"], arrays[f"{at}wide/{name}"]) for name in said["numbers"]}
     usual = Usual(arrays[f"{at}usual/price"], arrays[f"{at}usual/rival"], numbers)

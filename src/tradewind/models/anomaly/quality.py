@@ -6,18 +6,32 @@ from typing import Any
 
 import numpy as np
 
+from tradewind.models.anomaly.grid import Grid
+
 Array = np.ndarray[Any, Any]
 MARKS = ("", "missing load", "zero while open", "duplicate")
 MISSING, ZERO, DOUBLE = 1, 2, 3
 SILENT = 0.6  # share of the series that report on most days and are silent at once: then the load is missing, not the sale
 BUSY = 12.0  # figures expected of a series from which on nothing at all is a fault
 SURE = 3.0  # spreads by which nothing must lie below what was expected
+WEEKS = 56  # periods of the past that are looked at
 BACK = 14  # days in which the same figures again are a copy
 FEWEST, VARIED = 5, 3  # series and different figures that must agree before a day is a copy
 
 
-def marks(value: Array, expected: Array, spread: Array, duplicated: Array | None = None, *, before: Array | None = None) -> Array:
-    """Return for each series and period the number in MARKS of the rule that it breaks, 0 for none; `before` is the time before."""
+def marks(
+    value: Array,
+    expected: Array,
+    spread: Array,
+    duplicated: Array | None = None,
+    *,
+    before: Array | None = None,
+    holiday: Array | None = None,
+) -> Array:
+    """Return for each series and period the number in MARKS of the rule that it breaks, 0 for none.
+
+    `before` are the figures of the time before, `holiday` tells on which periods an event is on: then shops may be closed.
+    """
     out = np.zeros(value.shape, "i1")
     past = value if before is None else np.concatenate([before, value], 1)
     offset = past.shape[1] - value.shape[1]
@@ -27,6 +41,8 @@ def marks(value: Array, expected: Array, spread: Array, duplicated: Array | None
     share = (empty & busy).sum(0) / np.maximum(busy.sum(0), 1)
     silent = (share >= SILENT) & (busy.sum(0) >= FEWEST)
     silent &= ~_closed(past, offset, value.shape[1])
+    if holiday is not None:
+        silent &= ~holiday
     out[busy & empty & silent[None]] = MISSING
     zero = (value == 0) & (expected - SURE * spread > 0) & (expected > BUSY) & (out == 0)
     out[zero] = ZERO
@@ -36,6 +52,14 @@ def marks(value: Array, expected: Array, spread: Array, duplicated: Array | None
     if duplicated is not None:
         out[(np.nan_to_num(duplicated) > 0) & (out == 0)] = DOUBLE
     return out
+
+
+def holidays(grid: Grid) -> Array:
+    """Return on which periods of a grid an event is on."""
+    found = np.zeros(len(grid.moments), bool)
+    for flag in grid.calendar.values():
+        found |= flag[: len(found)] > 0
+    return found
 
 
 def _closed(past: Array, offset: int, count: int) -> Array:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from tradewind.core.errors import BadValue, EmptyTable, InvalidInput, NotFound
 from tradewind.core.model import Knob
 from tradewind.core.table import Table
 from tradewind.models.anomaly import keep
-from tradewind.models.anomaly.answer import answer, family_of
+from tradewind.models.anomaly.answer import BACK, answer
 from tradewind.models.anomaly.engine import Engine, Past
 from tradewind.models.anomaly.grid import AT_LEAST, KEYS, VALUE, Grid, read, texts, time_of
 from tradewind.models.anomaly.watch import Cells, Watch, begin, moved_on, part_of, walk
@@ -21,6 +21,7 @@ Array = np.ndarray[Any, Any]
 Learn = Callable[[Grid, Mapping[str, Any]], list[tuple[Array, Engine, Past]]]
 BUDGET = Knob("budget", 0.03, 0.001, 0.2, meaning="share of usual figures that may raise an alert", tune=False)
 RATE = Knob("rate", 0.1, 0.001, 0.3, log=True, meaning="how often an incident is thought to begin, before the figures are seen", tune=False)
+FEW = 8  # asked rows up to which only what surrounds them is looked at
 LAST = 28  # periods that are shown where none are asked for
 
 
@@ -38,7 +39,7 @@ class Watching:
 
         Nothing here is drawn: the seed changes nothing.
         """
-        grid = _enough(read(table))
+        grid = _said(_enough(read(table)))
         said = {"budget": BUDGET.default, "rate": RATE.default} | dict(params)
         return begin(grid, self.learn(grid, said), budget=float(said["budget"]), rate=float(said["rate"]), causal=self.causal)
 
@@ -53,9 +54,9 @@ class Watching:
         cells, rows, at, names = state.cells, series, np.searchsorted(state.cells.moments, moments), np.arange(len(state.chances))
         if later.any():
             cells, rows, at, names = _walked(state, asked, series, moments, later)
-        elif len(asked) < len(names) // 4:
+        elif len(asked) <= max(FEW, len(names) // 4):
             cells, rows, at, names = _near(state, series, at)
-        return answer(state, cells, rows, at, family_of(state), names)
+        return answer(state, cells, rows, at, names)
 
     def expand(self, state: Watch, horizon: int | None, where: Mapping[str, Any]) -> Table:
         """Return the last periods of every series that fits; raises NotFound and BadValue."""
@@ -106,6 +107,17 @@ def _enough(grid: Grid) -> Grid:
     return grid
 
 
+def _said(grid: Grid) -> Grid:
+    """Return the grid with notes on figures that tell little: series that never change, counts below zero."""
+    known = np.isfinite(grid.value)
+    low = np.min(np.where(known, grid.value, np.inf), axis=1)
+    still = int((known.any(1) & (low == np.max(np.where(known, grid.value, -np.inf), axis=1))).sum())
+    below = int((np.where(known, grid.value, 0.0) < 0).sum())
+    notes = [f"{still} series never change: any other figure is an incident to them"] if still else []
+    notes += [f"{below} figures are below zero: where a series counts things they are taken as none"] if below else []
+    return replace(grid, notes=(*grid.notes, *notes))
+
+
 def _series(state: Watch, asked: Table) -> Array:
     """Return the place of each asked row's series; raises NotFound."""
     if len(asked) == 0:
@@ -117,7 +129,9 @@ def _series(state: Watch, asked: Table) -> Array:
     place = np.array([state.index.get(key, -1) for key in keys], "i8")
     if (place < 0).any():
         first = keys[int(np.argmin(place))]
-        raise NotFound(f"the series {'/'.join(part or 'all' for part in first)} was never seen", hint=f"a series is named by {', '.join(names)}")
+        raise NotFound(
+            f"the series {'/'.join(part or 'all' for part in first)} was never seen", hint=f"a series is named by {', '.join(names)}"
+        )
     return place
 
 
@@ -130,14 +144,18 @@ def _moments(state: Watch, asked: Table) -> Array:
     at = np.minimum(np.searchsorted(known, when), len(known) - 1)
     if ((when <= known[-1]) & (known[at] != when)).any():
         wrong = when[(when <= known[-1]) & (known[at] != when)][0]
-        raise BadValue(f"{str(wrong)[:19]} is no period that was seen", hint=f"periods run from {str(known[0])[:10]} to {str(known[-1])[:19]}")
+        raise BadValue(
+            f"{str(wrong)[:19]} is no period that was seen", hint=f"periods run from {str(known[0])[:10]} to {str(known[-1])[:19]}"
+        )
     return when
 
 
 def _walked(state: Watch, asked: Table, series: Array, moments: Array, later: Array) -> tuple[Cells, Array, Array, Array]:
     """Judge the asked later figures in the order of time; return the verdicts with a little past before them."""
     if VALUE not in asked or not np.isfinite(asked.column(VALUE)[later].astype("f8")).all():
-        raise BadValue("a period after the last one known needs its figure", hint=f'send "{VALUE}" with every row, or update the model first')
+        raise BadValue(
+            "a period after the last one known needs its figure", hint=f'send "{VALUE}" with every row, or update the model first'
+        )
     names = np.unique(series)
     row = np.searchsorted(names, series)
     new = np.unique(moments[later])
@@ -165,11 +183,13 @@ def _walked(state: Watch, asked: Table, series: Array, moments: Array, later: Ar
 
 def _near(state: Watch, series: Array, at: Array) -> tuple[Cells, Array, Array, Array]:
     """Return the verdicts on the asked series and those above and below them only."""
-    family = family_of(state)
+    family = state.family
     wanted = set(series.tolist())
     for one in tuple(wanted):
         wanted |= set(family.above.get(one, ())) | set(family.below.get(one, ()))
-        for top in family.above.get(one, ()):
-            wanted |= set(family.below.get(top, ()))
+    for one in tuple(wanted) if (state.cells.p[series, at] <= state.budget).any() else ():
+        wanted |= set(family.below.get(one, ()))
     names = np.array(sorted(wanted), "i8")
-    return state.cells.take(names), np.searchsorted(names, series), at, names
+    first = max(int(at.min()) - BACK - 2, 0)
+    cells = state.cells.between(first, int(at.max()) + BACK + 2).take(names)
+    return cells, np.searchsorted(names, series), at - first, names

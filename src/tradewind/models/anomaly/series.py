@@ -89,8 +89,8 @@ def learn(grid: Grid, rows: Array, chain: hidden.Chain) -> tuple[Followed, Past]
     season = profile[:, np.arange(value.shape[1]) % profile.shape[1]]
     rest = value - season
     spread = robust(np.diff(rest, axis=1)) / np.sqrt(2)
-    size = np.nanmedian(np.abs(value - np.nanmedian(value, 1, keepdims=True)), 1)
-    least = np.maximum(np.maximum(1e-3 * size, 1e-6 * np.nanmax(np.abs(value), 1)), 1e-9)
+    largest = np.max(np.where(np.isfinite(value), np.abs(value), 0.0), axis=1, initial=0.0)
+    least = np.maximum(np.maximum(1e-3 * robust(value), 1e-6 * largest), 1e-9)
     spread = np.maximum(spread, least)
     keep, trend, made = _pace(rest, spread)
     back = _run(rest[:, ::-1], spread, keep, trend)[:, ::-1]
@@ -98,12 +98,21 @@ def learn(grid: Grid, rows: Array, chain: hidden.Chain) -> tuple[Followed, Past]
     scale = np.maximum(robust(rest - both), least)
     z = np.where(np.isfinite(rest), rest, np.nan)
     chances = hidden.both(chain, hidden.evidence(chain, z, both, scale[:, None]))
-    start = np.array([np.nanmedian(one[: max(10, CYCLES)]) if np.isfinite(one[:10]).any() else np.nanmedian(one) for one in rest])
+    start = _early(rest)
     ahead = np.maximum(robust(rest - made), least)
     engine = Followed(0, profile, keep, trend, start, start.copy(), ahead, np.maximum(least, 0.3 * ahead))
     zero = np.zeros(value.shape)
     past = Past(both + season, np.repeat(scale[:, None], value.shape[1], 1), zero, np.ones(len(rows)), hidden.odds(chances), chances)
     return engine, past
+
+
+def _early(rest: Array) -> Array:
+    """Return the median of the first ten known figures of each row; zero for an empty row."""
+    out = np.zeros(len(rest))
+    for row, one in enumerate(rest):
+        known = one[np.isfinite(one)][:10]
+        out[row] = np.median(known) if len(known) else 0.0
+    return out
 
 
 def robust(x: Array) -> Array:
@@ -179,8 +188,7 @@ def _run(rest: Array, spread: Array, keep: Array, trend: Array) -> Array:
     """Return what was said one period ahead, all along."""
     out = np.empty(rest.shape)
     known = np.isfinite(rest)
-    early = rest[:, :10]
-    first = np.where(np.isfinite(early).any(1), np.nanmedian(np.where(np.isfinite(early).any(1)[:, None], early, 0.0), 1), 0.0)
+    first = _early(rest)
     second = first.copy()
     cut = CUT * spread
     for day in range(rest.shape[1]):

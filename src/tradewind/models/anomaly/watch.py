@@ -11,6 +11,7 @@ import numpy as np
 
 from tradewind.models.anomaly import hidden, quality
 from tradewind.models.anomaly.engine import Day, Engine, Past
+from tradewind.models.anomaly.family import Family, family_of
 from tradewind.models.anomaly.grid import Beat, Grid
 
 Array = np.ndarray[Any, Any]
@@ -39,6 +40,10 @@ class Cells:
     def take(self, rows: Array) -> Cells:
         """Return the verdicts on some series."""
         return replace(self, **{name: getattr(self, name)[rows] for name in MATRICES})
+
+    def between(self, first: int, last: int) -> Cells:
+        """Return the verdicts on the periods from `first` to before `last`."""
+        return replace(self, moments=self.moments[first:last], **{name: getattr(self, name)[:, first:last] for name in MATRICES})
 
     def beside(self, more: Cells) -> Cells:
         """Return the verdicts with later periods added."""
@@ -81,6 +86,11 @@ class Watch:
     def index(self) -> dict[tuple[str, ...], int]:
         """Return the place of each series by its key."""
         return {key: at for at, key in enumerate(zip(*(column.tolist() for column in self.keys.values()), strict=True))}
+
+    @cached_property
+    def family(self) -> Family:
+        """Return who is above and below whom."""
+        return family_of(self.keys)
 
     @cached_property
     def worth(self) -> Array:
@@ -148,11 +158,18 @@ def _deviation(family: str, mean: Array, spread: Array) -> Array:
 def _judged(grid: Grid, cells: Cells, p: Array) -> Cells:
     """Return the verdicts with p-values, data rules applied, and the rate of false alarms of each period."""
     double = grid.inputs.get("duplicated")
-    mark = quality.marks(cells.value, cells.expected, cells.spread, double)
+    mark = quality.marks(cells.value, cells.expected, cells.spread, double, holiday=quality.holidays(grid))
     ruled = (mark > 0) & (cells.known == 0)
-    p = np.where(np.isfinite(cells.value) | ruled, p, 1.0)
+    p = np.where(_as_said(cells.value, cells.expected), 1.0, p)
     p = np.where(ruled, np.minimum(p, 1e-6), np.where(cells.known > 0, 1.0, p))
-    return replace(cells, p=p, q=false_alarms(p, np.isfinite(cells.value)), mark=mark, odds=np.where(ruled, np.maximum(cells.odds, RULED), cells.odds))
+    return replace(
+        cells, p=p, q=false_alarms(p, np.isfinite(cells.value)), mark=mark, odds=np.where(ruled, np.maximum(cells.odds, RULED), cells.odds)
+    )
+
+
+def _as_said(value: Array, expected: Array) -> Array:
+    """Tell where there is no figure, or just the one that was expected: that is never odd, however rare the like."""
+    return np.asarray(~(np.abs(value - expected) > 1e-4 * np.abs(expected) + 1e-6))
 
 
 def false_alarms(p: Array, known: Array) -> Array:
@@ -168,7 +185,7 @@ def false_alarms(p: Array, known: Array) -> Array:
 
 def walk(watch: Watch, moments: Array, value: Array, inputs: Mapping[str, Array], *, skipped: int = 0) -> tuple[Watch, Cells]:
     """Judge new periods one after the other, each by what was known the day before; return where that leaves the watch."""
-    parts = [[rows, engine] for rows, engine in watch.engines]
+    parts = list(watch.engines)
     cells = {name: np.zeros(value.shape) for name in MATRICES}
     cells["value"] = value.astype("f8")
     cells["known"] = np.nan_to_num(inputs["expected"]) if "expected" in inputs else np.zeros(value.shape)
@@ -177,33 +194,45 @@ def walk(watch: Watch, moments: Array, value: Array, inputs: Mapping[str, Array]
     chains = {engine.family: watch.chain(engine.family) for _, engine in watch.engines}
     for at, moment in enumerate(moments):
         gap = skipped if at == 0 else 0
-        for part in parts:
-            rows, engine = part
+        for place, (rows, engine) in enumerate(parts):
             figure = np.where(cells["known"][rows, at] > 0, np.nan, value[rows, at])
             day = Day(moment, figure, {name: said[rows, at] for name, said in inputs.items()}, len(rows) > 1, gap)
-            part[1] = _one_day(engine, day, rows, at, cells, chances, chains[engine.family])
+            verdict = _one_day(engine, day, chances[rows], chains[engine.family])
+            parts[place] = rows, verdict.engine
+            chances[rows] = verdict.chances
+            for name in ("expected", "spread", "odds", "kind"):
+                cells[name][rows, at] = getattr(verdict, name)
     p = watch.ranks.p(cells["odds"]) if len(watch.ranks.scores) else np.ones(value.shape)
-    cells["p"] = np.where(np.isfinite(value) & (cells["known"] == 0), p, 1.0)
+    cells["p"] = np.where((cells["known"] == 0) & ~_as_said(value, cells["expected"]), p, 1.0)
     cells["q"] = false_alarms(cells["p"], np.isfinite(value))
-    moved = replace(watch, engines=tuple((rows, engine) for rows, engine in parts), chances=chances)
+    moved = replace(watch, engines=tuple(parts), chances=chances)
     return moved, Cells(moments, **cells)
 
 
-def _one_day(engine: Engine, day: Day, rows: Array, at: int, cells: dict[str, Array], chances: Array, chain: hidden.Chain) -> Engine:
+@dataclass(frozen=True, slots=True)
+class _Verdict:
+    """One period of an engine: where it stands now, and what it says of the figures."""
+
+    engine: Engine
+    chances: Array
+    expected: Array
+    spread: Array
+    odds: Array
+    kind: Array
+
+
+def _one_day(engine: Engine, day: Day, chances: Array, chain: hidden.Chain) -> _Verdict:
     said, rest = engine.ahead(day)
-    unit = said.unit
-    deviation = _deviation(engine.family, said.expected, said.spread) * unit
-    cells["expected"][rows, at], cells["spread"][rows, at] = said.expected * unit, np.maximum(deviation, 1e-12)
-    known = np.isfinite(day.value)
+    expected = said.expected * said.unit
+    spread = np.maximum(_deviation(engine.family, said.expected, said.spread) * said.unit, 1e-12)
     if engine.family == "plain":
-        cells["odds"][rows, at] = np.where(known, np.abs(day.value - said.expected) / said.spread, 0.0)
-        cells["kind"][rows, at] = np.where(day.value < said.expected, 1, 0)
-        return engine.after(day, said, rest, np.ones(len(rows)))
-    ratio = hidden.evidence(chain, day.value / unit, said.expected, said.spread, said.lift if engine.family == "counts" else None)
-    now = hidden.step(chain, chances[rows], ratio)
-    chances[rows] = now
-    cells["odds"][rows, at], cells["kind"][rows, at] = hidden.odds(now), hidden.kind(chain, now)
-    return engine.after(day, said, rest, now[:, 0])
+        odds = np.where(np.isfinite(day.value), np.abs(day.value - said.expected) / said.spread, 0.0)
+        after = engine.after(day, said, rest, np.ones(len(chances)))
+        return _Verdict(after, chances, expected, spread, odds, np.where(day.value < said.expected, 1, 0))
+    ratio = hidden.evidence(chain, day.value / said.unit, said.expected, said.spread, said.lift if engine.family == "counts" else None)
+    now = hidden.step(chain, chances, ratio)
+    after = engine.after(day, said, rest, now[:, 0])
+    return _Verdict(after, now, expected, spread, hidden.odds(now), hidden.kind(chain, now))
 
 
 def part_of(watch: Watch, rows: Array) -> Watch:
@@ -218,7 +247,12 @@ def part_of(watch: Watch, rows: Array) -> Watch:
     keys = {name: value[rows] for name, value in watch.keys.items()}
     labels = {name: value[rows] for name, value in watch.labels.items()}
     return replace(
-        watch, keys=keys, labels=labels, cells=_blank(watch.cells.moments[-1:], len(rows)), engines=tuple(engines), chances=watch.chances[rows]
+        watch,
+        keys=keys,
+        labels=labels,
+        cells=_blank(watch.cells.moments[-1:], len(rows)),
+        engines=tuple(engines),
+        chances=watch.chances[rows],
     )
 
 
@@ -239,9 +273,18 @@ def moved_on(watch: Watch, grid: Grid) -> Watch:
         inputs[name][place[there]] = said[there][:, new]
     skipped = int(watch.beat.ahead(last, grid.moments[new[:1]])[0]) - 1 if watch.beat.regular else 0
     moved, cells = walk(watch, grid.moments[new], value, inputs, skipped=max(skipped, 0))
-    mark = quality.marks(cells.value, cells.expected, cells.spread, inputs.get("duplicated"), before=watch.cells.value[:, -quality.BACK :])
+    mark = quality.marks(
+        cells.value,
+        cells.expected,
+        cells.spread,
+        inputs.get("duplicated"),
+        before=watch.cells.value[:, -quality.WEEKS :],
+        holiday=quality.holidays(grid)[new],
+    )
     ruled = (mark > 0) & (cells.known == 0)
     p = np.where(ruled, np.minimum(cells.p, 1e-6), cells.p)
-    cells = replace(cells, mark=mark, p=p, q=false_alarms(p, np.isfinite(cells.value)), odds=np.where(ruled, np.maximum(cells.odds, RULED), cells.odds))
-    said = () if there.all() else (f"{int((~there).sum())} series are new and will be watched after the next training",)
-    return replace(moved, cells=watch.cells.beside(cells), notes=tuple(dict.fromkeys((*watch.notes, *said))))
+    cells = replace(
+        cells, mark=mark, p=p, q=false_alarms(p, np.isfinite(cells.value)), odds=np.where(ruled, np.maximum(cells.odds, RULED), cells.odds)
+    )
+    told = () if there.all() else (f"{int((~there).sum())} series are new and will be watched after the next training",)
+    return replace(moved, cells=watch.cells.beside(cells), notes=tuple(dict.fromkeys((*watch.notes, *told))))
