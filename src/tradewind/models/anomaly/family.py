@@ -29,7 +29,8 @@ def family_of(keys: Mapping[str, Array]) -> Family:
     above: dict[int, tuple[int, ...]] = {}
     below: dict[int, list[int]] = {}
     for (product, store), at in place.items():
-        tops = [pair for pair in ((product, ""), ("", store), ("", "")) if pair != (product, store) and pair in place]
+        pairs = dict.fromkeys(((product, ""), ("", store), ("", "")))
+        tops = [pair for pair in pairs if pair != (product, store) and pair in place]
         above[at] = tuple(place[pair] for pair in tops)
         nearest = [pair for pair in tops if pair != ("", "") or not (product and store) or len(tops) == 1]
         for pair in nearest:

@@ -15,7 +15,7 @@ from tradewind.models.anomaly import keep
 from tradewind.models.anomaly.answer import BACK, answer
 from tradewind.models.anomaly.engine import Engine, Past
 from tradewind.models.anomaly.grid import AT_LEAST, KEYS, VALUE, Grid, read, texts, time_of
-from tradewind.models.anomaly.watch import Cells, Watch, begin, moved_on, part_of, walk
+from tradewind.models.anomaly.watch import Cells, Watch, begin, moved_on, part_of, ruled, walk
 
 Array = np.ndarray[Any, Any]
 Learn = Callable[[Grid, Mapping[str, Any]], list[tuple[Array, Engine, Past]]]
@@ -175,7 +175,7 @@ def _walked(state: Watch, asked: Table, series: Array, moments: Array, later: Ar
     part = part_of(state, names)
     _, cells = walk(part, whole, value, inputs)
     past = state.cells.take(names)
-    both = past.beside(cells)
+    both = past.beside(ruled(cells, past.value))
     place = np.searchsorted(state.cells.moments, moments)
     place[later] = len(state.cells.moments) + at
     return both, row, place, names

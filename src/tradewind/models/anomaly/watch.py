@@ -156,15 +156,20 @@ def _deviation(family: str, mean: Array, spread: Array) -> Array:
 
 
 def _judged(grid: Grid, cells: Cells, p: Array) -> Cells:
-    """Return the verdicts with p-values, data rules applied, and the rate of false alarms of each period."""
-    double = grid.inputs.get("duplicated")
-    mark = quality.marks(cells.value, cells.expected, cells.spread, double, holiday=quality.holidays(grid))
-    ruled = (mark > 0) & (cells.known == 0)
-    p = np.where(_as_said(cells.value, cells.expected), 1.0, p)
-    p = np.where(ruled, np.minimum(p, 1e-6), np.where(cells.known > 0, 1.0, p))
-    return replace(
-        cells, p=p, q=false_alarms(p, np.isfinite(cells.value)), mark=mark, odds=np.where(ruled, np.maximum(cells.odds, RULED), cells.odds)
-    )
+    """Return the verdicts with p-values, and the data rules applied."""
+    cells = replace(cells, p=np.where(_as_said(cells.value, cells.expected) | (cells.known > 0), 1.0, p))
+    none = np.zeros((len(p), 0))
+    return ruled(cells, none, duplicated=grid.inputs.get("duplicated"), holiday=quality.holidays(grid))
+
+
+def ruled(cells: Cells, before: Array, *, duplicated: Array | None = None, holiday: Array | None = None) -> Cells:
+    """Return the verdicts with the data rules applied, and the rate of false alarms of each period; `before` are earlier figures."""
+    past = before[:, max(0, before.shape[1] - quality.WEEKS) :]
+    mark = quality.marks(cells.value, cells.expected, cells.spread, duplicated, before=past, holiday=holiday)
+    broken = (mark > 0) & (cells.known == 0)
+    p = np.where(broken, np.minimum(cells.p, 1e-6), cells.p)
+    odds = np.where(broken, np.maximum(cells.odds, RULED), cells.odds)
+    return replace(cells, p=p, q=false_alarms(p, np.isfinite(cells.value)), mark=mark, odds=odds)
 
 
 def _as_said(value: Array, expected: Array) -> Array:
@@ -273,18 +278,6 @@ def moved_on(watch: Watch, grid: Grid) -> Watch:
         inputs[name][place[there]] = said[there][:, new]
     skipped = int(watch.beat.ahead(last, grid.moments[new[:1]])[0]) - 1 if watch.beat.regular else 0
     moved, cells = walk(watch, grid.moments[new], value, inputs, skipped=max(skipped, 0))
-    mark = quality.marks(
-        cells.value,
-        cells.expected,
-        cells.spread,
-        inputs.get("duplicated"),
-        before=watch.cells.value[:, -quality.WEEKS :],
-        holiday=quality.holidays(grid)[new],
-    )
-    ruled = (mark > 0) & (cells.known == 0)
-    p = np.where(ruled, np.minimum(cells.p, 1e-6), cells.p)
-    cells = replace(
-        cells, mark=mark, p=p, q=false_alarms(p, np.isfinite(cells.value)), odds=np.where(ruled, np.maximum(cells.odds, RULED), cells.odds)
-    )
+    cells = ruled(cells, watch.cells.value, duplicated=inputs.get("duplicated"), holiday=quality.holidays(grid)[new])
     told = () if there.all() else (f"{int((~there).sum())} series are new and will be watched after the next training",)
     return replace(moved, cells=watch.cells.beside(cells), notes=tuple(dict.fromkeys((*watch.notes, *told))))
