@@ -19,7 +19,7 @@ PRECISION, CAUGHT, PAID = 0.65, 1.0, 1.0
 
 def example(seed: int) -> Example:
     """Make the world and its truths; the sales noise is half of the sample company's, and the shelf is never empty."""
-    world = make(seed=seed, years=2, products=10, stores=5, customers=0, reviews=0, noise=0.5, anomalies=10.0, stockouts=0.0)
+    world = make(seed=seed, years=1.6, products=10, stores=5, customers=0, reviews=0, noise=0.5, anomalies=10.0, stockouts=0.0)
     tables = {name: world.tables[name] for name in TABLES}
     asked = _asked(world)
     wrong, zero = _known(world, asked)

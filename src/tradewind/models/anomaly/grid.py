@@ -83,6 +83,12 @@ class Grid:
         inputs = {name: value[:, :periods] for name, value in self.inputs.items()}
         return replace(self, moments=self.moments[:periods], value=self.value[:, :periods], inputs=inputs)
 
+    def known_until(self, periods: int) -> Grid:
+        """Return the grid with the figures of the first periods only; calendar and inputs go on."""
+        value = self.value.copy()
+        value[:, periods:] = np.nan
+        return replace(self, value=value)
+
 
 def time_of(table: Table) -> str:
     """Return the name of the time column; raises MissingColumn."""

@@ -72,7 +72,21 @@ def _exam(table: Table, grid: Grid, when: Array, first: int, seed: int) -> Exam:
     question = table.take(asked)
     question = question.with_columns({VALUE: value})
     truth = {"wrong": planted.wrong[place].astype("f8"), "kind": planted.kind[place].astype("f8"), "series": place[0], "at": place[1]}
-    return Exam(table.take(seen), question, Table.from_columns(truth))
+    return Exam(_with_calendar(table, seen, asked, when), question, Table.from_columns(truth))
+
+
+def _with_calendar(table: Table, seen: Array, asked: Array, when: Array) -> Table:
+    """Return the rows that may be learned from, and what is known ahead of the asked periods: which events are on."""
+    later = np.flatnonzero(asked)
+    once = later[np.unique(when[later], return_index=True)[1]]
+    rows = np.concatenate([np.flatnonzero(seen), once])
+    columns = {name: table.column(name)[rows] for name in table.names}
+    columns[VALUE] = columns[VALUE].astype("f8")
+    columns[VALUE][len(rows) - len(once) :] = np.nan
+    for name in KEYS:
+        if name in columns:
+            columns[name][len(rows) - len(once) :] = None
+    return Table.from_columns(columns, table.schema)
 
 
 def marks(exams: Sequence[Exam], answers: Sequence[Table]) -> Marks:
@@ -93,9 +107,9 @@ def marks(exams: Sequence[Exam], answers: Sequence[Table]) -> Marks:
     metrics = {
         "missed": 1.0 - float(precision.mean()),
         "average_precision": float(precision.mean()),
-        "f1": 2 * share * recall / max(share + recall, 1e-12),
-        "false_alarms": 1.0 - share if alert.any() else 0.0,
-        "recall": recall,
+        "f1": float(2 * share * recall / max(share + recall, 1e-12)),
+        "false_alarms": float(1.0 - share) if alert.any() else 0.0,
+        "recall": float(recall),
         "budget_used": float(alert[~wrong].mean()),
     }
     covered = np.concatenate([_inside(exam, answer) for exam, answer in zip(exams, answers, strict=True)])

@@ -15,13 +15,14 @@ from tradewind.models.anomaly import keep
 from tradewind.models.anomaly.answer import BACK, answer
 from tradewind.models.anomaly.engine import Engine, Past
 from tradewind.models.anomaly.grid import AT_LEAST, KEYS, VALUE, Grid, read, texts, time_of
-from tradewind.models.anomaly.watch import Cells, Watch, begin, moved_on, part_of, ruled, walk
+from tradewind.models.anomaly.watch import Cells, Watch, begin, held_out, moved_on, part_of, ruled, walk
 
 Array = np.ndarray[Any, Any]
 Learn = Callable[[Grid, Mapping[str, Any]], list[tuple[Array, Engine, Past]]]
 BUDGET = Knob("budget", 0.03, 0.001, 0.2, meaning="share of usual figures that may raise an alert", tune=False)
 RATE = Knob("rate", 0.1, 0.001, 0.3, log=True, meaning="how often an incident is thought to begin, before the figures are seen", tune=False)
 FEW = 8  # asked rows up to which only what surrounds them is looked at
+HELD, LONGEST, SHORTEST = 0.2, 120, 90  # share and periods held out, and periods that must be left to learn from
 LAST = 28  # periods that are shown where none are asked for
 
 
@@ -32,7 +33,8 @@ class Watching:
     name: str
     learn: Learn
     knobs: tuple[Knob, ...] = (BUDGET, RATE)
-    causal: bool = False
+    causal: bool = False  # the past is judged as of its own days, not from both sides
+    overfits: bool = False  # what it learned looks better than it is: the end of the past is held out once to tell by how much
 
     def fit(self, table: Table, params: Mapping[str, Any], seed: int) -> Watch:
         """Learn what is usual of every series, and judge their past; raises EmptyTable, MissingColumn and InvalidInput.
@@ -41,7 +43,13 @@ class Watching:
         """
         grid = _said(_enough(read(table)))
         said = {"budget": BUDGET.default, "rate": RATE.default} | dict(params)
-        return begin(grid, self.learn(grid, said), budget=float(said["budget"]), rate=float(said["rate"]), causal=self.causal)
+        budget, rate = float(said["budget"]), float(said["rate"])
+        periods = len(grid.moments)
+        first = periods - min(int(HELD * periods), LONGEST)
+        fresh = None
+        if self.overfits and first >= SHORTEST:
+            fresh = held_out(grid, self.learn(grid.known_until(first), said), first, rate=rate)
+        return begin(grid, self.learn(grid, said), budget=budget, rate=rate, causal=self.causal, fresh=fresh)
 
     def predict(self, state: Watch, asked: Table) -> Table:
         """Return a verdict per asked row: of the past as it is known, of later figures as of their own day.

@@ -18,6 +18,7 @@ Array = np.ndarray[Any, Any]
 LEVELS = (0.025, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.975)
 MOST_RANKS = 40_000  # past scores kept to rank a new one against
 WARM = 28  # periods after which a score made on the way counts as usual
+FEW_FRESH = 200  # unlearned figures needed before they say how much odder new ones look
 RULED = 60.0  # odds of a figure that a data rule rejects outright
 
 
@@ -104,10 +105,13 @@ class Watch:
         return hidden.chain(self.rate, counts=family == "counts")
 
 
-def begin(grid: Grid, engines: list[tuple[Array, Engine, Past]], *, budget: float, rate: float, causal: bool = False) -> Watch:
+def begin(
+    grid: Grid, engines: list[tuple[Array, Engine, Past]], *, budget: float, rate: float, causal: bool = False, fresh: Fresh | None = None
+) -> Watch:
     """Judge the whole past: as seen from before and after, and once more day by day, which is what new figures are ranked against.
 
-    With `causal`, the verdicts of the past are those of the day itself too.
+    With `causal`, the verdicts of the past are those of the day itself too. `fresh` are verdicts on the end of the past by engines that had
+    not learned from it: how much odder that looks is added to every rank, so that the budget holds for figures that are new.
     """
     shape, count = grid.value.shape, 1 + len(hidden.chain(rate, counts=True))
     start = np.zeros((shape[0], count))
@@ -119,12 +123,44 @@ def begin(grid: Grid, engines: list[tuple[Array, Engine, Past]], *, budget: floa
     moved, live = walk(watch, grid.moments, grid.value, grid.inputs)
     usual = np.isfinite(live.value) & (live.known == 0) & (np.arange(shape[1]) >= min(WARM, shape[1] // 3))[None]
     usual = usual if usual.any() else np.isfinite(live.value)
-    distance = ((live.value - live.expected) / live.spread)[usual]
-    ranks = Ranks(_thinned(live.odds[usual]), np.quantile(distance, LEVELS))
+    ranks = _ranks(live, usual, fresh, budget)
     cells = live if causal else _seen_whole(grid, live, engines)
     own = _thinned(cells.odds[usual])
     p = Ranks(own, ranks.distances).p(cells.odds)
     return replace(moved, cells=_judged(grid, cells, p), ranks=ranks)
+
+
+@dataclass(frozen=True, slots=True)
+class Fresh:
+    """Verdicts on periods that the engines had not learned from, from column `first` on."""
+
+    cells: Cells
+    first: int
+
+
+def held_out(grid: Grid, engines: list[tuple[Array, Engine, Past]], first: int, *, rate: float) -> Fresh:
+    """Judge the periods from `first` on by engines that learned from those before only."""
+    start = np.zeros((len(grid), 1 + len(hidden.chain(rate, counts=True))))
+    start[:, 0] = 1.0
+    nothing = Ranks(np.zeros(0), np.zeros(len(LEVELS)))
+    parts = tuple((rows, engine) for rows, engine, _ in engines)
+    watch = Watch(grid.beat, grid.keys, grid.labels, _blank(grid.moments[:0], len(grid)), parts, start, nothing, 1.0, rate, ())
+    _, cells = walk(watch, grid.moments, grid.value, grid.inputs)
+    return Fresh(cells.between(first, len(grid.moments)), first)
+
+
+def _ranks(live: Cells, usual: Array, fresh: Fresh | None, budget: float) -> Ranks:
+    """Return what new figures are ranked against: the past as of its own days, moved by how much odder unlearned days look."""
+    scores = live.odds[usual]
+    distance = ((live.value - live.expected) / live.spread)[usual]
+    if fresh is not None:
+        told = usual[:, fresh.first :] & np.isfinite(fresh.cells.value)
+        if told.sum() >= FEW_FRESH:
+            apart = fresh.cells.odds[told], live.odds[:, fresh.first :][told]
+            high, low = (float(np.quantile(odds, 1 - budget)) for odds in apart)
+            scores = scores + (high - low)
+            distance = ((fresh.cells.value - fresh.cells.expected) / fresh.cells.spread)[told]
+    return Ranks(_thinned(scores), np.quantile(distance, LEVELS))
 
 
 def _thinned(scores: Array) -> Array:
