@@ -17,6 +17,7 @@ HALVES = (2.0, 6.0, 20.0, 80.0)  # half-lives of levels that are tried, in perio
 AGREE = 0.35  # correlation of a season's profile in odd and in even cycles, from which on it is a season
 CUT = 3.0  # spreads by which one figure may move a level
 STEADY = 300.0  # half-life of the spread
+CLEARLY = 0.96  # share of the median error that a faster or sloped level must not exceed
 CYCLES = 3  # whole cycles needed for a season
 
 
@@ -167,17 +168,17 @@ def _middle(folded: Array) -> Array:
 
 
 def _pace(rest: Array, spread: Array) -> tuple[Array, Array, Array]:
-    """Return for each series what its level keeps, whether it has a slope, and what was said ahead: the least median error counts."""
+    """Return for each series what its level keeps, whether it has a slope, and what was said ahead: the least median error counts, slow levels first."""
     best = np.full(len(rest), np.inf)
     keep, trend = np.zeros(len(rest)), np.zeros(len(rest), bool)
     made = np.zeros(rest.shape)
-    for half in HALVES:
+    for half in HALVES[::-1]:  # a faster level must be clearly better: it follows what is wrong, too
         for slope in (False, True):
             kept, sloped = np.full(len(rest), 0.5 ** (1 / half)), np.full(len(rest), slope)
             said = _run(rest, spread, kept, sloped)
             error = np.abs(rest - said)[:, min(20, rest.shape[1] // 4) :]
-            error = np.where(np.isfinite(error).any(1), np.nanmean(np.minimum(error, 4 * spread[:, None]), 1), np.inf)
-            better = error < best * 0.995
+            error = np.where(np.isfinite(error).any(1), np.nanmedian(error, 1), np.inf)
+            better = error < best * CLEARLY
             best, keep = np.where(better, error, best), np.where(better, kept, keep)
             trend, made = np.where(better, sloped, trend), np.where(better[:, None], said, made)
     keep = np.where(keep == 0, 0.5 ** (1 / HALVES[-1]), keep)
