@@ -11,7 +11,7 @@ import numpy as np
 from tradewind.core.errors import BadValue, EmptyTable, InvalidInput, NotFound
 from tradewind.core.model import Knob
 from tradewind.core.table import Table
-from tradewind.models.anomaly import keep
+from tradewind.models.anomaly import keep, quality
 from tradewind.models.anomaly.answer import BACK, answer
 from tradewind.models.anomaly.engine import Engine, Past
 from tradewind.models.anomaly.grid import AT_LEAST, KEYS, VALUE, Grid, read, texts, time_of
@@ -182,10 +182,12 @@ def _walked(state: Watch, asked: Table, series: Array, moments: Array, later: Ar
             inputs[column][row[later], at] = asked.column(column)[later].astype("f8")
     part = part_of(state, names)
     _, cells = walk(part, whole, value, inputs)
-    past = state.cells.take(names)
+    known = len(state.cells.moments)
+    first = max(known - max(BACK, quality.WEEKS) - 2, 0) if later.all() else 0  # all of the past is large, and only its end matters
+    past = state.cells.between(first, known).take(names)
     both = past.beside(ruled(cells, past.value))
-    place = np.searchsorted(state.cells.moments, moments)
-    place[later] = len(state.cells.moments) + at
+    place = np.searchsorted(state.cells.moments, moments) - first
+    place[later] = known - first + at
     return both, row, place, names
 
 
