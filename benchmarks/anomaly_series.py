@@ -28,7 +28,7 @@ def run() -> Result:
     notes = (
         "merlion: 15 files, unsupervised, each detector sees the whole series; STL and ESD with the period of a day,",
         "the forest on figure, step and time of day",
-        "NAB: the recipe learns from the probation (15 %) alone and is then asked record by record; standard profile; one alarm per 5 % of a file",
+        "NAB: learned from the probation (15 %) alone, then asked record by record; standard profile; one alarm per 5 % of a file",
         "NAB: the optimised threshold is the best on these very labels, as NAB does it, for every detector; fixed ones were set beforehand",
     )
     return Result((*_merlion(), *_nab()), notes)

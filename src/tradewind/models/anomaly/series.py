@@ -168,7 +168,10 @@ def _middle(folded: Array) -> Array:
 
 
 def _pace(rest: Array, spread: Array) -> tuple[Array, Array, Array]:
-    """Return for each series what its level keeps, whether it has a slope, and what was said ahead: the least median error counts, slow levels first."""
+    """Return for each series what its level keeps, whether it has a slope, and what was said ahead.
+
+    The least median error counts; slow levels come first.
+    """
     best = np.full(len(rest), np.inf)
     keep, trend = np.zeros(len(rest)), np.zeros(len(rest), bool)
     made = np.zeros(rest.shape)
