@@ -30,6 +30,7 @@ CALLS: dict[str, tuple[object, ...]] = {
     "predict": ("demand",),
     "effects": ("demand",),
     "update": ("demand",),
+    "plan": ("demand",),
     "card": ("demand",),
     "promote": ("demand",),
     "rollback": ("demand",),

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 
 from tradewind.core.answer import Answer, Fact
-from tradewind.core.bundle import join, split
+from tradewind.core.bundle import join, pack_arrays, split, unpack_arrays
 from tradewind.core.errors import BadValue, EmptyTable, NotFound, TooBig, Unexpected, from_dict
 from tradewind.core.model import Model
 from tradewind.core.schema import Role, Schema
-from tradewind.core.table import Table
+from tradewind.core.table import Array, Table
 from tradewind.models import get
 from tradewind.workspace import Workspace
 
@@ -89,7 +89,7 @@ def ask(ws: Workspace, model: str, number: int, *, asked: Table | None = None, w
     said, table = _replied(_called(ws, model, number, join(request)))
     if wish.by:  # sums have the columns that are given, and keys of their own
         table.checked(Schema(tuple(column for column in question.gives if column.role is Role.OUTPUT)))
-    elif asked is not None and len(table) != len(asked):
+    elif asked is not None and not question.many and len(table) != len(asked):
         raise Unexpected(f"{model} answered {len(table)} rows to {len(asked)} questions")
     else:
         table.checked(question.gives)
@@ -108,6 +108,21 @@ def effects(ws: Workspace, model: str, number: int) -> Answer:
     words = f"{model} version {number} ({said.get('recipe', '')}): what {', '.join(levers) or 'no lever'} did in the past, with intervals."
     source = {"model": model, "version": number, "recipe": said.get("recipe", ""), "rows": len(table)}
     return ws.answers.put(key, Answer(facts, table, words=words, source=source))
+
+
+def respond(ws: Workspace, model: str, number: int, request: Mapping[str, Any]) -> Mapping[str, Array]:
+    """Ask a version what its levers would do: plain data and arrays in, arrays out."""
+    plain = {name: value for name, value in request.items() if not isinstance(value, np.ndarray)}
+    arrays = {name: value for name, value in request.items() if isinstance(value, np.ndarray)}
+    try:
+        head = json.dumps({"do": "respond", "request": plain}).encode()
+    except (TypeError, ValueError) as error:
+        raise BadValue(f"a planner asked what cannot be sent to a worker: {error}") from error
+    parts = split(_called(ws, model, number, join({"head": head, "arrays": pack_arrays(arrays)})))
+    said = json.loads(parts["head"])
+    if "error" in said:
+        raise from_dict(said["error"])
+    return unpack_arrays(parts["arrays"])
 
 
 def _replied(reply: bytes) -> tuple[dict[str, Any], Table]:
@@ -152,18 +167,16 @@ def keep_default(ws: Workspace, model: str, number: int, wish: Wish, answer: Ans
     )
 
 
-def warm(ws: Workspace, model: str, number: int) -> Answer:
-    """Load a version into its worker and compute what it is usually asked, before anyone does."""
+def warm(ws: Workspace, model: str, number: int) -> None:
+    """Load a version into its worker and, where periods are asked, compute what it is usually asked, before anyone does."""
     key = ("whole", ws.seat(model, number))
-    kept = ws.answers.get(key)
-    if kept is not None:
+    if get(model).horizon is None or ws.answers.get(key) is not None:
         ws.serve(model, number)
-        return kept
+        return
     answer = ask(ws, model, number)
     if answer.table is not None:
         answer.memo.update(_index(answer.table, get(model)), notes=any(fact.name == "note" for fact in answer.facts))
         ws.answers.put(key, answer)
-    return answer
 
 
 def _index(table: Table, question: Model) -> dict[str, Any]:

@@ -33,8 +33,28 @@ class Ready:
     sources: Mapping[str, str]
 
 
-def ready(ws: Workspace, question: Model, table: str | None, progress: Progress) -> Ready:
-    """Return the modelling table of a model, assembled from what is loaded; raises NotFound where the main table is missing."""
+def ready(ws: Workspace, question: Model, table: str | None, progress: Progress, *, grant: Sequence[str] = ()) -> Ready:
+    """Return the modelling table of a model, assembled from what is loaded; raises NotFound where what it needs is missing.
+
+    Sensitive columns are left out unless they are needed by name or granted; `table` stands in for the model's main table.
+    """
+    found, sources = _loaded(ws, question, table)
+    found, withheld = _withheld(found, grant)
+    progress("assemble", 0.0, ", ".join(found))
+    options = {name: str(ws.options.get(name, "")) for name in ("country", "subdivision")}
+    made = part(question.name, "assemble", "assemble")(found, **options)
+    facts: tuple[Fact, ...] = (Fact("granted", ", ".join(grant), "", "sensitive columns that may be learned from"),) if grant else ()
+    if withheld:
+        facts += (Fact("withheld", ", ".join(withheld), "", "sensitive columns that were not granted"),)
+    if not question.regular:
+        return Ready(made.checked(question.needs), facts, sources)
+    progress("align", 0.5, f"{len(made)} rows")
+    aligned, repairs = align(made)
+    return Ready(aligned.checked(question.needs), (*facts, *repairs), sources)
+
+
+def _loaded(ws: Workspace, question: Model, table: str | None) -> tuple[dict[str, Table], dict[str, str]]:
+    """Return the loaded tables a model can learn from, and their digests."""
     main, *others = question.tables
     sources: dict[str, str] = {}
     found: dict[str, Table] = {}
@@ -43,14 +63,25 @@ def ready(ws: Workspace, question: Model, table: str | None, progress: Progress)
         if digest is not None:
             sources[name] = digest
             found[name] = ws.table(table if table and name == main else name)
-    if main not in found:
-        raise NotFound(f"table {table or main!r} is not loaded; {question.name} learns from it", hint=f"tradewind load FILE --table {main}")
-    progress("assemble", 0.0, ", ".join(found))
-    options = {name: str(ws.options.get(name, "")) for name in ("country", "subdivision")}
-    panel = part(question.name, "assemble", "assemble")(found, **options)
-    progress("align", 0.5, f"{len(panel)} rows")
-    aligned, facts = align(panel)
-    return Ready(aligned.checked(question.needs), facts, sources)
+    wanted = question.either or (main,)
+    if not any(name in found for name in wanted):
+        said = table or " or ".join(wanted)
+        raise NotFound(f"table {said!r} is not loaded; {question.name} learns from it", hint=f"tradewind load FILE --table {wanted[0]}")
+    return found, sources
+
+
+def _withheld(found: Mapping[str, Table], grant: Sequence[str]) -> tuple[dict[str, Table], list[str]]:
+    """Return the tables without optional sensitive columns that were not granted, and their names; raises BadValue for a strange grant."""
+    sensitive = {column.name for table in found.values() for column in table.schema if column.sensitive and not column.required}
+    strange = [name for name in grant if name not in sensitive]
+    if strange:
+        raise BadValue(
+            f"{', '.join(strange)} cannot be granted: no loaded table of this model has it as a sensitive column",
+            hint=f"sensitive here: {', '.join(sorted(sensitive)) or 'none'}",
+        )
+    gone = sensitive - set(grant)
+    kept = {name: table.select([one for one in table.names if one not in gone]) for name, table in found.items()}
+    return kept, sorted(gone)
 
 
 def taught(

@@ -31,7 +31,7 @@ def update(ws: Workspace, question: Model, progress: Progress) -> Answer:
     if not was:
         raise NotFound(f"no version of {model} serves, so there is none to update", hint=f"tradewind train {model}, then promote {model}")
     old = ws.artifact(model, was)
-    given = _learn.ready(ws, question, None, progress.part(0.0, 0.2))
+    given = _learn.ready(ws, question, None, progress.part(0.0, 0.2), grant=tuple(old.manifest["data"].get("granted", ())))
     _refuse(question, old, given.table)
     done = _moved(ws, old, given.table, progress.part(0.2, 0.8))
     made = _made(ws, question, old, given, done)
@@ -52,25 +52,31 @@ def _refuse(question: Model, old: Artifact, table: Table) -> None:
     name = str(old.manifest["recipe"])
     if not isinstance(models.recipe(question.name, name), Updates):
         raise BadValue(f"the recipe {name} of version {old.version} cannot be updated", hint=f"tradewind train {question.name}")
-    known, last = known_to(old), newest(table)
-    if last <= known:
+    known = known_to(old)
+    if known is None:
+        if old.manifest["facts"].get("digest") == table.digest():
+            raise BadValue(f"version {old.version} knows what is loaded", hint=f"load newer {question.tables[0]} first")
+        return
+    if newest(table) <= known:
         raise BadValue(
             f"there is no actual newer than {known}: version {old.version} knows what is loaded",
             hint=f"load newer {question.tables[0]} first: tradewind load FILE --table {question.tables[0]}",
         )
 
 
-def known_to(old: Artifact) -> np.datetime64:
-    """Return the date of the last actual a version knows."""
-    return np.datetime64(old.manifest["facts"]["span"][1])
+def known_to(old: Artifact) -> np.datetime64 | None:
+    """Return the date of the last actual that a version knows; None for one that is no forecast on a grid."""
+    span = old.manifest["facts"].get("span")
+    return np.datetime64(span[1]) if span else None
 
 
 def _moved(ws: Workspace, old: Artifact, table: Table, progress: Progress) -> dict[str, bytes]:
-    job = {"model": old.model, "recipe": old.manifest["recipe"], "known_to": str(known_to(old))}
+    known = known_to(old)
+    job = {"model": old.model, "recipe": old.manifest["recipe"], "known_to": str(known) if known is not None else None}
     parts = {f"part/{name}": data for name, data in old.parts.items() if name not in old.manifest["golden"]}
     return ws.pool.run(
         JOB,
-        {"job": json.dumps(job).encode(), "table": table.to_bytes(), **parts},
+        {"job": json.dumps(job).encode(), "table": table.to_bytes(), "asked": old.parts["golden_asked"], **parts},
         progress=progress,
         memory_mb=int(ws.options["train_memory_mb"]),
         deadline_s=float(ws.options["train_deadline_s"]),
@@ -86,7 +92,7 @@ def _made(ws: Workspace, question: Model, old: Artifact, given: _learn.Ready, do
         question,
         trained,
         version=_learn.next_number(ws, question.name),
-        data={"tables": dict(given.sources)},
+        data={**said["data"], "tables": dict(given.sources)},
         made=_learn.made_now(ws, given),
         golden=golden,
         updated_from=old.version,
@@ -131,17 +137,15 @@ _MEANING = {
 
 def _answer(question: Model, made: Artifact, passed: list[Gate], done: Mapping[str, bytes], source: Mapping[str, Any]) -> Answer:
     said = json.loads(done["compared"])
-    facts = [
-        Fact("version", made.version),
-        Fact("updated_from", source["updated_from"]),
-        *(Fact(name, said[name], "", _MEANING[name]) for name in _MEANING),
-    ]
-    facts += [Fact(name, said[name]) for name in ("rows", "from", "to")]
+    facts = [Fact("version", made.version), Fact("updated_from", source["updated_from"])]
+    facts += [Fact(name, said[name], "", _MEANING[name]) for name in _MEANING if name in said]
+    facts += [Fact(name, said[name]) for name in ("rows", "from", "to") if name in said]
     facts += [Fact("note", note) for note in said["notes"]]
-    words = (
-        f"{question.name} version {made.version} serves: version {source['updated_from']} moved on to {said['to']} without refitting. "
-        f"Its forecast is compared with {said['rows']:,} actuals."
-    )
+    words = f"{question.name} version {made.version} serves: version {source['updated_from']} moved on"
+    if "to" in said:
+        words += f" to {said['to']} without refitting. Its forecast is compared with {said['rows']:,} actuals."
+    else:
+        words += f" to {said['rows']:,} rows of what is loaded now, without refitting."
     return Answer(
         (*facts, *(gate.fact for gate in passed)),
         Table.from_bytes(done["table"]),

@@ -10,9 +10,10 @@ import numpy as np
 
 from tradewind.core.model import Budget, Model, Progress
 from tradewind.core.table import Table
-from tradewind.models import get, has, part, recipe
+from tradewind.models import get, has, module, part, recipe
+from tradewind.training import examine
 from tradewind.training.learn import Lesson, compare, leaderboard, learn, manifest_facts
-from tradewind.training.renew import renew
+from tradewind.training.renew import renew, renew_plain
 from tradewind.training.roll import Candidate
 from tradewind.training.search import Trial
 
@@ -40,11 +41,16 @@ def job(parts: Mapping[str, bytes], progress: Progress) -> dict[str, bytes]:
         skipped=skipped,
         said=route,
     )
+    judge = module(model.name, "judge") if has(model.name, "judge") else None
     if said["only_compare"]:
-        board, _, facts = compare(lesson, progress=progress)
+        if judge is not None:
+            board, facts = examine.compare(lesson, judge, progress=progress)
+        else:
+            board, _, facts = compare(lesson, progress=progress)
         absent = facts.get("failed", {}) | skipped
-        return {"leaderboard": leaderboard(board, absent).to_bytes(), "facts": json.dumps(facts).encode()}
-    trained, golden = learn(lesson, progress=progress)
+        ranked = leaderboard(board, absent, metric=model.goal.metric)
+        return {"leaderboard": ranked.to_bytes(), "facts": json.dumps(facts).encode()}
+    trained, golden = examine.learn(lesson, judge, progress=progress) if judge is not None else learn(lesson, progress=progress)
     done = {f"part/{name}": data for name, data in trained.parts.items()}
     done |= {f"golden_{name}": table.to_bytes() for name, table in golden.items()}
     return done | {"trained": manifest_facts(trained).encode(), "leaderboard": trained.leaderboard.to_bytes()}
@@ -72,7 +78,11 @@ def update(parts: Mapping[str, bytes], progress: Progress) -> dict[str, bytes]:
     said = json.loads(parts["job"])
     held = {name.removeprefix("part/"): data for name, data in parts.items() if name.startswith("part/")}
     chosen = recipe(said["model"], said["recipe"])
-    done = renew(chosen, held, Table.from_bytes(parts["table"]), known_to=np.datetime64(said["known_to"]), progress=progress)
+    table = Table.from_bytes(parts["table"])
+    if said["known_to"] is None:
+        done = renew_plain(chosen, held, table, asked=Table.from_bytes(parts["asked"]), progress=progress)
+    else:
+        done = renew(chosen, held, table, known_to=np.datetime64(said["known_to"]), progress=progress)
     made = {f"part/{name}": data for name, data in done.parts.items()}
     made |= {f"golden_{name}": table.to_bytes() for name, table in done.golden.items()}
     plain = {"compared": json.dumps(dict(done.compared)).encode(), "facts": json.dumps(dict(done.facts)).encode()}

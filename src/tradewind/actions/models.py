@@ -19,6 +19,7 @@ from tradewind.registry import artifact
 from tradewind.workspace import Workspace
 
 MOST_FOLDS = 50
+SHORT = 5  # letters of a metric that is an abbreviation
 MOST_SEARCH_S = 86_400.0
 
 
@@ -33,18 +34,19 @@ def train(
     recipes: Sequence[str] | None = None,
     seed: int = 0,
     search_s: float = 0.0,
+    grant: Sequence[str] = (),
     progress: Progress = SILENT,
 ) -> Answer:
     """Learn a model from what is loaded and keep it sealed as a new version; it serves only once promoted.
 
     `params` are knobs by recipe: `{"boosted": {"trees": 400}}`. `search_s` are processor seconds to look for better knobs with, on
     history before the leaderboard's own blocks; every trial is an event. The leaderboard has the naive baseline and, where a version
-    serves already, its recipe refitted on the same folds as `incumbent`.
+    serves already, its recipe refitted on the same folds as `incumbent`. `grant` names sensitive columns that may be learned from.
     """
     if not 0 <= search_s <= MOST_SEARCH_S:
         raise BadValue(f"search_s must lie between 0 and {MOST_SEARCH_S:g} processor seconds, not {search_s}")
     question = models.get(model)
-    given = _learn.ready(ws, question, table, progress.part(0.0, 0.1))
+    given = _learn.ready(ws, question, table, progress.part(0.0, 0.1), grant=_ask.names(grant))
     stable = ws.deployment(model).stable
     incumbent = artifact_facts(ws, model, stable) if stable else None
     wanted = _learn.wanted(question, recipes, params, seed, incumbent) | {"horizon": None, "search_s": float(search_s)}
@@ -54,13 +56,20 @@ def train(
     trained, golden = _learn.learned(done)
     number = _learn.next_number(ws, model)
     made = artifact.make(
-        question, trained, version=number, data={"tables": dict(given.sources)}, made=_learn.made_now(ws, given), golden=golden
+        question,
+        trained,
+        version=number,
+        data={"tables": dict(given.sources), "granted": list(_ask.names(grant))},
+        made=_learn.made_now(ws, given),
+        golden=golden,
     )
     sealed = artifact.pack(made, ws.keys, file=question.file, card=card_text(model))
     blob = ws.blobs.put(sealed)
     progress("done", 1.0, f"version {number}")
-    base = _baseline(trained.leaderboard, question.recipes[0])
-    said = f"{model} version {number}: {trained.recipe} has WAPE {trained.scores['wape']:.3f}, the baseline {base:.3f}."
+    metric = question.goal.metric
+    base = _baseline(trained.leaderboard, question.recipes[0], metric)
+    name = metric.upper() if len(metric) <= SHORT else metric.replace("_", " ")
+    said = f"{model} version {number}: {trained.recipe} has {name} {trained.scores[metric]:.3f}, the baseline {base:.3f}."
     facts = tuple(Fact(name, round(float(value), 6)) for name, value in trained.scores.items())
     more = [Fact("intervals", str(trained.facts["intervals"]), "", "what they were set by")]
     more += [_learn.trials(done)] if search_s else []
@@ -87,6 +96,8 @@ def evaluate(
     if horizon is not None and not 1 <= horizon <= _ask.MOST_AHEAD:
         raise BadValue(f"horizon must lie between 1 and {_ask.MOST_AHEAD}, not {horizon}")
     question = models.get(model)
+    if horizon is not None and models.has(model, "judge"):
+        raise BadValue(f"{model} is not examined by periods ahead", hint="ask without a horizon")
     given = _learn.ready(ws, question, None, progress.part(0.0, 0.1))
     wanted = _learn.wanted(question, recipes, None, seed, None) | {"horizon": horizon, "search_s": 0.0}
     budget = _budget(ws, Budget(folds=folds))
@@ -94,12 +105,13 @@ def evaluate(
     board = Table.from_bytes(done["leaderboard"])
     facts = json.loads(done["facts"])
     said = tuple(Fact(name, value) for name, value in facts.items() if isinstance(value, int | float | str))
-    words = f"{model}: {facts['folds']} origins, {facts['horizon']} periods ahead, best first."
+    ahead = f"{facts['folds']} origins, {facts['horizon']} periods ahead" if "horizon" in facts else f"{facts['folds']} exams"
+    words = f"{model}: {ahead}, best first."
     return Answer(
         (*said, *given.facts),
         board,
         words=words,
-        source={"model": model, "folds": facts["folds"], "horizon": facts["horizon"], "tables": dict(given.sources)},
+        source={"model": model, "folds": facts["folds"], "horizon": facts.get("horizon"), "tables": dict(given.sources)},
     )
 
 
@@ -212,5 +224,5 @@ def _budget(ws: Workspace, asked: Budget | None) -> Budget:
     return Budget(wanted.folds, min(wanted.memory_mb or memory, memory), min(wanted.deadline_s or deadline, deadline))
 
 
-def _baseline(board: Table, name: str) -> float:
-    return float(board.column("wape")[board.column("recipe").tolist().index(name)])
+def _baseline(board: Table, name: str, metric: str) -> float:
+    return float(board.column(metric)[board.column("recipe").tolist().index(name)])

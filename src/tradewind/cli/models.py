@@ -37,6 +37,7 @@ def train(
     search: Annotated[
         float, typer.Option(min=0, metavar="SECONDS", help="Processor seconds to look for better knobs with; 0 is none.")
     ] = 0,
+    grant: Annotated[list[str] | None, typer.Option("--grant", metavar="COLUMN", help="Let a sensitive column be learned from.")] = None,
 ) -> "Answer":
     """Learn a model and keep it as a new version, beside its baseline. After Ctrl-C the same command goes on."""
     from tradewind.core.model import Budget
@@ -47,7 +48,17 @@ def train(
     params = _knobs(param) or None
     chosen = tuple(recipe) if recipe else None
     with progress(call, f"train {model}") as listen:
-        return call.desk.train(model, table, budget=budget, params=params, recipes=chosen, seed=seed, search_s=search, progress=listen)
+        return call.desk.train(
+            model,
+            table,
+            budget=budget,
+            params=params,
+            recipes=chosen,
+            seed=seed,
+            search_s=search,
+            grant=tuple(grant or ()),
+            progress=listen,
+        )
 
 
 @command("evaluate", PANEL, action="evaluate")
@@ -116,6 +127,36 @@ def effects(call: Call, model: Name, version: Version = None) -> "Answer":
     return call.desk.effects(model, version=version)
 
 
+@command("plan", PANEL, action="plan")
+def plan(
+    call: Call,
+    model: Name,
+    *,
+    budget: Annotated[float | None, typer.Option(min=0, help="The money there is.")] = None,
+    lock: Annotated[list[str] | None, typer.Option(metavar="LEVER=NUMBER", help="Fix a lever, as in TV=8000; may be repeated.")] = None,
+    limit: Annotated[
+        list[str] | None, typer.Option(metavar="NAME=VALUE", help="A limit of the planner, as text, number or JSON; may be repeated.")
+    ] = None,
+    rows: Annotated[
+        str | None, typer.Option(metavar="FILE", help="What is planned for: a table file, or - for JSON or CSV on stdin.")
+    ] = None,
+    version: Version = None,
+) -> "Answer":
+    """Recommend what to do. Spend by channel, prices, promotions or offers, under a budget and limits."""
+    locked = {name: _scalar(value) for name, value in pairs(lock, "--lock").items()}
+    strange = [name for name, value in locked.items() if not isinstance(value, int | float) or isinstance(value, bool)]
+    if strange:
+        raise BadValue(f"--lock {strange[0]} needs a number", hint=f"write --lock {strange[0]}=8000")
+    return call.desk.plan(
+        model,
+        _asked(rows) if rows is not None else None,
+        budget=budget,
+        lock=locked or None,
+        limits={name: _plain(value) for name, value in pairs(limit, "--limit").items()} or None,
+        version=version,
+    )
+
+
 @command("card", PANEL, action="card")
 def card(call: Call, model: Name, version: Version = None) -> "Answer":
     """Show a version's card. What it is for, how it was made, how good it is, where it fails."""
@@ -132,6 +173,18 @@ def _knobs(given: list[str] | None) -> dict[str, dict[str, Any]]:
             raise BadValue(f"--param {name}={value} does not say whose knob it is", hint=f"write --param boosted.{name}={value}")
         knobs.setdefault(recipe, {})[knob] = _scalar(value)
     return knobs
+
+
+def _plain(text: str) -> Any:
+    """Read a limit as typed: JSON where it is a list or an object, else as a knob's value."""
+    import json
+
+    if text[:1] not in ("[", "{"):
+        return _scalar(text)
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise BadValue(f"the limit {text} is not JSON: {error}", hint='name={"P1": 3} or name=[1, 2], in quotes') from error
 
 
 def _scalar(text: str) -> Any:

@@ -9,7 +9,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from tradewind.core.errors import BadValue
 from tradewind.core.schema import Schema
-from tradewind.core.table import Table
+from tradewind.core.table import Array, Table
 
 State = Any
 """What a recipe learned, in memory: a class of the recipe's own."""
@@ -113,6 +113,15 @@ class Updates(Protocol):
         ...
 
 
+@runtime_checkable
+class Changes(Protocol):
+    """Can say what an update changed."""
+
+    def changes(self, before: State, after: State) -> Table:
+        """Return what is different after an update, one row per thing that changed."""
+        ...
+
+
 WHOLE = "total"
 """In `by`, alone: one row for everything."""
 SPANS = ("date", "week", "month", "total-period")
@@ -169,6 +178,49 @@ class Blends(Protocol):
         ...
 
 
+@runtime_checkable
+class Responds(Protocol):
+    """Can say what levers would do, as draws: what planning optimises over."""
+
+    def respond(self, state: State, request: Mapping[str, Any]) -> Mapping[str, Array]:
+        """Return named arrays to a request of plain data; which ones is between a model and its planner. Raises BadValue."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Exam:
+    """One held-out test: what may be learned from, what is asked, and what came."""
+
+    seen: Table
+    asked: Table
+    truth: Table  # whatever the marks are given by
+
+
+@dataclass(frozen=True, slots=True)
+class Marks:
+    """How one recipe did on all exams.
+
+    `loss` has a number for each row that was judged, the same rows in the same order for every recipe; rows of one of `groups` err
+    together. Lower is better, as for the goal's metric.
+    """
+
+    metrics: Mapping[str, float]
+    loss: Array
+    groups: Array
+
+
+class Judge(Protocol):
+    """The `judge.py` of a model that is no forecast on a regular grid: how its recipes are examined."""
+
+    def exams(self, table: Table, *, folds: int, seed: int) -> Sequence[Exam]:
+        """Return the exams, without a look into what each of them asks for; raises LearnFailed where the table allows none."""
+        ...
+
+    def marks(self, exams: Sequence[Exam], answers: Sequence[Table]) -> Marks:
+        """Return how the answers to all exams did; the goal's metric is among the metrics."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Goal:
     """What good means: the metric (lower is better) and how a version must compare with its naive baseline.
@@ -185,13 +237,14 @@ class Goal:
 class Model:
     """A business question: what it is asked, what it needs, what it gives, how it is judged.
 
-    `tables` are the business tables it can learn from, the first one required. `recipes` start with the naive baseline.
-    `file` names its exported manifest. Its `assemble.py` and `example.py` are found beside it.
+    `tables` are the business tables it can learn from, the first one required, or one of `either`. `recipes` start with the naive
+    baseline. `file` names its exported manifest. Its `assemble.py`, `example.py` and, unless it is a forecast, `judge.py` are found
+    beside it.
     """
 
     name: str
     question: str
-    task: str  # forecast | classify | cluster | regress | rank
+    task: str  # forecast | decompose | detect | classify | cluster | regress | rank
     file: str
     tables: tuple[str, ...]
     asks: Schema
@@ -200,6 +253,10 @@ class Model:
     goal: Goal
     recipes: tuple[str, ...]
     horizon: int | None = None  # periods asked by default, where time is asked at all
+    regular: bool = False  # its modelling table is a grid of periods, without gaps
+    either: tuple[str, ...] = ()  # tables of which one at least is needed, where it is not the first
+    many: bool = False  # a question may have several answers, or none
+    plans: str = ""  # the planner of the planning room that optimises over what it responds
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,6 +276,7 @@ class Example:
 
     tables: Mapping[str, Table]
     truths: tuple[Truth, ...]
+    asked: Table | None = None  # questions, where the recipes cannot say what everything is
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,6 +35,7 @@ class TrainBody(Body):
     recipes: list[Name] | None = None
     seed: int = 0
     search_s: Annotated[float, msgspec.Meta(ge=0, le=86400, description="processor seconds to look for better knobs with")] = 0.0
+    grant: Annotated[list[Name], msgspec.Meta(description="sensitive columns that may be learned from")] = []
     budget: BudgetBody | None = None
 
 
@@ -45,6 +46,16 @@ class EvaluateBody(Body):
     horizon: Positive | None = None
     recipes: list[Name] | None = None
     seed: int = 0
+
+
+class PlanBody(Body):
+    """Recommend what to do."""
+
+    asked: Annotated[list[dict[str, Any]], msgspec.Meta(max_length=100_000)] | None = None
+    budget: Annotated[float, msgspec.Meta(ge=0)] | None = None
+    lock: dict[str, float] | None = None
+    limits: dict[str, Any] | None = None
+    version: Positive | None = None
 
 
 class PromoteBody(Body):

@@ -92,6 +92,14 @@ TABLE: tuple[Route, ...] = (
         status=202,
     ),
     Route("GET", "/models/{model}/effects", "effects", "What each lever does, with intervals", "page", paths=_MODEL, query=_VERSION),
+    Route(
+        "POST",
+        "/models/{model}/plan",
+        "plan",
+        "Recommend what to do with the levers, under a budget and limits",
+        body=bodies.PlanBody,
+        paths=_MODEL,
+    ),
     Route("POST", "/models/{model}/predict", "predict", "Answer rows, or the next periods of every series that fits", "own", paths=_MODEL),
     Route(
         "POST", "/models/{model}/promote", "promote", "Let a version serve, if it passes every gate", body=bodies.PromoteBody, paths=_MODEL

@@ -1,8 +1,8 @@
 """The serving end of every model: opened once in a jailed worker, then one request in, one reply out.
 
 A request and a reply are bundles (`core.bundle`). Request: `head` = {"do": "predict", "horizon", "where", "explain", "by",
-"quantiles"} and, unless everything is meant, `asked` = a table; or `head` = {"do": "effects"}. Reply: `head` = {"ok": true, "recipe",
-"notes"} and `table`; or `head` = {"error": {...}}.
+"quantiles"} and, unless everything is meant, `asked` = a table; or `head` = {"do": "effects"}; or `head` = {"do": "respond", "request"}
+and `arrays`. Reply: `head` = {"ok": true, "recipe", "notes"} and `table`, or `arrays` where it responds; or `head` = {"error": {...}}.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from typing import Any
 import numpy as np
 
 from tradewind import models
-from tradewind.core.bundle import join, split
+from tradewind.core.bundle import join, pack_arrays, split, unpack_arrays
 from tradewind.core.errors import BadValue, Incompatible, TradewindError, Unexpected
-from tradewind.core.model import SPANS, WHOLE, Effects, Expands, Explains, Quantiles, Recipe, State, Totals
-from tradewind.core.table import Table
+from tradewind.core.model import SPANS, WHOLE, Effects, Expands, Explains, Quantiles, Recipe, Responds, State, Totals
+from tradewind.core.table import Array, Table
 
 Server = Callable[[bytes], bytes]
-DOINGS = ("predict", "effects")
+DOINGS = ("predict", "effects", "respond")
 MOST_LEVELS = 99
 
 
@@ -45,7 +45,11 @@ def open_server(parts: Mapping[str, bytes]) -> Server:
 
     def serve(request: bytes) -> bytes:
         try:
-            said, table = _answer(chosen, state, split(request))
+            parts = split(request)
+            head = _head(parts)
+            if head["do"] == "respond":
+                return join({"head": b'{"ok": true}', "arrays": pack_arrays(_response(chosen, state, parts, head))})
+            said, table = _answer(chosen, state, parts, head)
         except TradewindError as error:
             return join({"head": json.dumps({"error": error.as_dict()}).encode()})
         return join({"head": json.dumps({"ok": True, "recipe": name, **said}).encode(), "table": table.to_bytes()})
@@ -53,8 +57,17 @@ def open_server(parts: Mapping[str, bytes]) -> Server:
     return serve
 
 
-def _answer(recipe: Recipe, state: State, request: Mapping[str, bytes]) -> tuple[dict[str, Any], Table]:
-    head = _head(request)
+def _response(recipe: Recipe, state: State, request: Mapping[str, bytes], head: Mapping[str, Any]) -> Mapping[str, Array]:
+    if not isinstance(recipe, Responds):
+        raise BadValue(f"{recipe.name} cannot say what levers would do", hint="plan with a version of another recipe")
+    plain = head.get("request")
+    if not isinstance(plain, dict):
+        raise BadValue("a request to respond to must be plain data by name")
+    given = unpack_arrays(request["arrays"]) if "arrays" in request else {}
+    return recipe.respond(state, {**plain, **given})
+
+
+def _answer(recipe: Recipe, state: State, request: Mapping[str, bytes], head: Mapping[str, Any]) -> tuple[dict[str, Any], Table]:
     if head["do"] == "effects":
         if not isinstance(recipe, Effects):
             raise BadValue(f"{recipe.name} cannot say what the levers do", hint="ask a version of another recipe")

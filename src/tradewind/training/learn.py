@@ -68,15 +68,15 @@ def learn(lesson: Lesson, *, progress: Progress = SILENT) -> tuple[Trained, dict
     found = compared(lesson, progress=progress.part(begin, 0.75))
     if unsearched:
         found.facts["unsearched"] = unsearched
-    winner = _winner(lesson, found.board)
-    state = _whole(lesson, winner, found, progress.part(0.75, 0.97))
+    best = winner(lesson, found.board)
+    state = _whole(lesson, best, found, progress.part(0.75, 0.97))
     progress("check", 0.97, "golden questions")
-    parts = dict(winner.recipe.dump(state))
-    asked = golden(winner.recipe, parts)
-    scores = {name: float(value) for name, value in found.board[winner.label].items() if name != "note" and np.isfinite(value)}
+    parts = dict(best.recipe.dump(state))
+    asked = golden(best.recipe, parts)
+    scores = {name: float(value) for name, value in found.board[best.label].items() if name != "note" and np.isfinite(value)}
     board = leaderboard(found.board, found.facts.get("failed", {}) | dict(lesson.skipped))
-    trained = Trained(winner.recipe.name, settle(winner.recipe.knobs, winner.params), parts, board, scores, found.facts)
-    progress("done", 1.0, winner.label)
+    trained = Trained(best.recipe.name, settle(best.recipe.knobs, best.params), parts, board, scores, found.facts)
+    progress("done", 1.0, best.label)
     return trained, asked
 
 
@@ -214,9 +214,9 @@ def _searched(lesson: Lesson, progress: Progress) -> tuple[Lesson, dict[str, str
     return replace(lesson, candidates=candidates), unsearched
 
 
-def leaderboard(board: Mapping[str, Mapping[str, Any]], absent: Mapping[str, str] | None = None) -> Table:
+def leaderboard(board: Mapping[str, Mapping[str, Any]], absent: Mapping[str, str] | None = None, *, metric: str = "wape") -> Table:
     """Return the leaderboard as a table, best first; recipes that could not be learned or were not tried come last, with the reason."""
-    rows = sorted(({"recipe": label, **metrics} for label, metrics in board.items()), key=lambda row: row["wape"])
+    rows = sorted(({"recipe": label, **metrics} for label, metrics in board.items()), key=lambda row: row[metric])
     names = list(rows[0])
     rows += [{name: float("nan") for name in names} | {"recipe": label, "note": why} for label, why in (absent or {}).items()]
     columns = {name: np.array([row[name] for row in rows], object if name in ("recipe", "note") else float) for name in names}
@@ -277,7 +277,8 @@ def _scales(fold: Fold, target: str, season: int) -> Array:
     return fold.asked.frame.join(scale, on=keys, how="left", maintain_order="left")["_scale"].cast(pl.Float64).fill_null(np.nan).to_numpy()
 
 
-def _winner(lesson: Lesson, board: Mapping[str, Mapping[str, Any]]) -> Candidate:
+def winner(lesson: Lesson, board: Mapping[str, Mapping[str, Any]]) -> Candidate:
+    """Return the candidate with the best goal metric, the incumbent aside; raises LearnFailed where none has one."""
     able = {candidate.label: candidate for candidate in lesson.candidates if candidate.label in board and candidate.label != "incumbent"}
     metric = lesson.model.goal.metric
     usable = [label for label in able if np.isfinite(board[label][metric])]

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from tradewind.core.errors import BadValue, LearnFailed
-from tradewind.core.model import SILENT, Expands, Progress, Recipe, State, Updates
+from tradewind.core.model import SILENT, Changes, Expands, Progress, Recipe, State, Updates
 from tradewind.core.schema import Role
 from tradewind.core.table import Array, Table
 from tradewind.training import score
@@ -54,6 +54,33 @@ def renew(recipe: Recipe, parts: Mapping[str, bytes], table: Table, *, known_to:
     progress("check", 0.9, "golden questions")
     compared = {**_scores(fresh.column("actual"), said), **_span(fresh, table, known_to), "notes": notes}
     return Renewed(moved, golden(recipe, moved), _beside(fresh, said), compared, described(table))
+
+
+def renew_plain(
+    recipe: Recipe, parts: Mapping[str, bytes], table: Table, *, asked: Table | None = None, progress: Progress = SILENT
+) -> Renewed:
+    """Return the state of what is no forecast on a grid, moved on to `table`; `asked` are its golden questions where it expands none.
+
+    Raises BadValue for a recipe that cannot be updated.
+    """
+    if not isinstance(recipe, Updates):
+        raise BadValue(f"{recipe.name} cannot be updated", hint="train the model again")
+    progress("update", 0.2, recipe.name)
+    old = recipe.load(parts)
+    new = recipe.update(old, table)
+    moved = dict(recipe.dump(new))
+    progress("check", 0.9, "golden questions")
+    changed = recipe.changes(old, new) if isinstance(recipe, Changes) else Table.from_columns({"recipe": np.array([recipe.name], object)})
+    facts = {"rows": len(table), "digest": table.digest()}
+    return Renewed(moved, golden_of(recipe, moved, asked), changed, {"rows": len(table), "notes": []}, facts)
+
+
+def golden_of(recipe: Recipe, parts: Mapping[str, bytes], questions: Table | None) -> dict[str, Table]:
+    """Return golden questions and answers: of everything that can be asked, or else of some of these questions."""
+    if isinstance(recipe, Expands) or questions is None:
+        return golden(recipe, parts)
+    asked = questions.take(np.unique(np.linspace(0, len(questions) - 1, GOLDEN).astype(int)))
+    return {"asked": asked, "answers": recipe.predict(recipe.load(parts), asked)}
 
 
 def golden(recipe: Recipe, parts: Mapping[str, bytes]) -> dict[str, Table]:

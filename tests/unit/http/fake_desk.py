@@ -30,6 +30,7 @@ PERMITS = {
     "evaluate": "evaluate",
     "predict": "predict",
     "effects": "predict",
+    "plan": "predict",
     "update": "promote",
     "promote": "promote",
     "rollback": "promote",
@@ -260,6 +261,7 @@ class FakeDesk:
         recipes: Any = None,
         seed: int = 0,
         search_s: float = 0.0,
+        grant: tuple[str, ...] = (),
         progress: Any = SILENT,
     ) -> Answer:
         self._door("train", model=model, budget=budget, recipes=recipes, seed=seed, search_s=search_s)
@@ -284,6 +286,12 @@ class FakeDesk:
             {"product": f"P{at}", "lever": "price", "kind": "elasticity", "effect": -1.4, "lo80": -2.0, "hi80": -1.0} for at in range(3)
         ]
         return Answer(table=table_of(rows), words="price")
+
+    def plan(
+        self, model: str, asked: Any = None, *, budget: Any = None, lock: Any = None, limits: Any = None, version: Any = None
+    ) -> Answer:
+        self._door("plan", model=model, asked=asked, budget=budget, lock=lock, limits=limits)
+        return Answer((Fact("budget", budget),), table_of([{"lever": "TV", "spend": 4.0}]), words="spend 4 on TV")
 
     def evaluate(
         self, model: str, *, folds: int = 3, horizon: int | None = None, recipes: Any = None, seed: int = 0, progress: Any = SILENT

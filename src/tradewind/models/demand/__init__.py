@@ -59,4 +59,5 @@ MODEL = Model(
     goal=Goal("wape", by_errors=1.0),
     recipes=("naive", "stats", "lstm", "boosted", "ensemble"),
     horizon=30,
+    regular=True,
 )

@@ -1,0 +1,104 @@
+"""Exams set by a model's own judge: the same for every recipe, the best learns everything, an earlier run is not repeated."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tradewind import models
+from tradewind.core.errors import LearnFailed
+from tradewind.core.model import Budget, Exam, Goal, Marks, Progress
+from tradewind.core.table import Table
+from tradewind.training import examine
+from tradewind.training.learn import Lesson, leaderboard
+from tradewind.training.roll import Candidate
+
+
+class Constant:
+    """Answer the mean of what was learned, times a knob."""
+
+    knobs: tuple[Any, ...] = ()
+
+    def __init__(self, name: str, times: float, broken: bool = False) -> None:
+        self.name, self.times, self.broken, self.fits = name, times, broken, 0
+
+    def fit(self, table, params, seed):
+        self.fits += 1
+        if self.broken:
+            raise LearnFailed("it cannot", hint="ask another")
+        return float(table.column("y").mean()) * self.times
+
+    def predict(self, state, asked):
+        return Table.from_columns({"y": np.full(len(asked), state)})
+
+    def dump(self, state):
+        return {"mean.json": json.dumps(state).encode()}
+
+    def load(self, parts):
+        return json.loads(parts["mean.json"])
+
+
+class Halves:
+    """Learn from one half, be asked of the other."""
+
+    def exams(self, table, *, folds, seed):
+        rows = np.random.default_rng(seed).permutation(len(table))
+        for part in np.array_split(rows, folds):
+            held = np.isin(rows, part)
+            yield Exam(table.take(rows[~held]), table.take(rows[held]).select(["x"]), table.take(rows[held]).select(["y"]))
+
+    def marks(self, exams, answers):
+        wrong = [np.abs(exam.truth.column("y") - said.column("y")) for exam, said in zip(exams, answers, strict=True)]
+        return Marks({"mae": float(np.concatenate(wrong).mean())}, np.concatenate(wrong), np.arange(sum(map(len, wrong))))
+
+
+class Listed(Halves):
+    def exams(self, table, *, folds, seed):
+        return list(super().exams(table, folds=folds, seed=seed))
+
+
+def lesson(*recipes: Constant, **more: Any) -> Lesson:
+    table = Table.from_columns({"x": np.arange(60.0), "y": 10 + np.sin(np.arange(60.0))})
+    model = replace(models.get("demand"), goal=Goal("mae"), recipes=tuple(one.name for one in recipes))
+    return Lesson(model, tuple(Candidate(one.name, one, {}) for one in recipes), table, Budget(folds=4), 5, **more)
+
+
+def test_the_best_on_the_exams_learns_everything():
+    good, poor = Constant("good", 1.0), Constant("poor", 2.0)
+    trained, golden = examine.learn(lesson(poor, good), Listed())
+    assert trained.recipe == "good" and good.fits == 5 and poor.fits == 4
+    assert trained.leaderboard.column("recipe").tolist() == ["good", "poor"]
+    assert trained.scores["mae"] < 1 and trained.scores["gain"] > 0.8 and trained.scores["gain_error"] < 0.1
+    assert json.loads(trained.parts["mean.json"]) == pytest.approx(lesson(good).table.column("y").mean())
+    assert golden["answers"].column("y")[0] == json.loads(trained.parts["mean.json"]) and golden["asked"].names == ("x",)
+
+
+def test_one_that_cannot_learn_is_listed_with_the_reason_and_the_baseline_must():
+    board, facts = examine.compare(lesson(Constant("base", 2.0), Constant("bad", 1.0, broken=True)), Listed())
+    assert list(board) == ["base"] and facts["failed"] == {"bad": "it cannot (ask another)"}
+    ranked = leaderboard(board, facts["failed"], metric="mae")
+    assert ranked.column("note").tolist() == ["", "it cannot (ask another)"]
+    with pytest.raises(LearnFailed, match="it cannot"):
+        examine.compare(lesson(Constant("base", 1.0, broken=True)), Listed())
+
+
+def test_finished_exams_are_not_sat_twice():
+    pieces: dict[str, bytes] = {}
+    first = examine.compare(lesson(Constant("base", 2.0), Constant("good", 1.0)), Listed(), progress=Progress(keep=pieces.__setitem__))
+    again = Constant("base", 2.0), Constant("good", 1.0)
+    second = examine.compare(lesson(*again, kept=pieces), Listed())
+    assert len(pieces) == 8 and again[0].fits == again[1].fits == 0
+    assert first[0]["good"]["mae"] == second[0]["good"]["mae"] and first[0]["good"]["seconds"] == second[0]["good"]["seconds"]
+
+
+def test_nothing_to_ask_is_no_exam():
+    class Empty(Halves):
+        def exams(self, table, *, folds, seed):
+            return []
+
+    with pytest.raises(LearnFailed, match="nothing of this table"):
+        examine.compare(lesson(Constant("base", 1.0)), Empty())
