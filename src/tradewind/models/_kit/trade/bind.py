@@ -152,6 +152,7 @@ def _halo(panel: Panel, fit: Fit) -> Array:
     moved = shape.signal(fit.design, fit.beta)[:, : panel.cut]
     gap = np.where(np.isfinite(fit.residual), np.clip(fit.residual, -1, 1), np.nan)
     known = np.isfinite(gap)
+    gap = gap - _common(gap, np.unique(category, return_inverse=True)[1][panel.product])
     grid = np.zeros((2, count, len(panel.stores), panel.cut))
     there = np.zeros((count, len(panel.stores), panel.cut), bool)
     grid[0, panel.product, panel.store] = np.where(known, gap, 0.0)
@@ -169,26 +170,41 @@ def _halo(panel: Panel, fit: Fit) -> Array:
     effect = cross / np.maximum(power, 1e-12)
     error = np.sqrt(noise[:, None] * fit.together / np.maximum(power, 1e-12))
     target, source = np.nonzero(other)
-    mean, spread = _spike(effect[other], error[other])
+    mean, spread = _spike(effect[other], error[other], 2.0 / count)
     kept = np.abs(mean) > 0.002
     return np.stack([source[kept], target[kept], mean[kept], spread[kept]], 1).astype("f8")
 
 
-def _spike(effect: Array, error: Array) -> tuple[Array, Array]:
-    """Return posterior mean and standard deviation of effects of which most are zero."""
-    share, size = 0.02, 0.2
+def _common(gap: Array, group: Array) -> Array:
+    """Return what each group of series has in common in each period: the mean of what is left of them."""
+    known = np.isfinite(gap)
+    total, rows = np.zeros((2, int(group.max()) + 1, gap.shape[1]))
+    np.add.at(total, group, np.where(known, gap, 0.0))
+    np.add.at(rows, group, known)
+    found: Array = (total / np.maximum(rows, 1))[group]
+    return found
+
+
+def _spike(effect: Array, error: Array, most: float) -> tuple[Array, Array]:
+    """Return posterior mean and standard deviation of effects of which most are zero and the others help (are below zero).
+
+    Errors are widened until the middle of all effects, most of which are nothing, looks like nothing.
+    """
+    error = error * max(0.8, float(np.median(np.abs(effect / error))) / 0.6745)
+    share, centre, size = most / 2, -0.1, 0.1
     for _ in range(50):
         wide = np.sqrt(error**2 + size**2)
-        real = share * np.exp(-0.5 * (effect / wide) ** 2) / wide
+        real = share * np.exp(-0.5 * ((effect - centre) / wide) ** 2) / wide
         none = (1 - share) * np.exp(-0.5 * (effect / error) ** 2) / error
-        chance = real / np.maximum(real + none, 1e-300)
-        share = float(np.clip((chance.sum() + 1.0) / (len(effect) + 50.0), 1e-4, 0.2))
+        chance = np.where(effect < 0, real / np.maximum(real + none, 1e-300), 0.0)
+        share = (float(chance.mean()) + most / 2) / 2  # a product brings one other along, where data do not say
         gain = size**2 / (size**2 + error**2)
-        second = (gain * effect) ** 2 + gain * error**2
-        size = float(np.clip(np.sqrt((chance * second).sum() / max(chance.sum(), 1e-9)), 0.05, 0.5))
-    gain = size**2 / (size**2 + error**2)
-    mean = chance * gain * effect
-    spread = np.sqrt(np.maximum(chance * (gain * error**2 + (gain * effect) ** 2) - mean**2, 1e-10))
+        drawn = centre + gain * (effect - centre)
+        total = max(float(chance.sum()), 1e-9)
+        centre = float(np.clip(((chance * drawn).sum() - 5 * 0.1) / (total + 5), -0.5, -0.03))
+        size = float(np.clip(np.sqrt(((chance * ((drawn - centre) ** 2 + gain * error**2)).sum() + 5 * 0.1**2) / (total + 5)), 0.03, 0.3))
+    mean = chance * drawn
+    spread = np.sqrt(np.maximum(chance * (gain * error**2 + drawn**2) - mean**2, 1e-10))
     return mean, spread
 
 

@@ -29,7 +29,7 @@ _PRIORS: dict[str, tuple[float, float, float, float]] = {
     "lift": (0.2, 0.4, 0.2, 0.08),
 }
 FADE = (0.52, 0.26, 0.13, 0.06, 0.03)  # how a pull-forward is paid back by period where data do not say
-CLIP = 3.5  # standard deviations beyond which a period counts as an accident
+TRIM = 3.5  # robust standard deviations beyond which a period counts as an accident
 COUNTED = 10.0  # periods that the common noise counts as in a series' own
 
 
@@ -74,8 +74,8 @@ def learn(panel: Panel, *, form: str = "log", cross: bool = True, margin: bool =
     fade = np.zeros(0)
     for _ in range(2):
         design, fade = _second(panel, design, prices, state, target - events[:, : panel.cut], cross=cross, form=form)
-        clipped = _clipped(state, design, target - events[:, : panel.cut])
-        state = _pass(panel, design, clipped, about)
+        kept = _trimmed(state, design, target - events[:, : panel.cut])
+        state = _pass(panel, design, kept, about)
     found, variance, together = state
     total = np.einsum("ntk,nk->nt", design.values, found.series) + events
     gap = target - total[:, : panel.cut]
@@ -239,12 +239,15 @@ def _fade(panel: Panel, design: Design, beta: Array, target: Array, later: Array
     return made
 
 
-def _clipped(state: State, design: Design, target: Array) -> Array:
-    """Return the target with accidents (spikes, empty shelves) brought back to the edge of the usual."""
-    found, variance, _ = state
+def _trimmed(state: State, design: Design, target: Array) -> Array:
+    """Return the target without accidents (spikes, empty shelves, a promotion that nobody saw): what lies far outside the usual.
+
+    Usual is the middle absolute deviation of the series, which accidents do not widen, and not less than half of that of all.
+    """
+    found = state[0]
     width = found.series.shape[1]
-    fitted = np.einsum("ntk,nk->nt", design.values[:, : target.shape[1], :width], found.series)
-    gap = target - fitted
-    middle = np.nanmedian(gap, 1, keepdims=True)
-    edge = CLIP * np.sqrt(variance)[:, None]
-    return np.asarray(fitted + middle + np.clip(gap - middle, -edge, edge))
+    gap = target - np.einsum("ntk,nk->nt", design.values[:, : target.shape[1], :width], found.series)
+    gap = gap - np.nanmedian(gap, 1, keepdims=True)
+    middle = np.nanmedian(np.abs(gap), 1, keepdims=True)
+    edge = TRIM * 1.4826 * np.maximum(middle, 0.5 * np.nanmedian(middle))
+    return np.where(np.abs(gap) <= edge, target, np.nan)
