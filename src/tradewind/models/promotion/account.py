@@ -14,6 +14,7 @@ from tradewind.models.promotion.asking import Cells
 Array = np.ndarray[Any, Any]
 CHUNK = 600  # cells worked on at once
 NOISES = 509
+STILL = 1e-6  # a log move smaller than this is none
 PAST = 0.7  # share of the drift of a coming level that a past, smoothed level still has
 PARTS = ("base", "gross", "pulled_forward", "cannibalised", "halo")
 
@@ -70,6 +71,21 @@ def own_lift(book: Book, cells: Cells, part: slice) -> tuple[Array, Array]:
     return price * moved + extra, moved + extra / np.minimum(price, -0.5)
 
 
+def mean_lift(book: Book, cells: Cells) -> Array:
+    """Return the log lift of each cell at the mean coefficients."""
+    series = cells.series
+    moved = np.log(np.maximum(cells.ratio, 1e-3))
+
+    def mean(name: str) -> Array:
+        at = book.place(name)
+        return book.series[series, at] if at >= 0 else np.zeros(len(series))
+
+    told = cells.kind >= 0
+    kind = np.where(told, book.series[series, np.maximum(cells.kind, 0)] * cells.share, 0.0) if len(book.names) else 0.0
+    attention = mean("display") * cells.display + mean("feature") * cells.feature + kind
+    return np.asarray(mean(PRICE) * moved + mean(CUT) * np.minimum(moved, 0.0) + attention)
+
+
 def _chunk(book: Book, cells: Cells, part: slice, shift: Array | None) -> Account:
     series, period = cells.series[part], cells.period[part]
     lift, move = own_lift(book, cells, part)
@@ -93,7 +109,8 @@ def _chunk(book: Book, cells: Cells, part: slice, shift: Array | None) -> Accoun
 
 def _chance(book: Book, series: Array, period: Array) -> Array:
     """Return draws of what chance makes of expected sales; the same for the same series and period whatever else is asked."""
-    noise = np.random.default_rng(4).standard_normal((DRAWS, NOISES))[:, (series * 31 + period) % NOISES]
+    half = np.random.default_rng(4).standard_normal((DRAWS // 2, NOISES))
+    noise = np.concatenate([half, -half])[:, (series * 31 + period) % NOISES]
     found: Array = np.exp(np.sqrt(book.variance[series]) * noise - 0.5 * book.variance[series])
     return found
 
@@ -103,7 +120,7 @@ def _pulled(book: Book, cells: Cells, part: slice, lift: Array, level: Array) ->
     series, period = cells.series[part], cells.period[part]
     after = book.draws_of(AFTER, series)
     units, margin = np.zeros_like(lift), np.zeros_like(lift)
-    if not len(book.fade) or not after.any():
+    if not len(book.fade) or not after.any() or np.abs(lift).max() < STILL:
         return units, margin
     width = book.base.shape[1]
     gained = np.expm1(np.clip(lift, 0.0, 3.0))
@@ -140,6 +157,7 @@ def _siblings(book: Book, cells: Cells, part: slice, move: Array, level: Array) 
     cell = np.repeat(np.arange(len(series)), [len(row) for row in rows])
     target = np.concatenate(rows)
     keep = (target != series[cell]) & (book.living[target] | (period[cell] < book.cut))
+    keep &= (np.abs(move).max(0) > STILL)[cell]
     cell, target = cell[keep], target[keep]
     if not len(cell):
         return units, margin, known

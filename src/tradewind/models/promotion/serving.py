@@ -12,8 +12,9 @@ from tradewind.core.errors import BadValue, NotFound
 from tradewind.core.table import Table
 from tradewind.models._kit.trade.book import Book
 from tradewind.models._kit.trade.design import AFTER, COMPETITOR, CUT, PRICE, SIBLINGS, SISTERS
-from tradewind.models.promotion.account import PARTS
+from tradewind.models.promotion.account import PARTS, Account
 from tradewind.models.promotion.answering import money
+from tradewind.models.promotion.asking import Cells
 
 Array = np.ndarray[Any, Any]
 RECENT = 26  # periods of past promotions that "everything" goes back
@@ -27,7 +28,7 @@ def costed(book: Book) -> Book:
     missing = ~np.isfinite(book.cost).all(1)
     if not missing.any() or missing.all():
         return book
-    share = np.nanmedian(book.cost / book.regular, axis=1, keepdims=False, where=np.ones(book.cost.shape, bool)) if False else _share(book)
+    share = book.cost[:, book.cut - 1] / book.regular[:, book.cut - 1]
     category = book.categories[book.product].astype(str)
     cost = book.cost.copy()
     for at in np.flatnonzero(missing).tolist():
@@ -36,11 +37,6 @@ def costed(book: Book) -> Book:
         cost[at] = np.where(np.isfinite(cost[at]), cost[at], usual * book.regular[at])
     named = sorted(set(book.products[book.product[missing]].tolist()))
     return replace(book, cost=cost, head={**book.head, "cost_guessed": named})
-
-
-def _share(book: Book) -> Array:
-    ratio = book.cost[:, book.cut - 1] / book.regular[:, book.cut - 1]
-    return np.asarray(ratio)
 
 
 def everything(book: Book, horizon: int | None, where: Mapping[str, Any]) -> Table:
@@ -118,7 +114,7 @@ def notes(book: Book, asked: Table) -> list[str]:
     return said
 
 
-def responded(book: Book, request: Mapping[str, Any], draw: Callable[[Book, Table], Any]) -> dict[str, Array]:
+def responded(book: Book, request: Mapping[str, Any], draw: Callable[[Table], tuple[Cells, Account]]) -> dict[str, Array]:
     """Answer the calendar planner.
 
     `about` is "calendar" (the planned promotions nobody has run yet, as rows) or "candidates" with columns as in a question: `net`
@@ -133,7 +129,7 @@ def responded(book: Book, request: Mapping[str, Any], draw: Callable[[Book, Tabl
         raise BadValue(f"promotion responds to calendar and candidates, not to {about!r}")
     columns = {name: np.asarray(request[name]) for name in _REQUEST if request.get(name) is not None}
     asked = Table.from_columns({name: _typed(name, values) for name, values in columns.items()})
-    cells, accounts = draw(book, asked)
+    cells, accounts = draw(asked)
     if not accounts.costed.all():
         raise BadValue("a calendar cannot be planned on margins that are not known", hint="load unit_cost with products or prices")
     said = money(accounts, cells)

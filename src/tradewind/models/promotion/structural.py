@@ -9,9 +9,9 @@ from tradewind.core.model import Knob
 from tradewind.core.table import Array, Table
 from tradewind.models._kit.trade.book import Book
 from tradewind.models.promotion import serving
-from tradewind.models.promotion.account import account
+from tradewind.models.promotion.account import Account, account
 from tradewind.models.promotion.answering import table as answered
-from tradewind.models.promotion.asking import cells_of
+from tradewind.models.promotion.asking import Cells, cells_of
 
 
 def learned(table: Table) -> Book:
@@ -36,8 +36,8 @@ class Structural:
 
     def predict(self, state: Book, asked: Table) -> Table:
         """Return one row per promotion asked about."""
-        cells = cells_of(state, asked)
-        return answered(state, cells, account(state, cells))
+        cells, accounts = self.predict_draws(state, asked)
+        return answered(state, cells, accounts)
 
     def expand(self, state: Book, horizon: int | None, where: Mapping[str, Any]) -> Table:
         """Return the promotions of the calendar that fit, or the next period of every series where there is no calendar."""
@@ -45,9 +45,9 @@ class Structural:
 
     def respond(self, state: Book, request: Mapping[str, Any]) -> dict[str, Array]:
         """Return draws of what candidate promotions would earn; see `serving.responded`."""
-        return serving.responded(state, request, self.predict_draws)
+        return serving.responded(state, request, lambda asked: self.predict_draws(state, asked))
 
-    def predict_draws(self, state: Book, asked: Table) -> Any:
+    def predict_draws(self, state: Book, asked: Table) -> tuple[Cells, Account]:
         """Return the cells and the account behind an answer."""
         cells = cells_of(state, asked)
         return cells, account(state, cells)

@@ -45,7 +45,7 @@ def bind(panel: Panel, fit: Fit) -> Book:
         "together": fit.together,
         "about": list(fit.about),
     }
-    promotions, mechanics, calendar = _calendar(panel)
+    promotions, mechanics, calendar = calendar_of(panel)
     return Book(
         head,
         panel.products,
@@ -208,7 +208,7 @@ def _spike(effect: Array, error: Array, most: float) -> tuple[Array, Array]:
     return mean, spread
 
 
-def _calendar(panel: Panel) -> tuple[Array, Array, Array]:
+def calendar_of(panel: Panel) -> tuple[Array, Array, Array]:
     """Return the promotions' names, and each of their entries: mechanic, and event, series, days, depth, support, spend."""
     names = np.array(panel.names, object)
     facts = panel.facts

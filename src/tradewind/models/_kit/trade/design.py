@@ -14,6 +14,7 @@ LAGS = {"day": 0, "week": 5, "month": 1, "quarter": 0}
 """Periods after a promotion over which it is still felt."""
 YEAR = {"day": 365.25, "week": 365.25 / 7, "month": 12.0, "quarter": 4.0}
 FREEZE = {"day": 91, "week": 13, "month": 3, "quarter": 1}  # a trend is carried this far ahead, then it stays
+CYCLES = 1.9  # years of history without which a season cannot be told from a trend
 FORMS = ("log", "exponential")
 """How price acts: a constant elasticity, or an elasticity in proportion to the price."""
 PRICE, CUT, AFTER, SIBLINGS, SISTERS, COMPETITOR = "price", "cut", "after", "siblings", "sisters", "competitor"
@@ -121,9 +122,9 @@ def _time(panel: Panel) -> dict[str, Array]:
     grain = panel.clock.grain.name
     at = np.arange(panel.width)
     year = YEAR[grain]
-    found: dict[str, Array] = {"trend": (np.minimum(at, panel.cut + FREEZE[grain]) - panel.cut / 2) / year} if panel.cut >= 20 else {}
-    years = panel.cut / year
-    for wave in range(1, 1 + (2 if years >= 1.2 else 1 if years >= 0.95 else 0)):
+    whole = panel.cut / year >= CYCLES
+    found: dict[str, Array] = {"trend": (np.minimum(at, panel.cut + FREEZE[grain]) - panel.cut / 2) / year} if whole else {}
+    for wave in (1, 2) if whole else ():
         angle = 2 * np.pi * wave * (panel.first + at) / year
         found |= {f"season_sin{wave}": np.sin(angle), f"season_cos{wave}": np.cos(angle)}
     if grain == "day":
@@ -138,7 +139,7 @@ def promo_lift(design: Design, beta: Array, prices: Prices, form: str) -> Array:
     at = design.place(PRICE)
     if at >= 0:
         shelf = change(prices.regular / prices.usual[:, None], form)
-        total += beta[:, at : at + 1] * np.where(prices.paid < prices.regular * (1 - DEEP / 2), design.values[..., at] - shelf, 0.0)
+        total += beta[:, at : at + 1] * np.nan_to_num(design.values[..., at] - shelf)
     for at, name in enumerate(design.names):
         if name == CUT or is_lift(name):
             total += beta[:, at : at + 1] * design.values[..., at]

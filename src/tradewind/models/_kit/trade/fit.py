@@ -29,6 +29,7 @@ _PRIORS: dict[str, tuple[float, float, float, float]] = {
     "lift": (0.2, 0.4, 0.2, 0.08),
 }
 FADE = (0.52, 0.26, 0.13, 0.06, 0.03)  # how a pull-forward is paid back by period where data do not say
+BLOCK, BLOCKS = 10, 2  # periods, and how many blocks of them, on which trend and season must prove themselves
 TRIM = 3.5  # robust standard deviations beyond which a period counts as an accident
 COUNTED = 10.0  # periods that the common noise counts as in a series' own
 
@@ -66,8 +67,8 @@ def learn(panel: Panel, *, form: str = "log", cross: bool = True, margin: bool =
         raise LearnFailed(f"no series sold in {FEWEST} periods or more", hint="load a longer history")
     if (np.nansum(panel.units[:, : panel.cut]) <= 0) or np.nanmax(np.nanstd(target, 1)) < 1e-9:
         raise LearnFailed("units never change: nothing can be learned of what moves them", hint="check the units column")
-    design = shape.own_columns(panel, prices, form)
     about, named = _about(panel, prices, margin=margin)
+    design = _chosen(panel, shape.own_columns(panel, prices, form), target, about)
     events = np.zeros((len(panel), panel.width))
     state = _pass(panel, design, target, about)
     events = _events(panel, state, design, target)
@@ -84,6 +85,25 @@ def learn(panel: Panel, *, form: str = "log", cross: bool = True, margin: bool =
 
 
 State = tuple[Shrunk, Array, float]
+
+
+def _chosen(panel: Panel, design: Design, target: Array, about: Array) -> Design:
+    """Return the design with or without trend and season: whichever says better what the last periods sold, learned without them."""
+    slow = np.array([name == "trend" or name.startswith("season") for name in design.names], bool)
+    if not slow.any():
+        return design
+    plain = Design(tuple(name for name, gone in zip(design.names, slow, strict=True) if not gone), design.values[..., ~slow])
+    missed = np.zeros(2)
+    for back in range(1, BLOCKS + 1):
+        cut = panel.cut - back * BLOCK
+        if cut < 2 * BLOCK:
+            break
+        for at, one in enumerate((design, plain)):
+            beta = _pass(panel, one, target[:, :cut], about, rounds=(6,))[0].series
+            gap = target - np.einsum("ntk,nk->nt", one.values[:, : panel.cut], beta)
+            ahead = gap[:, cut : cut + BLOCK] - _mean(gap[:, :cut])[:, None]
+            missed[at] += float(np.nansum(ahead**2))
+    return design if missed[0] < missed[1] else plain
 
 
 def _target(panel: Panel) -> Array:
@@ -123,9 +143,9 @@ def _standard(values: Array) -> Array:
     return made
 
 
-def _pass(panel: Panel, design: Design, target: Array, about: Array) -> State:
-    """Shrink all series together; noise by series, drawn to the common one."""
-    past = design.values[:, : panel.cut]
+def _pass(panel: Panel, design: Design, target: Array, about: Array, *, rounds: tuple[int, ...] = (8, 12, 30)) -> State:
+    """Shrink all series together; noise by series, drawn to the common one. `rounds` are the steps between looks at the noise."""
+    past = design.values[:, : target.shape[1]]
     known = np.isfinite(target)
     count = known.sum(1)
     x = np.where(known[..., None], past, 0.0)
@@ -136,9 +156,10 @@ def _pass(panel: Panel, design: Design, target: Array, about: Array) -> State:
     variance = np.maximum((y**2).sum(1) / np.maximum(count - 1, 1) * 0.5, 1e-4)
     together = 1.0
     found = None
-    for steps in (8, 12, 40):
-        weight = 1 / (variance * together)
-        found = shrink(normal * weight[:, None, None], moment * weight[:, None], panel.product, about=about, prior=prior, steps=steps)
+    for steps in rounds:
+        weight = 1 / variance
+        given = normal * weight[:, None, None], moment * weight[:, None]
+        found = shrink(*given, panel.product, about=about, prior=prior, together=together, steps=steps)
         gap = y - np.einsum("ntk,nk->nt", x, found.series)
         variance = _variance(np.where(known, gap, np.nan), count, len(design.names))
         together = _together(np.where(known, gap, np.nan), panel.product)

@@ -49,11 +49,12 @@ class Shrunk:
     inside: Array  # K: standard deviation inside a product
 
 
-def shrink(normal: Array, moment: Array, group: Array, *, about: Array, prior: Prior, steps: int = STEPS) -> Shrunk:
+def shrink(normal: Array, moment: Array, group: Array, *, about: Array, prior: Prior, together: float = 1.0, steps: int = STEPS) -> Shrunk:
     """Return the posterior of every series and product.
 
     `normal` is n x K x K (A), `moment` n x K (h), `group` the product of each series, `about` P x q what the prior mean of a
-    product is regressed on, its first column ones.
+    product is regressed on, its first column ones. Errors that the series of a product share do not blur how these differ from one
+    another, but leave less that is known of the product: by `together`, the design effect of their mean.
     """
     products, width = len(about), normal.shape[1]
     inside, among = prior.inside**2, prior.among**2
@@ -71,6 +72,7 @@ def shrink(normal: Array, moment: Array, group: Array, *, about: Array, prior: P
         summed = np.zeros((products, width))
         np.add.at(shared, group, weak - weak @ inverse @ weak)
         np.add.at(summed, group, np.einsum("nij,nj->ni", inverse, moment) / inside)
+        shared, summed = shared / together, summed / together
         drawn = about @ theta
         spread = np.linalg.inv(shared + np.diag(1 / among))
         mu = np.einsum("pij,pj->pi", spread, summed + drawn / among)

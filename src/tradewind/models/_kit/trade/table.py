@@ -117,7 +117,7 @@ def _summed(sales: Table, keys: list[str], clock: Clock) -> tuple[Any, list[str]
         if name not in (*_OWN, *keys, "date") and kind.is_numeric() and frame[name].n_unique() > 1
     ]
     frame = frame.group_by(["date", *keys], maintain_order=True).agg(
-        [pl.col(name).sum() if name in ("units", "revenue") else pl.col(name).mean() for name in (*_OWN, *extras) if name in frame.columns]
+        [_whole(name) if name in ("units", "revenue") else pl.col(name).mean() for name in (*_OWN, *extras) if name in frame.columns]
     )
     length = _length(clock)
     if "stock" in frame.columns:  # an empty shelf hides what was wanted
@@ -132,8 +132,16 @@ def _summed(sales: Table, keys: list[str], clock: Clock) -> tuple[Any, list[str]
         *(pl.col(name).cast(pl.Float64).fill_nan(None).mean() for name in names),
     )
     made = made.with_columns(open=(pl.col("_days") / length).clip(0, 1).cast(pl.Float64))
+    made = made.with_columns(units=pl.when(pl.col("_days") > 0).then(pl.col("units")))
     enough = pl.col("open") >= (ENOUGH_DAYS if length > 1 else 1e-9)
     return made.with_columns(units=pl.when(enough).then(pl.col("units").clip(0, None).cast(pl.Float64))).drop("_days"), extras
+
+
+def _whole(name: str) -> Any:
+    """Return the sum of a column, empty where nothing of it is known."""
+    import polars as pl
+
+    return pl.when(pl.col(name).is_not_null().any()).then(pl.col(name).sum()).alias(name)
 
 
 def _length(clock: Clock) -> float:
@@ -149,23 +157,29 @@ def _at(frame: Any, name: str, clock: Clock) -> Any:
 
 
 def _ahead(frame: Any, tables: Mapping[str, Table], keys: list[str], clock: Clock) -> Any:
-    """Add the planned periods of every series that still sells, as far as promotions are planned."""
+    """Add the planned periods of every series that still sells, as far as rows of sales without units, promotions or prices go ahead."""
     import polars as pl
 
     known = frame.filter(pl.col("units").is_not_null())
     if known.height == 0:
         raise EmptyTable("no period of sales has units")
     last = known["date"].max()
-    frame = frame.filter(pl.col("date") <= last)
-    planned = tables["promotions"].frame["end"].drop_nulls().max() if "promotions" in tables and len(tables["promotions"]) else None
-    if planned is None or planned <= last:
+    numbers = [int(clock.number(np.array([last], "M8[D]"))[0])]
+    ends = [frame["date"].max()]
+    if "promotions" in tables and len(tables["promotions"]):
+        ends += [tables["promotions"].frame["end"].drop_nulls().max()]
+    if "prices" in tables and len(tables["prices"]):
+        ends += [tables["prices"].frame["date"].drop_nulls().max()]
+    numbers += [int(number) for number in clock.number(np.array([end for end in ends if end is not None], "M8[D]"))]
+    ahead = clock.date(np.arange(numbers[0] + 1, min(max(numbers), numbers[0] + MOST_AHEAD) + 1))
+    if not len(ahead):
         return frame
-    numbers = clock.number(np.array([last, planned], "M8[D]"))
-    ahead = clock.date(np.arange(numbers[0] + 1, min(numbers[1], numbers[0] + MOST_AHEAD) + 1))
     dates = pl.DataFrame({"date": pl.Series(ahead.astype("M8[ms]")).cast(pl.Date)})
-    recent = clock.date(numbers[:1] - 4).astype("M8[D]").tolist()[0]
+    recent = clock.date(np.array([numbers[0] - 4])).astype("M8[D]").tolist()[0]
     living = known.filter(pl.col("date") >= recent).select(keys).unique(maintain_order=True)
-    return pl.concat([frame, living.join(dates, how="cross")], how="diagonal_relaxed")
+    plan = frame.filter(pl.col("date") > last, pl.col("date") <= dates["date"].max())
+    cells = living.join(dates, how="cross").join(plan, on=[*keys, "date"], how="anti")
+    return pl.concat([frame.filter(pl.col("date") <= last), plan, cells], how="diagonal_relaxed")
 
 
 def _priced(frame: Any, prices: Table | None, keys: list[str], clock: Clock) -> Any:
