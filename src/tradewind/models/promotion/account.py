@@ -7,13 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from tradewind.models._kit.trade.book import DRAWS, Book
+from tradewind.models._kit.trade.book import DRAWS, Book, chance
 from tradewind.models._kit.trade.design import AFTER, CUT, PRICE, SIBLINGS, SISTERS
 from tradewind.models.promotion.asking import Cells
 
 Array = np.ndarray[Any, Any]
 CHUNK = 600  # cells worked on at once
-NOISES = 509
 STILL = 1e-6  # a log move smaller than this is none
 PAST = 0.7  # share of the drift of a coming level that a past, smoothed level still has
 PARTS = ("base", "gross", "pulled_forward", "cannibalised", "halo")
@@ -95,7 +94,7 @@ def _chunk(book: Book, cells: Cells, part: slice, shift: Array | None) -> Accoun
     gross = base * np.expm1(lift)
     shelf = book.regular[series, period]
     unit = shelf - book.cost[series, period]
-    sold = (base + gross) * _chance(book, series, period)
+    sold = (base + gross) * chance(book.variance[series], series, period)
     pulled, pulled_margin = _pulled(book, cells, part, lift, level)
     taken, taken_margin, taken_known = _siblings(book, cells, part, move, level)
     halo, halo_margin, halo_known = _halo(book, cells, part, move)
@@ -105,14 +104,6 @@ def _chunk(book: Book, cells: Cells, part: slice, shift: Array | None) -> Accoun
     margin = {"gross": gross * unit, "pulled_forward": pulled_margin, "cannibalised": taken_margin, "halo": halo_margin}
     given = (base + gross) * (shelf * (1 - cells.ratio[part]))
     return Account(units, margin, sold, given, known)
-
-
-def _chance(book: Book, series: Array, period: Array) -> Array:
-    """Return draws of what chance makes of expected sales; the same for the same series and period whatever else is asked."""
-    half = np.random.default_rng(4).standard_normal((DRAWS // 2, NOISES))
-    noise = np.concatenate([half, -half])[:, (series * 31 + period) % NOISES]
-    found: Array = np.exp(np.sqrt(book.variance[series]) * noise - 0.5 * book.variance[series])
-    return found
 
 
 def _pulled(book: Book, cells: Cells, part: slice, lift: Array, level: Array) -> tuple[Array, Array]:

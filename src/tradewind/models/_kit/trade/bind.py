@@ -20,8 +20,8 @@ WINDOW = 9  # periods over which a past level is smoothed
 FEWEST_PAIR = 12  # cells in which a pair must have been seen
 
 
-def bind(panel: Panel, fit: Fit) -> Book:
-    """Return the book of a fit."""
+def bind(panel: Panel, fit: Fit, *, halo: bool = True) -> Book:
+    """Return the book of a fit; `halo` looks for products that are brought along."""
     design = fit.design
     names = [name for name in design.names if name in (PRICE, CUT, AFTER, SIBLINGS, SISTERS, COMPETITOR) or shape.is_lift(name)]
     at = [design.place(name) for name in names]
@@ -73,7 +73,7 @@ def bind(panel: Panel, fit: Fit) -> Book:
         found.carry[:, at],
         found.product[:, at],
         found.spread[:, at][:, :, at],
-        _halo(panel, fit),
+        _halo(panel, fit) if halo else np.zeros((0, 4)),
         calendar,
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from tradewind.models._kit.trade.shrink import Shrunk, draws
 
 Array = np.ndarray[Any, Any]
 DRAWS = 200
+NOISES = 509  # columns of chance that are drawn once
 _TEXT = ("products", "stores", "categories", "brands", "names", "promotions", "mechanics")
 
 
@@ -112,8 +113,11 @@ class Book:
 
     def place(self, name: str) -> int:
         """Return the column of an effect, -1 where it was not learned."""
-        found = np.flatnonzero(self.names == name)
-        return int(found[0]) if len(found) else -1
+        return self._places.get(name, -1)
+
+    @cached_property
+    def _places(self) -> dict[str, int]:
+        return {name: at for at, name in enumerate(self.names.tolist())}
 
     def draws_of(self, name: str, series: Array) -> Array:
         """Return the draws of one effect for some series, DRAWS x len(series); zeros where it was not learned."""
@@ -163,6 +167,19 @@ class Book:
         except (KeyError, ValueError, TypeError) as error:
             raise Tampered("the parts of a trade model do not fit together") from error
         return made
+
+
+@lru_cache(maxsize=1)
+def _noise() -> Array:
+    half = np.random.default_rng(4).standard_normal((DRAWS // 2, NOISES)).astype("f4")
+    return np.concatenate([half, -half])
+
+
+def chance(variance: Array, series: Array, period: Array) -> Array:
+    """Return draws of what chance makes of expected sales, mean 1; the same for a series and period whatever else is asked."""
+    noise = _noise()[:, (series * 31 + period) % NOISES]
+    found: Array = np.exp(np.sqrt(variance) * noise - 0.5 * variance)
+    return found
 
 
 def _objects(values: list[Any]) -> Array:

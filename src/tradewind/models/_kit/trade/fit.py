@@ -11,7 +11,7 @@ from tradewind.core.errors import LearnFailed
 from tradewind.models._kit.trade import design as shape
 from tradewind.models._kit.trade.design import AFTER, COMPETITOR, CUT, PRICE, SIBLINGS, SISTERS, Design, Prices
 from tradewind.models._kit.trade.panel import FEWEST, Panel
-from tradewind.models._kit.trade.shrink import Prior, Shrunk, shrink
+from tradewind.models._kit.trade.shrink import Prior, Shrunk, alone, pooled, shrink
 
 Array = np.ndarray[Any, Any]
 _PRIORS: dict[str, tuple[float, float, float, float]] = {
@@ -51,14 +51,23 @@ class Fit:
     about: tuple[str, ...]  # what the prior mean is regressed on
 
     @property
+    def known(self) -> Array:
+        """Return per product the share of what is believed of its price coefficient that data say, not the prior."""
+        at = self.design.place(PRICE)
+        if at < 0:
+            return np.zeros(len(self.found.product))
+        return np.clip(1 - self.found.spread[:, at, at] / max(float(self.found.among[at]) ** 2, 1e-12), 0.0, 1.0)
+
+    @property
     def beta(self) -> Array:
         """Return the posterior mean coefficients, n x K."""
         return self.found.series
 
 
-def learn(panel: Panel, *, form: str = "log", cross: bool = True, margin: bool = True) -> Fit:
+def learn(panel: Panel, *, form: str = "log", way: str = "bayes", margin: bool = True) -> Fit:
     """Fit the panel; raises LearnFailed where nothing can be told.
 
+    `way` is how coefficients are drawn together: bayes (as this module says), ols (not at all), pooled (one for all stores of a product).
     Two passes: the first finds own effects, of which the second makes what promotions leave behind and what siblings feel.
     """
     prices = shape.prices_of(panel)
@@ -70,13 +79,13 @@ def learn(panel: Panel, *, form: str = "log", cross: bool = True, margin: bool =
     about, named = _about(panel, prices, margin=margin)
     design = _chosen(panel, shape.own_columns(panel, prices, form), target, about)
     events = np.zeros((len(panel), panel.width))
-    state = _pass(panel, design, target, about)
+    state = _pass(panel, design, target, about, way=way)
     events = _events(panel, state, design, target)
     fade = np.zeros(0)
     for _ in range(2):
-        design, fade = _second(panel, design, prices, state, target - events[:, : panel.cut], cross=cross, form=form)
+        design, fade = _second(panel, design, prices, state, target - events[:, : panel.cut], form=form)
         kept = _trimmed(state, design, target - events[:, : panel.cut])
-        state = _pass(panel, design, kept, about)
+        state = _pass(panel, design, kept, about, way=way)
     found, variance, together = state
     total = np.einsum("ntk,nk->nt", design.values, found.series) + events
     gap = target - total[:, : panel.cut]
@@ -143,7 +152,9 @@ def _standard(values: Array) -> Array:
     return made
 
 
-def _pass(panel: Panel, design: Design, target: Array, about: Array, *, rounds: tuple[int, ...] = (8, 12, 30)) -> State:
+def _pass(
+    panel: Panel, design: Design, target: Array, about: Array, *, way: str = "bayes", rounds: tuple[int, ...] = (8, 12, 30)
+) -> State:
     """Shrink all series together; noise by series, drawn to the common one. `rounds` are the steps between looks at the noise."""
     past = design.values[:, : target.shape[1]]
     known = np.isfinite(target)
@@ -159,7 +170,10 @@ def _pass(panel: Panel, design: Design, target: Array, about: Array, *, rounds: 
     for steps in rounds:
         weight = 1 / variance
         given = normal * weight[:, None, None], moment * weight[:, None]
-        found = shrink(*given, panel.product, about=about, prior=prior, together=together, steps=steps)
+        if way == "bayes":
+            found = shrink(*given, panel.product, about=about, prior=prior, together=together, steps=steps)
+        else:
+            found = (pooled if way == "pooled" else alone)(*given, panel.product, together=together)
         gap = y - np.einsum("ntk,nk->nt", x, found.series)
         variance = _variance(np.where(known, gap, np.nan), count, len(design.names))
         together = _together(np.where(known, gap, np.nan), panel.product)
@@ -219,7 +233,7 @@ def _events(panel: Panel, state: State, design: Design, target: Array) -> Array:
 
 
 def _second(
-    panel: Panel, design: Design, prices: Prices, state: State, target: Array, *, cross: bool, form: str
+    panel: Panel, design: Design, prices: Prices, state: State, target: Array, *, form: str
 ) -> tuple[Design, Array]:
     """Add what promotions leave behind and what siblings do, both as the coefficients at hand see them."""
     beta = state[0].series
@@ -231,7 +245,7 @@ def _second(
         later = shape.lagged(shape.released(lift, panel.run), lags)
         fade = _fade(panel, design, beta, target, later)
         design = design.with_column(AFTER, later @ fade)
-    if cross and design.place(PRICE) >= 0:
+    if design.place(PRICE) >= 0:
         siblings, sisters = shape.groups_of(panel)
         for name, group in ((SIBLINGS, siblings), (SISTERS, sisters)):
             values = shape.others(moved, group)

@@ -110,6 +110,41 @@ def _inside(inverse: Array, moment: Array, mu: Array, spread: Array, group: Arra
     return found
 
 
+RIDGE = 1e-4
+WIDE = 1.0  # standard deviation among products that share of knowledge is told against where none was learned
+
+
+def alone(normal: Array, moment: Array, group: Array, *, together: float) -> Shrunk:
+    """Return least squares of every series by itself; the product is the mean of its series."""
+    width = normal.shape[1]
+    inverse = np.linalg.inv(normal + RIDGE * np.eye(width))
+    series = np.einsum("nij,nj->ni", inverse, moment)
+    own = np.diagonal(inverse, axis1=1, axis2=2).copy()
+    count = np.bincount(group)
+    product, noise = np.zeros((len(count), width)), np.zeros((len(count), width))
+    np.add.at(product, group, series / count[group][:, None])
+    np.add.at(noise, group, own / count[group][:, None] ** 2 * together)
+    spread = noise[:, :, None] * np.eye(width)
+    wide, none = np.full(width, WIDE), np.zeros((0, width))
+    return Shrunk(series, own, np.zeros_like(own), product, spread, none, wide, wide)
+
+
+def pooled(normal: Array, moment: Array, group: Array, *, together: float) -> Shrunk:
+    """Return one set of coefficients for all series of a product, or for all there are where products have few series each."""
+    products, width = int(group.max()) + 1, normal.shape[1]
+    code = group if len(group) >= 3 * products else np.zeros(len(group), int)
+    total, summed = np.zeros((int(code.max()) + 1, width, width)), np.zeros((int(code.max()) + 1, width))
+    np.add.at(total, code, normal)
+    np.add.at(summed, code, moment)
+    inverse = np.linalg.inv(total + RIDGE * np.eye(width))
+    found = np.einsum("gij,gj->gi", inverse, summed)
+    of_product = np.zeros(products, int)
+    of_product[group] = code
+    wide, none = np.full(width, WIDE), np.zeros((0, width))
+    own, carry = np.zeros((len(group), width)), np.ones((len(group), width))
+    return Shrunk(found[code], own, carry, found[of_product], inverse[of_product] * together, none, wide, wide)
+
+
 def draws(found: Shrunk, group: Array, count: int, seed: int) -> Array:
     """Return coefficient draws, count x n x K: antithetic pairs, stores of one product moving together as far as they are not their own."""
     rng = np.random.default_rng(seed)
