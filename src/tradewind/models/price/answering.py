@@ -99,7 +99,9 @@ def _quantiles(drawn: dict[str, Array]) -> dict[str, float]:
 
 def notes(state: Priced, asked: Table) -> list[str]:
     """Return what an answer must say of what it rests on."""
-    said = ["A change is recommended only where it gains with a probability of 80 % under two forms of demand; test it in some stores first."]
+    said = [
+        "A change is recommended only where it gains with a probability of 80 % under two forms of demand; test it in some stores first."
+    ]
     asks = questions(state, asked)
     products = sorted({one.product for one in asks})
     prior = [str(state.book.products[at]) for at in products if state.learned[at] < FEWEST_LEARNED]

@@ -18,7 +18,7 @@ SURE = 0.8  # a change is recommended only where it gains with this probability,
 MOVE = 0.1  # the largest change where none is stated
 GRID = 21  # prices tried
 SIGNED = 0.9  # probability that demand falls with price, without which nothing is recommended
-FEWEST_LEARNED = 0.05  # share of the elasticity that data must say
+FEWEST_LEARNED = 0.3  # share of the elasticity that data must say
 COLUMNS = ("price", "cost", "floor", "ceiling", "move", "competitor_price", "display", "feature")
 
 
@@ -68,7 +68,9 @@ def questions(state: Priced, asked: Table) -> list[Question]:
         _check(told, row)
         when = quarter if np.isnat(dates[row]) else period[row : row + 1]
         if when[0] < 0 or when[-1] >= book.base.shape[1]:
-            raise BadValue(f"row {row + 1}: {dates[row]} does not lie ahead", hint=f"at most {book.base.shape[1]} periods after the last sale")
+            raise BadValue(
+                f"row {row + 1}: {dates[row]} does not lie ahead", hint=f"at most {book.base.shape[1]} periods after the last sale"
+            )
         found.append(Question(int(book.product[series[key][0]]), series[key], when, told, str(mechanic[row] or "")))
     return found
 

@@ -72,5 +72,3 @@ def _mean(values: Array, one: Market) -> Array:
     weight = one.units.mean(0)
     found: Array = (values * weight).sum(1) / max(float(weight.sum()), 1e-12)
     return found
-
-

@@ -54,7 +54,12 @@ _GIVES = (
     _given("spend", "trade spend", "money", required=False),
     _given("margin", "margin of the net incremental units at shelf prices", "money", required=False),
     *_bounds("margin_", "money", (80, 95), required=False),
-    _given("retailer_gain", "change of the retailer's margin: net units, less discounts given, plus trade spend received", "money", required=False),
+    _given(
+        "retailer_gain",
+        "change of the retailer's margin: net units, less discounts given, plus trade spend received",
+        "money",
+        required=False,
+    ),
     _given("roi", "(margin - spend) / spend, median; 0 where nothing is spent, as `verdict` says", "ratio", required=False),
     *_bounds("roi_", "ratio", (80, 95), required=False),
     _given("chance", "probability that it earns more than it costs", "probability", required=False),

@@ -77,7 +77,9 @@ def _lines(book: Book, asked: Table) -> list[_Line]:
     count = len(asked)
     if count == 0:
         raise BadValue("nothing is asked", hint="give the name of a promotion, or product, start and end")
-    text = {name: asked.column(name).tolist() if name in asked else [None] * count for name in ("promotion", "product", "store", "mechanic")}
+    text = {
+        name: asked.column(name).tolist() if name in asked else [None] * count for name in ("promotion", "product", "store", "mechanic")
+    }
     days = {name: _days(asked, name) for name in ("start", "end", "date")}
     numbers = {
         name: asked.column(name).astype("f8") if name in asked else np.full(count, np.nan)
@@ -129,10 +131,16 @@ def _line(row: int, name: str, series: Array, days: dict[str, Array], numbers: d
     if last < first:
         raise BadValue(f"row {row + 1} ends before it starts", hint="start and end are inclusive days")
     if last - first >= LONGEST:
-        raise BadValue(f"row {row + 1} runs for {last - first + 1} days", hint=f"a promotion lasts {LONGEST} days at most; a price change is no promotion")
+        raise BadValue(
+            f"row {row + 1} runs for {last - first + 1} days",
+            hint=f"a promotion lasts {LONGEST} days at most; a price change is no promotion",
+        )
     said = {label: float(values[row]) for label, values in numbers.items()}
     if said["discount"] >= 1 or said["discount"] < 0 or said["cost"] < 0 or said["price"] <= 0:
-        raise BadValue(f"row {row + 1} has a discount, cost or price outside what can be", hint="discount is a fraction below 1; cost is at least 0; price is above 0")
+        raise BadValue(
+            f"row {row + 1} has a discount, cost or price outside what can be",
+            hint="discount is a fraction below 1; cost is at least 0; price is above 0",
+        )
     plain = {label: 0.0 if np.isnan(said[label]) else said[label] for label in ("discount", "display", "feature")}
     return _Line(name, series, first, last, mechanic or "", cost=said["cost"], price=said["price"], period=bool(single), **plain)
 

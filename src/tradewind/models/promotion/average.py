@@ -60,7 +60,7 @@ class Average:
         """Learn both, and their weight on the last periods, held out."""
         from tradewind.models.promotion.average_learn import learn
 
-        return learn(table, settle(self.knobs, params), seed)
+        return self.load(self.dump(learn(table, settle(self.knobs, params), seed)))  # single precision, as it serves: trees split at edges
 
     def predict(self, state: Averaged, asked: Table) -> Table:
         """Return one row per promotion asked about."""

@@ -26,7 +26,9 @@ def learn(table: Table, knobs: dict[str, Any], seed: int) -> Averaged:
     """Return the state; raises LearnFailed where there is too little for trees."""
     panel = panel_of(table)
     if panel.cut < EARLIEST + HELD or int(np.isfinite(panel.units[:, : panel.cut]).sum()) < FEWEST_ROWS:
-        raise LearnFailed("too little history for boosted trees", hint=f"at least {EARLIEST + HELD} periods and {FEWEST_ROWS} rows of sales")
+        raise LearnFailed(
+            "too little history for boosted trees", hint=f"at least {EARLIEST + HELD} periods and {FEWEST_ROWS} rows of sales"
+        )
     weight, skill = _weighed(panel, knobs, seed)
     return _state(panel, knobs, seed, weight, skill)
 

@@ -104,7 +104,9 @@ def notes(book: Book, asked: Table) -> list[str]:
     said = []
     guessed = book.head.get("cost_guessed") or []
     if guessed:
-        said.append(f"{len(guessed)} products have no unit cost; theirs is taken as the usual share of the price of their category: {', '.join(guessed[:5])}.")
+        said.append(
+            f"{len(guessed)} products have no unit cost; theirs is taken as the usual share of the price of their category: {', '.join(guessed[:5])}."
+        )
     if not np.isfinite(book.cost).any():
         said.append("No unit cost is known, so nothing can be said of margin and return: load unit_cost with products or prices.")
     if "product" in asked and "cost" not in asked:

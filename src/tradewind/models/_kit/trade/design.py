@@ -93,7 +93,11 @@ def own_columns(panel: Panel, prices: Prices, form: str) -> Design:
     if _moves(np.log(np.maximum(ratio, 1e-9)), panel):
         found[PRICE] = change(ratio, form)
     cut = np.minimum(prices.paid / prices.regular, 1.0)
-    if _moves(np.log(prices.regular / prices.usual[:, None]), panel, least=0.01) and (np.log(cut[:, : panel.cut]) < -DEEP).any():
+    if (
+        panel.listed
+        and _moves(np.log(prices.regular / prices.usual[:, None]), panel, least=0.01)
+        and (np.log(cut[:, : panel.cut]) < -DEEP).any()
+    ):
         found[CUT] = change(cut, form)
     for name, value in panel.levers.items():
         if _moves(value, panel):

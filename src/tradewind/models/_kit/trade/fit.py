@@ -16,11 +16,11 @@ from tradewind.models._kit.trade.shrink import Prior, Shrunk, alone, pooled, shr
 Array = np.ndarray[Any, Any]
 _PRIORS: dict[str, tuple[float, float, float, float]] = {
     # mean of the company, its spread, standard deviation among products, inside a product
-    PRICE: (-2.0, 1.0, 0.7, 0.3),
+    PRICE: (-2.0, 2.5, 1.0, 0.3),
     CUT: (0.0, 0.5, 0.2, 0.1),
     AFTER: (-0.25, 0.2, 0.1, 0.03),
-    SIBLINGS: (0.3, 0.4, 0.2, 0.08),
-    SISTERS: (0.1, 0.3, 0.15, 0.05),
+    SIBLINGS: (0.5, 1.5, 0.5, 0.1),
+    SISTERS: (0.1, 0.5, 0.2, 0.05),
     COMPETITOR: (0.2, 0.4, 0.2, 0.05),
     "trend": (0.0, 0.2, 0.15, 0.1),
     "season": (0.0, 0.2, 0.2, 0.05),
@@ -29,6 +29,7 @@ _PRIORS: dict[str, tuple[float, float, float, float]] = {
     "lift": (0.2, 0.4, 0.2, 0.08),
 }
 FADE = (0.52, 0.26, 0.13, 0.06, 0.03)  # how a pull-forward is paid back by period where data do not say
+SHARED = (0.25, 0.15)  # of what a price drives away, the part that siblings take: its mean and how sure that is before any data
 BLOCK, BLOCKS = 10, 2  # periods, and how many blocks of them, on which trend and season must prove themselves
 TRIM = 3.5  # robust standard deviations beyond which a period counts as an accident
 COUNTED = 10.0  # periods that the common noise counts as in a series' own
@@ -56,7 +57,8 @@ class Fit:
         at = self.design.place(PRICE)
         if at < 0:
             return np.zeros(len(self.found.product))
-        return np.clip(1 - self.found.spread[:, at, at] / max(float(self.found.among[at]) ** 2, 1e-12), 0.0, 1.0)
+        before = _PRIORS[PRICE][1] ** 2 + _PRIORS[PRICE][2] ** 2
+        return np.clip(1 - self.found.spread[:, at, at] / before, 0.0, 1.0)
 
     @property
     def beta(self) -> Array:
@@ -82,10 +84,12 @@ def learn(panel: Panel, *, form: str = "log", way: str = "bayes", margin: bool =
     state = _pass(panel, design, target, about, way=way)
     events = _events(panel, state, design, target)
     fade = np.zeros(0)
+    at = design.place(PRICE)
+    own = float(np.clip(np.median(state[0].product[:, at]), -6.0, -0.5)) if at >= 0 else -2.0
     for _ in range(2):
         design, fade = _second(panel, design, prices, state, target - events[:, : panel.cut], form=form)
         kept = _trimmed(state, design, target - events[:, : panel.cut])
-        state = _pass(panel, design, kept, about, way=way)
+        state = _pass(panel, design, kept, about, way=way, own=own)
     found, variance, together = state
     total = np.einsum("ntk,nk->nt", design.values, found.series) + events
     gap = target - total[:, : panel.cut]
@@ -133,12 +137,8 @@ def _about(panel: Panel, prices: Prices, *, margin: bool) -> tuple[Array, tuple[
         if len(chosen) >= 2:
             columns += [(values == name) - float(np.mean(values == name)) for name in chosen]
             names += [f"{kind} {name}" for name in chosen]
-    tier = panel.tier.copy()
-    for name in np.unique(panel.category.astype(str)):
-        inside = panel.category.astype(str) == name
-        tier[inside] -= tier[inside].mean()
-    columns += [_standard(tier)] if tier.std() > 1e-6 else []
-    names += ["price tier"] if tier.std() > 1e-6 else []
+    columns += [_standard(panel.tier)] if panel.tier.std() > 1e-6 else []
+    names += ["price tier"] if panel.tier.std() > 1e-6 else []
     cost = np.bincount(panel.product, np.nan_to_num(panel.cost[:, panel.cut - 1] / prices.usual, nan=-1.0), minlength=count)
     cost = cost / np.maximum(np.bincount(panel.product, minlength=count), 1)
     if margin and (cost > 0).all() and (cost < 1).all() and cost.std() > 1e-6:
@@ -153,7 +153,14 @@ def _standard(values: Array) -> Array:
 
 
 def _pass(
-    panel: Panel, design: Design, target: Array, about: Array, *, way: str = "bayes", rounds: tuple[int, ...] = (8, 12, 30)
+    panel: Panel,
+    design: Design,
+    target: Array,
+    about: Array,
+    *,
+    way: str = "bayes",
+    rounds: tuple[int, ...] = (8, 12, 30),
+    own: float = -2.0,
 ) -> State:
     """Shrink all series together; noise by series, drawn to the common one. `rounds` are the steps between looks at the noise."""
     past = design.values[:, : target.shape[1]]
@@ -163,7 +170,7 @@ def _pass(
     x = np.where(known[..., None], x - x.sum(1, keepdims=True) / np.maximum(count, 1)[:, None, None], 0.0)
     y = np.where(known, target - _mean(target)[:, None], 0.0)
     normal, moment = np.einsum("ntk,ntl->nkl", x, x), np.einsum("ntk,nt->nk", x, y)
-    prior = _prior(design.names)
+    prior = _prior(design.names, own)
     variance = np.maximum((y**2).sum(1) / np.maximum(count - 1, 1) * 0.5, 1e-4)
     together = 1.0
     found = None
@@ -181,9 +188,12 @@ def _pass(
     return found, variance, together
 
 
-def _prior(names: tuple[str, ...]) -> Prior:
+def _prior(names: tuple[str, ...], own: float = -2.0) -> Prior:
+    """Return the prior of each column; `own` is the company's own elasticity as far as it is known."""
     rows = [_PRIORS.get(name) or _PRIORS["lift" if shape.is_lift(name) else name.split("_")[0]] for name in names]
     mean, spread, among, inside = np.array(rows, "f8").reshape(-1, 4).T
+    siblings = np.array([name == SIBLINGS for name in names], bool)
+    mean, spread = np.where(siblings, -SHARED[0] * own, mean), np.where(siblings, -SHARED[1] * own, spread)
     return Prior(mean, spread, among, inside)
 
 
@@ -232,16 +242,14 @@ def _events(panel: Panel, state: State, design: Design, target: Array) -> Array:
     return found
 
 
-def _second(
-    panel: Panel, design: Design, prices: Prices, state: State, target: Array, *, form: str
-) -> tuple[Design, Array]:
+def _second(panel: Panel, design: Design, prices: Prices, state: State, target: Array, *, form: str) -> tuple[Design, Array]:
     """Add what promotions leave behind and what siblings do, both as the coefficients at hand see them."""
     beta = state[0].series
     moved = shape.signal(design, beta)
     fade = np.zeros(0)
     lags = shape.LAGS[panel.clock.grain.name]
     lift = shape.promo_lift(design, beta, prices, form)
-    if lags and (lift[:, : panel.cut] > 0.05).any():
+    if lags and panel.levers and (lift[:, : panel.cut] > 0.05).any():
         later = shape.lagged(shape.released(lift, panel.run), lags)
         fade = _fade(panel, design, beta, target, later)
         design = design.with_column(AFTER, later @ fade)
@@ -262,7 +270,9 @@ def _fade(panel: Panel, design: Design, beta: Array, target: Array, later: Array
     gap = target - np.einsum("ntk,nk->nt", design.values[:, : panel.cut][..., used], beta[:, used])
     known = np.isfinite(gap)
     x = np.where(known[..., None], later[:, : panel.cut], 0.0)
-    x = np.where(known[..., None], x - x.sum(1, keepdims=True) / np.maximum(known.sum(1), 1)[:, None, None], 0.0).reshape(-1, later.shape[2])
+    x = np.where(known[..., None], x - x.sum(1, keepdims=True) / np.maximum(known.sum(1), 1)[:, None, None], 0.0).reshape(
+        -1, later.shape[2]
+    )
     y = np.where(known, gap - _mean(gap)[:, None], 0.0).reshape(-1)
     usual = np.array(FADE[: later.shape[2]])
     usual = usual / usual.sum()

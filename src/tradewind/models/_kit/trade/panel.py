@@ -11,6 +11,7 @@ import numpy as np
 from tradewind.core.errors import BadValue, EmptyTable, LearnFailed
 from tradewind.core.table import Table
 from tradewind.models._kit.calendar import GRAINS, Clock
+from tradewind.models._kit.trade.table import WORKED_OUT
 
 Array = np.ndarray[Any, Any]
 AHEAD = {"day": 91, "week": 52, "month": 12, "quarter": 4}  # periods laid out after the last actual
@@ -50,6 +51,7 @@ class Panel:
     category: Array  # P, text
     brand: Array  # P, text
     tier: Array  # P: log of the usual price
+    listed: bool  # shelf prices were told, not worked out of what was paid
 
     @property
     def width(self) -> int:
@@ -127,7 +129,13 @@ def panel_of(table: Table) -> Panel:
         category,
         brand,
         _tier(regular, product, len(products)),
+        _listed(table),
     )
+
+
+def _listed(table: Table) -> bool:
+    column = table.schema.get("regular")
+    return column is not None and "regular" in table and column.meaning != WORKED_OUT
 
 
 def _clock(dates: Array) -> Clock:
@@ -170,7 +178,7 @@ def _levers(table: Table, inside: Array, at: tuple[Array, Array], grid: Any) -> 
         found = {"promotion": rest, **found}
     for name in ("display", "feature"):
         found[name] = np.nan_to_num(grid(name, 0.0))
-    return {name: value for name, value in found.items() if name in ("display", "feature") or (value > 0).any()}
+    return {name: value for name, value in found.items() if (value > 0).any()}
 
 
 def _more(table: Table, grid: Any) -> tuple[dict[str, Array], dict[str, Array]]:

@@ -2,7 +2,7 @@
 
 b_i ~ N(beta_i, A_i^-1); beta_i ~ N(mu_p, S1); mu_p ~ N(Z_p theta, S2); theta ~ N(start, spread). A_i and h_i = A_i b_i are the normal
 equations of a series over its noise, so that a series that never saw a lever move has no precision there instead of an error. S1 and
-S2 are diagonal and found by EM (Lindley and Smith 1972 for the form, Dempster, Laird and Rubin 1977 for the steps).
+S2 are found by EM, S1 diagonal (Lindley and Smith 1972 for the form, Dempster, Laird and Rubin 1977 for the steps).
 """
 
 from __future__ import annotations
@@ -57,11 +57,11 @@ def shrink(normal: Array, moment: Array, group: Array, *, about: Array, prior: P
     another, but leave less that is known of the product: by `together`, the design effect of their mean.
     """
     products, width = len(about), normal.shape[1]
-    inside, among = prior.inside**2, prior.among**2
+    inside, whole = prior.inside**2, np.diag(prior.among**2)
     theta = np.zeros((about.shape[1], width))
     theta[0] = prior.mean
     eye = np.eye(width)
-    mu, spread = np.tile(prior.mean, (products, 1)), np.tile(np.diag(among), (products, 1, 1))
+    mu, spread = np.tile(prior.mean, (products, 1)), np.tile(whole, (products, 1, 1))
     single = np.bincount(group, minlength=products).max(initial=0) <= 1
     if single:  # one series a product: there is nothing to tell the levels apart by
         inside = np.full(width, SMALL)
@@ -74,25 +74,36 @@ def shrink(normal: Array, moment: Array, group: Array, *, about: Array, prior: P
         np.add.at(summed, group, np.einsum("nij,nj->ni", inverse, moment) / inside)
         shared, summed = shared / together, summed / together
         drawn = about @ theta
-        spread = np.linalg.inv(shared + np.diag(1 / among))
-        mu = np.einsum("pij,pj->pi", spread, summed + drawn / among)
-        theta = _regressed(about, mu, among, prior)
+        sure = np.linalg.inv(whole)
+        spread = np.linalg.inv(shared + sure)
+        mu = np.einsum("pij,pj->pi", spread, summed + drawn @ sure)
+        theta = _regressed(about, mu, np.diagonal(whole), prior)
         gap = mu - about @ theta
-        among = (COUNTED * prior.among**2 + (gap**2 + np.diagonal(spread, axis1=1, axis2=2)).sum(0)) / (COUNTED + products) + SMALL
+        whole = (COUNTED * np.diag(prior.among**2) + gap.T @ gap + spread.sum(0)) / (COUNTED + products) + SMALL * eye
         if not single:
             inside = _inside(inverse, moment, mu, spread, group, inside, prior, eye)
     weak = np.diag(1 / inside)
     inverse = np.linalg.inv(normal + weak)
     series = np.einsum("nij,nj->ni", inverse, moment + mu[group] / inside)
+    spread = spread + _common(shared, whole, spread, prior)
     own, carry = np.diagonal(inverse, axis1=1, axis2=2), np.diagonal(inverse @ weak, axis1=1, axis2=2)
-    return Shrunk(series, own, np.clip(carry, 0, 1), mu, spread, theta, np.sqrt(among), np.sqrt(inside))
+    return Shrunk(series, own, np.clip(carry, 0, 1), mu, spread, theta, np.sqrt(np.diagonal(whole)), np.sqrt(inside))
+
+
+def _common(shared: Array, whole: Array, spread: Array, prior: Prior) -> Array:
+    """Return what not knowing the company's mean adds to each product's covariance, as far as it leans on that mean."""
+    seen = np.diagonal(np.linalg.inv(shared + SMALL * np.eye(len(whole))), axis1=1, axis2=2)
+    variance = 1 / (1 / prior.spread**2 + (1 / (np.diagonal(whole) + seen)).sum(0))
+    leans = np.diagonal(spread, axis1=1, axis2=2) / np.diagonal(whole)
+    return np.asarray((np.clip(leans, 0, 1) ** 2 * variance)[:, :, None] * np.eye(len(whole)))
 
 
 def _regressed(about: Array, mu: Array, among: Array, prior: Prior) -> Array:
     """Return the regression of products' coefficients on what they are, drawn to the prior mean and to no difference."""
     found = np.empty((about.shape[1], mu.shape[1]))
+    wide = np.abs(about).max(0) > 1  # a measure in standard deviations may tell as much as the company's mean; a group only so much
     for at in range(mu.shape[1]):
-        weight = np.full(about.shape[1], 1 / max(0.5 * prior.among[at], 1e-6) ** 2)
+        weight = np.where(wide, 1 / max(0.5 * prior.spread[at], 1e-6) ** 2, 1 / max(0.5 * prior.among[at], 1e-6) ** 2)
         weight[0] = 1 / prior.spread[at] ** 2
         start = np.zeros(about.shape[1])
         start[0] = prior.mean[at]

@@ -19,6 +19,7 @@ MOST_EVENTS = 48  # names of calendar events told apart, the most frequent first
 LEAD = 7  # days before a named event that are a lever of their own
 ENOUGH_DAYS = 0.5  # of the days of a period must have been sold on, else it is not learned from
 _OWN = ("units", "revenue", "price", "promotion", "stock", "discount", "display", "feature", "unit_cost", "competitor_price", "returned")
+WORKED_OUT = "shelf price, worked out of what was paid"
 COLUMNS: tuple[Column, ...] = (
     Column("date", Role.TIME, Type.DATE, required=True, meaning="first day of the period"),
     Column("product", Role.ENTITY, Type.TEXT, required=True),
@@ -49,8 +50,8 @@ def assemble(tables: Mapping[str, Table], *, country: str = "", subdivision: str
     """
     sales = _checked(tables["sales"])
     keys = [name for name in KEYS if name in sales]
-    clock = _clock(sales, keys, daily=daily)
-    frame, extras = _summed(sales, keys, clock)
+    clock, length = _clock(sales, keys, daily=daily)
+    frame, extras = _summed(sales, keys, clock, length)
     frame = _ahead(frame, tables, keys, clock)
     frame = _priced(frame, tables.get("prices"), keys, clock)
     frame = _promoted(frame, tables.get("promotions"), keys, clock)
@@ -64,6 +65,8 @@ def assemble(tables: Mapping[str, Table], *, country: str = "", subdivision: str
     for name in ("category", "brand", "region"):
         described[name] = Column(name, Role.STATIC, Type.TEXT)
     described["list_price"] = Column("list_price", Role.STATIC, unit="money")
+    if "prices" not in tables or len(tables["prices"]) == 0:
+        described["regular"] = Column("regular", Role.LEVER, unit="money", meaning=WORKED_OUT)
     names = [name for name in described if name in frame.columns]
     schema = Schema(tuple(described[name] for name in names), ("date", *keys))
     return Table(schema, frame=frame.select(names).sort([*keys, "date"]))
@@ -87,13 +90,14 @@ def _checked(sales: Table) -> Table:
     return Table(sales.schema, frame=frame)
 
 
-def _clock(sales: Table, keys: list[str], *, daily: bool) -> Clock:
+def _clock(sales: Table, keys: list[str], *, daily: bool) -> tuple[Clock, float]:
+    """Return the clock of the periods, and how many days of sales make one: one where sales came by the period already."""
     clock = clock_of(np.unique(sales.column("date")))
     if clock.grain.name not in ("hour", "day"):
-        return clock
+        return clock, 1.0
     if daily and "price" in sales and _moves_daily(sales, keys):
-        return Clock(GRAINS["day"])
-    return Clock(GRAINS["week"])
+        return Clock(GRAINS["day"]), 1.0
+    return Clock(GRAINS["week"]), 7.0
 
 
 def _moves_daily(sales: Table, keys: list[str]) -> bool:
@@ -106,7 +110,7 @@ def _moves_daily(sales: Table, keys: list[str]) -> bool:
     return bool(inside > 0.5 * whole)
 
 
-def _summed(sales: Table, keys: list[str], clock: Clock) -> tuple[Any, list[str]]:
+def _summed(sales: Table, keys: list[str], clock: Clock, length: float) -> tuple[Any, list[str]]:
     """Return one row per series and period that sold, and the names of further numeric columns."""
     import polars as pl
 
@@ -119,7 +123,6 @@ def _summed(sales: Table, keys: list[str], clock: Clock) -> tuple[Any, list[str]
     frame = frame.group_by(["date", *keys], maintain_order=True).agg(
         [_whole(name) if name in ("units", "revenue") else pl.col(name).mean() for name in (*_OWN, *extras) if name in frame.columns]
     )
-    length = _length(clock)
     if "stock" in frame.columns:  # an empty shelf hides what was wanted
         frame = frame.filter(~((pl.col("stock") <= 0) & pl.col("stock").is_not_null() & pl.col("units").is_not_null()))
     if "price" not in frame.columns and "revenue" in frame.columns:
@@ -142,11 +145,6 @@ def _whole(name: str) -> Any:
     import polars as pl
 
     return pl.when(pl.col(name).is_not_null().any()).then(pl.col(name).sum()).alias(name)
-
-
-def _length(clock: Clock) -> float:
-    """Return how many days of sales make a period: one where sales came by the period already."""
-    return 7.0 if clock.grain.name == "week" and clock.anchor == 0 else 1.0
 
 
 def _at(frame: Any, name: str, clock: Clock) -> Any:
@@ -226,7 +224,7 @@ def _held(frame: Any, prices: Table, keys: list[str], clock: Clock) -> Any:
 
 
 def _worked_out(frame: Any, keys: list[str]) -> Any:
-    """Take for the shelf price what was paid most in the quarter around: the middle of unpromoted periods, else the upper fifth."""
+    """Take for the shelf price what was paid most in the quarter around: the middle of unpromoted periods, or of all."""
     import polars as pl
 
     if "price" not in frame.columns:
@@ -237,8 +235,8 @@ def _worked_out(frame: Any, keys: list[str]) -> Any:
         plain = pl.when(pl.col("promotion").fill_null(0) <= 0).then(pl.col("price"))
         middle = plain.rolling_median(13, min_samples=1, center=True).over(keys)
         return frame.with_columns(regular=pl.coalesce(middle, pl.col("price")))
-    upper = pl.col("price").rolling_quantile(0.8, window_size=13, min_samples=1, center=True).over(keys)
-    return frame.with_columns(regular=upper)
+    middle = pl.col("price").rolling_median(13, min_samples=1, center=True).over(keys)
+    return frame.with_columns(regular=middle)
 
 
 def _promoted(frame: Any, promotions: Table | None, keys: list[str], clock: Clock) -> Any:
@@ -304,7 +302,9 @@ def _described(frame: Any, tables: Mapping[str, Table]) -> Any:
 
     if "products" in tables:
         names = [name for name in ("category", "brand", "list_price", "unit_cost") if name in tables["products"]]
-        one = tables["products"].frame.select("product", *(pl.col(name).alias(f"_{name}") for name in names)).unique("product", keep="first")
+        one = (
+            tables["products"].frame.select("product", *(pl.col(name).alias(f"_{name}") for name in names)).unique("product", keep="first")
+        )
         frame = frame.join(one, on="product", how="left", maintain_order="left")
         for name in names:
             value = pl.coalesce(name, f"_{name}") if name in frame.columns else pl.col(f"_{name}")
