@@ -1,4 +1,4 @@
-"""Four worlds of thirty products whose demand is a nested logit: not the form that is fitted, so that a promise can be held to what comes."""
+"""Four worlds of thirty products whose demand is a nested logit: not the form that is fitted, so a promise can be held to what comes."""
 
 from __future__ import annotations
 

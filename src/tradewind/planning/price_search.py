@@ -70,8 +70,8 @@ def field_of(said: Mapping[str, Array]) -> Field:
         places = np.arange(len(category))
         matrix[:, places, places] += said[f"own{end}"]
         made.append(matrix.astype("f8"))
-    numbers = [said[name].astype("f8") for name in ("price", "cost", "units")]
-    return Field(said["product"], *numbers, said["signed"] > 0.5, *made)
+    price, cost, units_ = (said[name].astype("f8") for name in ("price", "cost", "units"))
+    return Field(said["product"], price, cost, units_, said["signed"] > 0.5, made[0], made[1])
 
 
 def _moved(field: Field, price: Array, *, second: bool) -> Array:
@@ -241,6 +241,14 @@ def unsure(field: Field, price: Array, sure: float) -> Array:
         gained = [all_ - _margins(field, back, second=second) for all_, second in zip(whole, (False, True), strict=True)]
         out[at] = any((one > 0).mean() < sure for one in gained)
     return out
+
+
+def chances(field: Field, price: Array, still: Array) -> tuple[float, float]:
+    """Return the probability, under each form, that a plan earns more than other prices; 1 where both are the same."""
+    if np.allclose(price, still):
+        return 1.0, 1.0
+    first, second = ((_margins(field, price, second=form) > _margins(field, still, second=form)).mean() for form in (False, True))
+    return float(first), float(second)
 
 
 def outcome(field: Field, price: Array) -> Outcome:

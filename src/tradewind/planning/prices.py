@@ -163,8 +163,8 @@ def _recommended(field: Field, limits: Limits, sure: float) -> Planned:
             break
         fixed = np.where(weak, field.price, kept.limits.fixed)
         kept = _searched(field, replace(limits, fixed=fixed))
-    if kept.outcome.chance < sure or kept.outcome.chance_second < sure:
-        still = np.where(np.isfinite(limits.fixed), limits.fixed, field.price)
+    still = np.where(np.isfinite(limits.fixed), limits.fixed, field.price)
+    if min(price_search.chances(field, kept.price, still)) < sure:
         return _said(field, still, price_search.outcome(field, still), asked=kept.outcome)
     return _said(field, kept.price, kept.outcome)
 

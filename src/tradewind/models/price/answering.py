@@ -13,7 +13,6 @@ from tradewind.models.price import MODEL
 from tradewind.models.price.recommend import (
     FEWEST_LEARNED,
     SIGNED,
-    Market,
     Question,
     best,
     chance_of,
@@ -111,7 +110,7 @@ def notes(state: Priced, asked: Table) -> list[str]:
     unsigned = sorted(set(unsigned) - set(prior))
     if unsigned:
         said.append(
-            f"Where {', '.join(unsigned[:5])} cost more they sold no less: prices seem to have followed demand, so no best price can be told."
+            f"Where {', '.join(unsigned[:5])} cost more they sold no less: prices seem to follow demand, so none can be called best."
             " Vary the price by chance in some stores."
         )
     if not np.isfinite(state.book.cost).all():

@@ -73,7 +73,7 @@ def _beside(state: Priced, book: Book, *, second: bool) -> tuple[Array, Array]:
     slope, bend = np.zeros((2, DRAWS, count), "f4")
     if book.place(SIBLINGS) < 0 and book.place(SISTERS) < 0:
         return slope, bend
-    group, sister, others, sisters = book.group
+    _, sister, others, sisters = book.group
     span = slice(0, AHEAD[book.clock.grain.name])
     unit = np.nan_to_num(state.book.regular[:, span] - state.book.cost[:, span])
     earned = (np.exp(book.base[:, span] + book.context[:, span] + book.lift[:, span]) * unit).mean(1) * book.smear * book.living

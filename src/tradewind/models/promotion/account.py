@@ -108,7 +108,7 @@ def _chunk(book: Book, cells: Cells, part: slice, shift: Array | None) -> Accoun
 
 def _pulled(book: Book, cells: Cells, part: slice, lift: Array, level: Array) -> tuple[Array, Array]:
     """Return what is missing after each cell: its own lift's share, by period, off what would have sold then."""
-    series, period = cells.series[part], cells.period[part]
+    series = cells.series[part]
     after = book.draws_of(AFTER, series)
     units, margin = np.zeros_like(lift), np.zeros_like(lift)
     if not len(book.fade) or not after.any() or np.abs(lift).max() < STILL:

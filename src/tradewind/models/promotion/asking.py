@@ -99,7 +99,8 @@ def _lines(book: Book, asked: Table) -> list[_Line]:
         key = (str(product), None if text["store"][row] is None else str(text["store"][row]))
         if key not in series:
             series[key] = book.series_of(*key)
-        lines.append(_line(row, str(name) if name is not None else str(row + 1), series[key], days, numbers, text["mechanic"][row]))
+        label = str(name) if name is not None else str(row + 1)
+        lines.append(_line(row, label, series[key], days=days, numbers=numbers, mechanic=text["mechanic"][row]))
     return lines
 
 
@@ -120,7 +121,7 @@ def _named(book: Book, held: dict[str, list[int]], name: str | None, row: int) -
     return [_entry(book, at) for at in held[str(name)]]
 
 
-def _line(row: int, name: str, series: Array, days: dict[str, Array], numbers: dict[str, Array], mechanic: str | None) -> _Line:
+def _line(row: int, name: str, series: Array, *, days: dict[str, Array], numbers: dict[str, Array], mechanic: str | None) -> _Line:
     single = np.isnat(days["start"][row])
     start = days["date"][row] if single else days["start"][row]
     if np.isnat(start):

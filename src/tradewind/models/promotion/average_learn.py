@@ -17,7 +17,7 @@ from tradewind.models._kit.trade.panel import Panel, panel_of
 from tradewind.models._kit.trees import Trees, from_lightgbm
 from tradewind.models.promotion import serving
 from tradewind.models.promotion.asking import Cells
-from tradewind.models.promotion.average import EARLIEST, HELD, WEIGHTS, Averaged, features, others_of, structural_log, trees_log
+from tradewind.models.promotion.average_state import EARLIEST, HELD, WEIGHTS, Averaged, features, others_of, structural_log, trees_log
 
 FEWEST_ROWS = 200
 

@@ -12,7 +12,7 @@ from tradewind.core.table import Array, Table
 from tradewind.models._kit.trees import Trees
 from tradewind.models.promotion.account import PARTS, account
 from tradewind.models.promotion.asking import calendar_cells
-from tradewind.models.promotion.forest_net import LIFT, SHARE, Learned, features
+from tradewind.models.promotion.forest_state import LIFT, SHARE, Learned, features
 from tradewind.models.promotion.structural import RECIPE as STRUCTURAL
 
 FEWEST = 40  # past promotions

@@ -51,67 +51,47 @@ class Naive(Structural):
 
 
 def _book(panel: Panel) -> Book:
-    from tradewind.models._kit.trade.bind import calendar_of
+    from tradewind.models._kit.trade.bind import whereabouts
     from tradewind.models._kit.trade.design import is_lift, prices_of
 
     prices = prices_of(panel)
     kinds = [name for name in panel.levers if is_lift(name) and name not in ("display", "feature")]
     share = sum((panel.levers[name] for name in kinds), np.zeros(panel.units.shape))
     base = _interpolated(panel.units[:, : panel.cut], share[:, : panel.cut], panel.width)
-    ratio = panel.units[:, : panel.cut] / base[:, : panel.cut]
-    mean, spread, noise = [], [], []
-    for name in kinds:
-        on = (panel.levers[name][:, : panel.cut] > 0.99) & np.isfinite(ratio) & (ratio > 0)
-        total = (panel.units[:, : panel.cut][on].sum(), base[:, : panel.cut][on].sum())
-        mean.append(float(np.log(max(total[0], 1e-9) / max(total[1], 1e-9))) if on.any() else 0.0)
-        noise.append(float(np.var(np.log(ratio[on]))) if on.sum() > 1 else 0.25)
-        spread.append(noise[-1] / max(int(on.sum()), 1))
     gap = np.log(np.maximum(panel.units[:, : panel.cut], 0.5)) - np.log(base[:, : panel.cut])
     plain = np.isfinite(gap) & (share[:, : panel.cut] <= 0)
-    variance = (np.where(plain, gap, 0.0) ** 2).sum(1) / np.maximum(plain.sum(1), 1)
-    variance = np.maximum(variance, 1e-4)
-    series, products, width = len(panel), len(panel.products), len(kinds)
-    promotions, mechanics, calendar = calendar_of(panel)
-    head = {
-        "grain": panel.clock.grain.name,
-        "anchor": panel.clock.anchor,
-        "first": panel.first,
-        "cut": panel.cut,
-        "form": "log",
-        "takes": prices.takes,
-        "together": 1.0,
-        "about": [],
-    }
+    variance = np.maximum((np.where(plain, gap, 0.0) ** 2).sum(1) / np.maximum(plain.sum(1), 1), 1e-4)
+    nothing = {"context": np.zeros(base.shape), "lift": np.zeros(base.shape), "fade": np.zeros(0), "halo": np.zeros((0, 4))}
     return Book(
-        head,
-        panel.products,
-        panel.stores,
-        panel.category,
-        panel.brand,
-        np.array(kinds, object),
-        promotions,
-        mechanics,
-        panel.product,
-        panel.store,
-        np.log(base),
-        np.zeros(base.shape),
-        np.zeros(base.shape),
-        prices.regular,
-        panel.cost,
-        panel.sold[:, : panel.cut],
-        prices.usual,
-        np.ones(series),
-        variance,
-        np.array([float(np.sqrt(variance.mean() / 4)), 1e-3]),
-        np.zeros(0),
-        np.tile(np.array(mean), (series, 1)).reshape(series, width),
-        np.tile(np.array(noise), (series, 1)).reshape(series, width),
-        np.zeros((series, width)),
-        np.tile(np.array(mean), (products, 1)).reshape(products, width),
-        np.tile(np.diag(np.array(spread)), (products, 1, 1)).reshape(products, width, width),
-        np.zeros((0, 4)),
-        calendar,
+        **whereabouts(panel, prices, together=1.0, about=()),
+        **nothing,
+        **_ratios(panel, base, kinds),
+        base=np.log(base),
+        smear=np.ones(len(panel)),
+        variance=variance,
+        drift=np.array([float(np.sqrt(variance.mean() / 4)), 1e-3]),
     )
+
+
+def _ratios(panel: Panel, base: Array, kinds: list[str]) -> dict[str, Array]:
+    """Return each kind of promotion's mean log ratio to the baseline as coefficients, and how it varied."""
+    ratio = panel.units[:, : panel.cut] / base[:, : panel.cut]
+    mean, spread, noise = (np.zeros(len(kinds)) for _ in range(3))
+    for at, name in enumerate(kinds):
+        on = (panel.levers[name][:, : panel.cut] > 0.99) & np.isfinite(ratio) & (ratio > 0)
+        sold, usual = panel.units[:, : panel.cut][on].sum(), base[:, : panel.cut][on].sum()
+        mean[at] = float(np.log(max(sold, 1e-9) / max(usual, 1e-9))) if on.any() else 0.0
+        noise[at] = float(np.var(np.log(ratio[on]))) if on.sum() > 1 else 0.25
+        spread[at] = noise[at] / max(int(on.sum()), 1)
+    series, products = len(panel), len(panel.products)
+    return {
+        "names": np.array(kinds, object),
+        "series": np.tile(mean, (series, 1)),
+        "own": np.tile(noise, (series, 1)),
+        "carry": np.zeros((series, len(kinds))),
+        "mean": np.tile(mean, (products, 1)),
+        "spread": np.tile(np.diag(spread), (products, 1, 1)),
+    }
 
 
 def _interpolated(units: Array, share: Array, width: int) -> Array:

@@ -8,11 +8,12 @@ import numpy as np
 
 from tradewind.models._kit.trade import design as shape
 from tradewind.models._kit.trade.book import Book
-from tradewind.models._kit.trade.design import AFTER, COMPETITOR, CUT, PRICE, SIBLINGS, SISTERS
+from tradewind.models._kit.trade.design import AFTER, COMPETITOR, CUT, PRICE, SIBLINGS, SISTERS, Prices
 from tradewind.models._kit.trade.fit import Fit
 from tradewind.models._kit.trade.panel import Panel
 
 Array = np.ndarray[Any, Any]
+_SERVED = (PRICE, CUT, AFTER, SIBLINGS, SISTERS, COMPETITOR)
 ALPHAS = (0.02, 0.05, 0.1, 0.2, 0.3)
 AHEAD = 4  # periods over which a level is judged
 DAMP = 0.97  # how much of a level's distance from its mean is left a period later
@@ -23,7 +24,7 @@ FEWEST_PAIR = 12  # cells in which a pair must have been seen
 def bind(panel: Panel, fit: Fit, *, halo: bool = True) -> Book:
     """Return the book of a fit; `halo` looks for products that are brought along."""
     design = fit.design
-    names = [name for name in design.names if name in (PRICE, CUT, AFTER, SIBLINGS, SISTERS, COMPETITOR) or shape.is_lift(name)]
+    names = [name for name in design.names if name in _SERVED or shape.is_lift(name)]
     at = [design.place(name) for name in names]
     lift = shape.promo_lift(design, fit.beta, fit.prices, fit.form)
     context = np.zeros_like(lift)
@@ -33,49 +34,47 @@ def bind(panel: Panel, fit: Fit, *, halo: bool = True) -> Book:
             context += fit.beta[:, place : place + 1] * design.values[..., place]
     total = np.einsum("ntk,nk->nt", design.values, fit.beta) + fit.events + fit.level[:, None]
     path, drift = _levels(panel, fit)
-    smear = _smear(fit)
     found = fit.found
-    head = {
-        "grain": panel.clock.grain.name,
-        "anchor": panel.clock.anchor,
-        "first": panel.first,
-        "cut": panel.cut,
-        "form": fit.form,
-        "takes": fit.prices.takes,
-        "together": fit.together,
-        "about": list(fit.about),
-    }
-    promotions, mechanics, calendar = calendar_of(panel)
     return Book(
-        head,
-        panel.products,
-        panel.stores,
-        panel.category,
-        panel.brand,
-        np.array(names, object),
-        promotions,
-        mechanics,
-        panel.product,
-        panel.store,
-        total - lift - context + path,
-        context,
-        lift,
-        fit.prices.regular,
-        panel.cost,
-        panel.sold[:, : panel.cut],
-        fit.prices.usual,
-        smear,
-        fit.variance,
-        drift,
-        fit.fade,
-        found.series[:, at],
-        found.own[:, at],
-        found.carry[:, at],
-        found.product[:, at],
-        found.spread[:, at][:, :, at],
-        _halo(panel, fit) if halo else np.zeros((0, 4)),
-        calendar,
+        **whereabouts(panel, fit.prices, form=fit.form, together=fit.together, about=fit.about),
+        names=np.array(names, object),
+        base=total - lift - context + path,
+        context=context,
+        lift=lift,
+        smear=_smear(fit),
+        variance=fit.variance,
+        drift=drift,
+        fade=fit.fade,
+        series=found.series[:, at],
+        own=found.own[:, at],
+        carry=found.carry[:, at],
+        mean=found.product[:, at],
+        spread=found.spread[:, at][:, :, at],
+        halo=_halo(panel, fit) if halo else np.zeros((0, 4)),
     )
+
+
+def whereabouts(panel: Panel, prices: Prices, *, form: str = "log", together: float, about: tuple[str, ...]) -> dict[str, Any]:
+    """Return what a book knows of series, periods, prices and the calendar before anything is learned."""
+    grain = panel.clock
+    head = {"grain": grain.grain.name, "anchor": grain.anchor, "first": panel.first, "cut": panel.cut, "form": form}
+    promotions, mechanics, calendar = calendar_of(panel)
+    return {
+        "head": head | {"takes": prices.takes, "together": together, "about": list(about)},
+        "products": panel.products,
+        "stores": panel.stores,
+        "categories": panel.category,
+        "brands": panel.brand,
+        "promotions": promotions,
+        "mechanics": mechanics,
+        "product": panel.product,
+        "store": panel.store,
+        "regular": prices.regular,
+        "cost": panel.cost,
+        "sold": panel.sold[:, : panel.cut],
+        "usual": prices.usual,
+        "calendar": calendar,
+    }
 
 
 def _levels(panel: Panel, fit: Fit) -> tuple[Array, Array]:

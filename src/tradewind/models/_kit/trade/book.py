@@ -145,8 +145,7 @@ class Book:
     @cached_property
     def living(self) -> Array:
         """Tell which series sold in the last eight periods."""
-        found: Array = np.isfinite(self.sold[:, -8:]).any(1)
-        return found
+        return np.asarray(np.isfinite(self.sold[:, -8:]).any(1))
 
     def dump(self) -> dict[str, bytes]:
         """Write the book as named parts."""

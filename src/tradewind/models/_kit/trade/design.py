@@ -160,7 +160,7 @@ def signal(design: Design, beta: Array) -> Array:
     for place, name in enumerate(design.names):
         if name == CUT or is_lift(name):
             total += beta[:, place : place + 1] / own * design.values[..., place]
-    return total
+    return np.asarray(total)
 
 
 def released(lift: Array, run: Array) -> Array:

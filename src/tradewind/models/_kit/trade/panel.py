@@ -64,28 +64,11 @@ class Panel:
 
 def panel_of(table: Table) -> Panel:
     """Lay the modelling table out; raises EmptyTable, LearnFailed, BadValue."""
-    dates = table.column("date").astype("M8[D]")
-    units = table.column("units").astype("f8")
-    known = np.isfinite(units)
-    if not known.any():
-        raise EmptyTable("no period has units", hint="load sales with units")
-    clock = _clock(dates)
-    number = clock.number(dates)
-    last = int(number[known].max())
-    first = int(number[known].min())
-    if last - first + 1 < FEWEST:
-        raise LearnFailed(
-            f"{last - first + 1} periods are too few to learn from", hint=f"at least {FEWEST} periods ({clock.grain.name}s) of sales"
-        )
+    clock, number, first, last = _span(table)
     keys = _keys(table)
-    number_of = {key: at for at, key in enumerate(dict.fromkeys(sorted(zip(*(key.tolist() for key in keys), strict=True))))}
-    if not number_of:
-        raise EmptyTable("no series")
-    series = np.array([number_of[key] for key in zip(*(key.tolist() for key in keys), strict=True)])
-    products, stores = (np.array(sorted(set(key.tolist())), object) for key in keys)
-    place = [{name: at for at, name in enumerate(side)} for side in (products, stores)]
-    product = np.array([place[0][key[0]] for key in number_of])
-    store = np.array([place[1][key[1]] for key in number_of])
+    pairs = list(zip(*(key.tolist() for key in keys), strict=True))
+    number_of = {key: at for at, key in enumerate(sorted(set(pairs)))}
+    series = np.array([number_of[key] for key in pairs])
     width = last - first + 1 + AHEAD[clock.grain.name]
     inside = (number >= first) & (number - first < width)
     at = (series[inside], number[inside] - first)
@@ -97,40 +80,65 @@ def panel_of(table: Table) -> Panel:
         return out
 
     raw = grid("units")
-    if np.isfinite(raw).any() and (raw[np.isfinite(raw)] < 0).any():
+    if (raw[np.isfinite(raw)] < 0).any():
         raise BadValue("units must not be negative", hint="returns are summed into the period they came in")
     open_ = np.clip(np.nan_to_num(grid("open", 1.0), nan=1.0), 1e-3, 1)
-    run, names, facts = _runs(table, inside, at, (len(number_of), width))
+    run, names, facts = _runs(table, inside, at, raw.shape)
     regular = _filled(grid("regular") if "regular" in table else grid("price"))
-    levers = _levers(table, inside, at, grid)
     extras, events = _more(table, grid)
-    category, brand = (_text_of(table, name, series, product, len(products)) for name in ("category", "brand"))
     return Panel(
-        clock,
-        first,
-        last - first + 1,
-        products,
-        stores,
-        product,
-        store,
-        raw / open_,
-        raw,
-        grid("price"),
-        regular,
-        _filled(grid("unit_cost")),
-        _filled(grid("competitor_price")),
-        grid("discount", 0.0),
-        levers,
-        extras,
-        events,
-        run,
-        names,
-        facts,
-        category,
-        brand,
-        _tier(regular, product, len(products)),
-        _listed(table),
+        clock=clock,
+        first=first,
+        cut=last - first + 1,
+        **_axes(table, keys, number_of, series=series, regular=regular),
+        units=raw / open_,
+        sold=raw,
+        price=grid("price"),
+        regular=regular,
+        cost=_filled(grid("unit_cost")),
+        competitor=_filled(grid("competitor_price")),
+        discount=grid("discount", 0.0),
+        levers=_levers(table, inside, at, grid),
+        extras=extras,
+        events=events,
+        run=run,
+        names=names,
+        facts=facts,
+        listed=_listed(table),
     )
+
+
+def _span(table: Table) -> tuple[Clock, Array, int, int]:
+    """Return the clock, every row's period, and the first and last period with units."""
+    dates = table.column("date").astype("M8[D]")
+    known = np.isfinite(table.column("units").astype("f8"))
+    if not known.any():
+        raise EmptyTable("no period has units", hint="load sales with units")
+    clock = _clock(dates)
+    number = clock.number(dates)
+    first, last = int(number[known].min()), int(number[known].max())
+    if last - first + 1 < FEWEST:
+        said = f"{last - first + 1} periods are too few to learn from"
+        raise LearnFailed(said, hint=f"at least {FEWEST} periods ({clock.grain.name}s) of sales")
+    return clock, number, first, last
+
+
+def _axes(
+    table: Table, keys: tuple[Array, Array], number_of: Mapping[tuple[str, str], int], *, series: Array, regular: Array
+) -> dict[str, Any]:
+    """Return the products and stores, what they are, and which of them each series is."""
+    products, stores = (np.array(sorted(set(key.tolist())), object) for key in keys)
+    place = [{name: at for at, name in enumerate(side)} for side in (products, stores)]
+    product = np.array([place[0][key[0]] for key in number_of])
+    return {
+        "products": products,
+        "stores": stores,
+        "product": product,
+        "store": np.array([place[1][key[1]] for key in number_of]),
+        "category": _text_of(table, "category", series, product, len(products)),
+        "brand": _text_of(table, "brand", series, product, len(products)),
+        "tier": _tier(regular, product, len(products)),
+    }
 
 
 def _listed(table: Table) -> bool:

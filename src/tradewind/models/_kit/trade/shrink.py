@@ -81,7 +81,7 @@ def shrink(normal: Array, moment: Array, group: Array, *, about: Array, prior: P
         gap = mu - about @ theta
         whole = (COUNTED * np.diag(prior.among**2) + gap.T @ gap + spread.sum(0)) / (COUNTED + products) + SMALL * eye
         if not single:
-            inside = _inside(inverse, moment, mu, spread, group, inside, prior, eye)
+            inside = _inside(inverse, moment, mu, spread=spread, group=group, inside=inside, prior=prior)
     weak = np.diag(1 / inside)
     inverse = np.linalg.inv(normal + weak)
     series = np.einsum("nij,nj->ni", inverse, moment + mu[group] / inside)
@@ -112,7 +112,8 @@ def _regressed(about: Array, mu: Array, among: Array, prior: Prior) -> Array:
     return found
 
 
-def _inside(inverse: Array, moment: Array, mu: Array, spread: Array, group: Array, inside: Array, prior: Prior, eye: Array) -> Array:
+def _inside(inverse: Array, moment: Array, mu: Array, *, spread: Array, group: Array, inside: Array, prior: Prior) -> Array:
+    eye = np.eye(len(inside))
     beta = np.einsum("nij,nj->ni", inverse, moment + mu[group] / inside)
     pull = inverse / inside[None, None, :] - eye
     around = np.einsum("nij,njk,nik->ni", pull, spread[group], pull)

@@ -181,7 +181,7 @@ def _ahead(frame: Any, tables: Mapping[str, Table], keys: list[str], clock: Cloc
 
 
 def _priced(frame: Any, prices: Table | None, keys: list[str], clock: Clock) -> Any:
-    """Add `regular` (and cost, competitor) from the prices table, each row holding until the next, or work `regular` out of what was paid."""
+    """Add `regular` (and cost, competitor) from the prices table, each row holding until the next; or work `regular` out of prices paid."""
     import polars as pl
 
     if prices is not None and len(prices):
