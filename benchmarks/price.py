@@ -41,8 +41,8 @@ def run() -> Result:
         rows += _ice_cream()
     notes = (
         "holdouts: the last 25 weeks of orange juice, 15 of cheese; training weeks as named before them; RMSE of log units",
-        f"worlds: nested logit, seeds {SEEDS}, moves of {100 * BAND:.0f} %, volume >= {LEAST_VOLUME}, revenue >= {LEAST_REVENUE}; learned and"
-        " planned through the desk; gains are of profit against today's prices, the realised one under the true demand",
+        f"worlds: nested logit, seeds {SEEDS}, moves of {100 * BAND:.0f} %, volume >= {LEAST_VOLUME}, revenue >= {LEAST_REVENUE}; learned"
+        " and planned through the desk; gains are of profit against today's prices, the realised one under the true demand",
         f"ice cream: weekday, temperature and cost as they come; dates are made up to agree with the weekday; training seed {SEED}",
     )
     return Result(tuple(rows), notes)

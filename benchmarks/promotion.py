@@ -87,8 +87,8 @@ def run() -> Result:
     rows += _juice() if DATA.is_dir() else [Row("orange juice", "skipped", ABSENT)]
     notes = (
         f"worlds: seeds {SEEDS}, {YEARS} years, 60 products, 8 stores; {len(ours.frame)} planned promotions after the last day of sales",
-        "truth: expected units with a promotion less without it alone, over the event and five weeks; naive: interpolated baseline, mean lift",
-        f"training seed {SEED}; orange juice: the last {100 * (1 - LATER):.0f} % of weeks held out, price, deal and feature of all brands known",
+        "truth: expected units with a promotion less without it alone, over the event and five weeks; naive: interpolated baseline",
+        f"training seed {SEED}; orange juice: the last {100 * (1 - LATER):.0f} % of weeks held out, price, deal and feature known",
     )
     return Result(tuple(rows), notes)
 

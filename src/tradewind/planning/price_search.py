@@ -27,6 +27,7 @@ class Field:
     signed: Array  # bool
     matrix: Array
     matrix_second: Array
+    weight: float  # of the second form in what is expected
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +72,7 @@ def field_of(said: Mapping[str, Array]) -> Field:
         matrix[:, places, places] += said[f"own{end}"]
         made.append(matrix.astype("f8"))
     price, cost, units_ = (said[name].astype("f8") for name in ("price", "cost", "units"))
-    return Field(said["product"], price, cost, units_, said["signed"] > 0.5, made[0], made[1])
+    return Field(said["product"], price, cost, units_, said["signed"] > 0.5, made[0], made[1], float(said["weight"][0]))
 
 
 def _moved(field: Field, price: Array, *, second: bool) -> Array:
@@ -87,9 +88,13 @@ def _sold(field: Field, price: Array, some: slice, *, second: bool) -> Array:
 
 
 def units(field: Field, price: Array) -> Array:
-    """Return expected units of each product, the mean of both forms."""
-    found: Array = (_sold(field, price, slice(None), second=False).mean(0) + _sold(field, price, slice(None), second=True).mean(0)) / 2
-    return found
+    """Return expected units of each product, both forms by their weight."""
+    first, second = (_sold(field, price, slice(None), second=form).mean(0) for form in (False, True))
+    return np.asarray((1 - field.weight) * first + field.weight * second)
+
+
+def _share(field: Field, second: bool) -> float:
+    return field.weight if second else 1 - field.weight
 
 
 def _some(field: Field) -> slice:
@@ -104,13 +109,12 @@ def values(field: Field, price: Array) -> tuple[Array, Array]:
     for second in (False, True):
         matrix = (field.matrix_second if second else field.matrix)[some]
         sold = _sold(field, price, some, second=second)
-        inner = 1 / field.price if second else 1 / price
+        inner, share = 1 / field.price if second else 1 / price, _share(field, second)
         for at, unit in enumerate((price - field.cost, price, np.ones(len(price)))):
-            total[at] += (sold * unit).sum(1).mean()
-            slope[at] += np.einsum("dp,dpq->q", sold * unit, matrix) / len(sold) * inner
-        slope[0] += sold.mean(0)
-        slope[1] += sold.mean(0)
-    return total / 2 / today, slope / 2 / today[:, None]
+            total[at] += share * (sold * unit).sum(1).mean()
+            slope[at] += share * np.einsum("dp,dpq->q", sold * unit, matrix) / len(sold) * inner
+        slope[:2] += share * sold.mean(0)
+    return total / today, slope / today[:, None]
 
 
 def continuous(field: Field, limits: Limits, *, least: tuple[float, float] | None = None) -> Array:
@@ -219,10 +223,11 @@ def _worth(field: Field, price: Array, owner: Array, tried: Array) -> Array:
         own = sold[:, owner, places].mean(0)
         beside = (sold - base[:, :, None]).mean(0)
         beside[owner, places] = 0.0
-        out[0] += own * (tried - field.cost[owner]) + beside.T @ (price - field.cost)
-        out[1] += own * tried + beside.T @ price
-        out[2] += own + beside.sum(0)
-    return out / 2
+        share = _share(field, second)
+        out[0] += share * (own * (tried - field.cost[owner]) + beside.T @ (price - field.cost))
+        out[1] += share * (own * tried + beside.T @ price)
+        out[2] += share * (own + beside.sum(0))
+    return out
 
 
 def _margins(field: Field, price: Array, *, second: bool) -> Array:
@@ -257,7 +262,7 @@ def outcome(field: Field, price: Array) -> Outcome:
     gained = [_margins(field, price, second=second) - today for second in (False, True)]
     sold = units(field, price)
     low, high = (f(float(np.quantile(one, level)) for one in gained) for f, level in ((min, 0.1), (max, 0.9)))
-    money = float(np.mean([one.mean() for one in gained]))
+    money = float((1 - field.weight) * gained[0].mean() + field.weight * gained[1].mean())
     scale = abs(today) if abs(today) > 1e-9 else 1.0
     moved = bool((np.abs(price / field.price - 1) > 1e-9).any())
     chances = [float((one > 0).mean()) if moved else 0.0 for one in gained]

@@ -27,7 +27,13 @@ def shop(own: float = -1.5, spread: float = 0.1, cost: float = 0.5):
         return (
             said
             | text
-            | {"price": np.full(COUNT, 10.0), "cost": np.full(COUNT, 10 * cost), "units": np.full(COUNT, 100.0), "signed": np.ones(COUNT)}
+            | {
+                "price": np.full(COUNT, 10.0),
+                "cost": np.full(COUNT, 10 * cost),
+                "units": np.full(COUNT, 100.0),
+                "weight": np.array([0.5]),
+                "signed": np.ones(COUNT),
+            }
         )
 
     return respond

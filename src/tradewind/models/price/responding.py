@@ -22,7 +22,7 @@ def responded(state: Priced, request: Mapping[str, Any]) -> dict[str, Array]:
     """Answer a request about "prices".
 
     `product` names the products, all that still sell where left out. Per product (P): `product`, `category`, `brand`, `price`, `cost`
-    (NaN where unknown), `units` per period, `signed` (1 where demand is known to fall with its price); and as draws x P: `own` and
+    (NaN where unknown), `units` per period, `weight` (one number: of the second form), `signed` (1 where demand is known to fall with its price); and as draws x P: `own` and
     `own_second` (elasticity at today's price under either form), `siblings`, `sisters` and the same with `_second`: log change of a
     product's units per log (or relative) change of the mean price of its category's others, and of its brand's.
     """
@@ -48,6 +48,7 @@ def responded(state: Priced, request: Mapping[str, Any]) -> dict[str, Array]:
         "price": np.array([_weighted(one.now, one) for one in markets]),
         "cost": costs,
         "units": np.array([float(one.units.mean(0).sum()) for one in markets]),
+        "weight": np.array([state.weight]),
         "signed": np.array([float(_signed(state, one)) for one in asks]),
     }
     for end, found, held in (("", markets, state.book), ("_second", second, state.second)):

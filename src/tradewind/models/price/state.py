@@ -17,6 +17,7 @@ from tradewind.models._kit.trade.book import DRAWS, Book
 from tradewind.models._kit.trade.design import SIBLINGS, SISTERS
 
 Array = np.ndarray[Any, Any]
+WEIGHTS = (0.1, 0.9)  # of the second form, least and most
 AHEAD = {"day": 91, "week": 13, "month": 3, "quarter": 1}
 """Periods that an answer without a date is the mean of: a quarter of a year."""
 
@@ -29,6 +30,7 @@ class Priced:
     second: Book  # elasticity in proportion to the price
     rival: Array  # n: log of the last competitor price, NaN where unknown
     learned: Array  # P: share of what is believed of the own elasticity that data say
+    weight: float  # of the second form: how much better it fits, never all or nothing
 
     @cached_property
     def beside(self) -> tuple[Array, Array]:
@@ -48,7 +50,7 @@ class Priced:
         kept = {name: slim[name] for name in ("series", "own", "carry", "mean", "spread", "base", "context", "lift", "smear", "variance")}
         parts["second.safetensors"] = tensors.save(kept)
         names = json.loads(other["book.json"])["names"]
-        parts["price.json"] = json.dumps({"names": names}).encode()
+        parts["price.json"] = json.dumps({"names": names, "weight": self.weight}).encode()
         parts["price.safetensors"] = tensors.save({"rival": self.rival.astype("f4"), "learned": self.learned.astype("f4")})
         return parts
 
@@ -58,9 +60,10 @@ class Priced:
         book = Book.load(parts)
         try:
             more, other = tensors.load(parts["price.safetensors"]), tensors.load(parts["second.safetensors"])
-            names = np.array(json.loads(parts["price.json"])["names"], object)
+            head = json.loads(parts["price.json"])
+            names = np.array(head["names"], object)
             second = replace(book, head={**book.head, "form": "exponential"}, names=names, **other)
-            made = cls(book, second, more["rival"], more["learned"])
+            made = cls(book, second, more["rival"], more["learned"], float(head["weight"]))
         except (KeyError, ValueError, TypeError) as error:
             raise Tampered("the parts of a price model do not fit together") from error
         _ = made.beside, made.beside_second, made.book.levels  # what every answer needs is worked out before the first one
@@ -118,4 +121,5 @@ def learned(table: Table, way: str) -> Priced:
     first, second = learn(panel, way=way), learn(panel, form="exponential", way=way)
     books = [ahead_of(bind(panel, fit, halo=False)) for fit in (first, second)]
     rival = np.log(np.maximum(panel.competitor[:, panel.cut - 1], 1e-9))
-    return Priced(books[0], books[1], rival, first.known)
+    better = float(np.clip(second.likelihood - first.likelihood, -50, 50))
+    return Priced(books[0], books[1], rival, first.known, float(np.clip(1 / (1 + np.exp(-better)), *WEIGHTS)))

@@ -61,7 +61,7 @@ def _book(panel: Panel) -> Book:
     gap = np.log(np.maximum(panel.units[:, : panel.cut], 0.5)) - np.log(base[:, : panel.cut])
     plain = np.isfinite(gap) & (share[:, : panel.cut] <= 0)
     variance = np.maximum((np.where(plain, gap, 0.0) ** 2).sum(1) / np.maximum(plain.sum(1), 1), 1e-4)
-    nothing = {"context": np.zeros(base.shape), "lift": np.zeros(base.shape), "fade": np.zeros(0), "halo": np.zeros((0, 4))}
+    nothing: dict[str, Any] = {"context": np.zeros(base.shape), "lift": np.zeros(base.shape), "fade": np.zeros(0), "halo": np.zeros((0, 4))}
     return Book(
         **whereabouts(panel, prices, together=1.0, about=()),
         **nothing,
@@ -73,7 +73,7 @@ def _book(panel: Panel) -> Book:
     )
 
 
-def _ratios(panel: Panel, base: Array, kinds: list[str]) -> dict[str, Array]:
+def _ratios(panel: Panel, base: Array, kinds: list[str]) -> dict[str, Any]:
     """Return each kind of promotion's mean log ratio to the baseline as coefficients, and how it varied."""
     ratio = panel.units[:, : panel.cut] / base[:, : panel.cut]
     mean, spread, noise = (np.zeros(len(kinds)) for _ in range(3))

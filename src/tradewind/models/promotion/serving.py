@@ -105,7 +105,7 @@ def notes(book: Book, asked: Table) -> list[str]:
     guessed = book.head.get("cost_guessed") or []
     if guessed:
         said.append(
-            f"{len(guessed)} products lack a unit cost; it is taken as the usual share of price of their category: {', '.join(guessed[:5])}."
+            f"{len(guessed)} products lack a unit cost; theirs is the usual share of price of their category: {', '.join(guessed[:5])}."
         )
     if not np.isfinite(book.cost).any():
         said.append("No unit cost is known, so nothing can be said of margin and return: load unit_cost with products or prices.")

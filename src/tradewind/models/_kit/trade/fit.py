@@ -61,6 +61,14 @@ class Fit:
         return np.clip(1 - self.found.spread[:, at, at] / before, 0.0, 1.0)
 
     @property
+    def likelihood(self) -> float:
+        """Return the log likelihood of the log units, as if only so many errors as do not go together were there."""
+        gap = np.where(np.isfinite(self.residual), self.residual, 0.0)
+        count = np.isfinite(self.residual).sum(1)
+        squares = np.maximum((gap**2).sum(1) / np.maximum(count, 1), 1e-8)
+        return float(-0.5 * (count * np.log(squares)).sum() / self.together)
+
+    @property
     def beta(self) -> Array:
         """Return the posterior mean coefficients, n x K."""
         return self.found.series
@@ -139,8 +147,8 @@ def _about(panel: Panel, prices: Prices, *, margin: bool) -> tuple[Array, tuple[
             names += [f"{kind} {name}" for name in chosen]
     columns += [_standard(panel.tier)] if panel.tier.std() > 1e-6 else []
     names += ["price tier"] if panel.tier.std() > 1e-6 else []
-    cost = np.bincount(panel.product, np.nan_to_num(panel.cost[:, panel.cut - 1] / prices.usual, nan=-1.0), minlength=count)
-    cost = cost / np.maximum(np.bincount(panel.product, minlength=count), 1)
+    total = np.bincount(panel.product, np.nan_to_num(panel.cost[:, panel.cut - 1] / prices.usual, nan=-1.0), minlength=count)
+    cost: Array = total / np.maximum(np.bincount(panel.product, minlength=count), 1)
     if margin and (cost > 0).all() and (cost < 1).all() and cost.std() > 1e-6:
         columns.append(_standard(-np.log(1 - cost)))  # the elasticity at which today's margin would be the best one (Lerner)
         names.append("margin")
