@@ -22,9 +22,10 @@ def responded(state: Priced, request: Mapping[str, Any]) -> dict[str, Array]:
     """Answer a request about "prices".
 
     `product` names the products, all that still sell where left out. Per product (P): `product`, `category`, `brand`, `price`, `cost`
-    (NaN where unknown), `units` per period, `weight` (one number: of the second form), `signed` (1 where demand is known to fall with its price); and as draws x P: `own` and
-    `own_second` (elasticity at today's price under either form), `siblings`, `sisters` and the same with `_second`: log change of a
-    product's units per log (or relative) change of the mean price of its category's others, and of its brand's.
+    (NaN where unknown), `units` per period, `signed` (1 where demand is known to fall with its price). `weight` is one number, of the
+    second form. As draws x P: `own` and `own_second` (elasticity at today's price under either form), `siblings`, `sisters` and the same
+    with `_second`: log change of a product's units per log (or relative) change of the mean price of its category's others, and of its
+    brand's.
     """
     if request.get("about") != "prices":
         raise BadValue(f"price responds to prices, not to {request.get('about')!r}")

@@ -179,7 +179,7 @@ def released(lift: Array, run: Array) -> Array:
         ends = going[:, at] & ~after
         out[ends, at] = held[ends]
         held = np.where(ends, 0.0, held)
-    return out
+    return np.asarray(out)
 
 
 def lagged(values: Array, lags: int) -> Array:
