@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.random import default_rng  # while it may still be imported: a worker opens no file later
 
 from tradewind.models._kit.trade.book import DRAWS, Book, chance
 from tradewind.models._kit.trade.design import AFTER, CUT, PRICE, SIBLINGS, SISTERS
@@ -176,7 +177,7 @@ def _halo(book: Book, cells: Cells, part: slice, move: Array) -> tuple[Array, Ar
         return units, margin, known
     series, period = cells.series[part], cells.period[part]
     product = book.product[series]
-    rng = np.random.default_rng(3)
+    rng = default_rng(3)
     noise = rng.standard_normal((DRAWS, len(book.halo))).astype("f4")
     for pair in np.flatnonzero(np.isin(book.halo[:, 0], product)).tolist():
         source, target, mean, spread = book.halo[pair].tolist()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.random import default_rng  # while it may still be imported: a worker opens no file later
 
 from tradewind.core.table import Array
 from tradewind.models._kit.trade.book import DRAWS, Book
@@ -78,7 +79,7 @@ def relearned(state: Learned, cells: Cells, accounts: Account) -> Account:
     if not some.any():
         return accounts
     said = predicted(state, features(state.book, cells))
-    half = np.random.default_rng(6).standard_normal((DRAWS // 2, 2))
+    half = default_rng(6).standard_normal((DRAWS // 2, 2))
     noise = np.concatenate([half, -half])
     lift = said[0] + state.error[0] * noise[:, :1]
     share = said[1] + state.error[1] * noise[:, 1:]

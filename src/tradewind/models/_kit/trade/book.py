@@ -9,6 +9,7 @@ from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
+from numpy.random import default_rng  # while it may still be imported: a worker opens no file later
 
 from tradewind.core.errors import BadValue, Tampered
 from tradewind.models._kit import tensors
@@ -82,7 +83,7 @@ class Book:
     @cached_property
     def levels(self) -> Array:
         """Return draws of how far a coming level lies off, DRAWS x n, in logs."""
-        rng = np.random.default_rng(1)
+        rng = default_rng(1)
         half = DRAWS // 2
         common = rng.standard_normal((half, len(self.products))) * self.drift[0]
         move = common[:, self.product] + rng.standard_normal((half, len(self.product))) * self.drift[1]
@@ -170,7 +171,7 @@ class Book:
 
 @lru_cache(maxsize=1)
 def _noise() -> Array:
-    half = np.random.default_rng(4).standard_normal((DRAWS // 2, NOISES)).astype("f4")
+    half = default_rng(4).standard_normal((DRAWS // 2, NOISES)).astype("f4")
     return np.concatenate([half, -half])
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.random import default_rng  # while it may still be imported: a worker opens no file later
 
 Array = np.ndarray[Any, Any]
 STEPS = 40
@@ -159,7 +160,7 @@ def pooled(normal: Array, moment: Array, group: Array, *, together: float) -> Sh
 
 def draws(found: Shrunk, group: Array, count: int, seed: int) -> Array:
     """Return coefficient draws, count x n x K: antithetic pairs, stores of one product moving together as far as they are not their own."""
-    rng = np.random.default_rng(seed)
+    rng = default_rng(seed)
     half = (count + 1) // 2
     root = np.linalg.cholesky(found.spread + 1e-12 * np.eye(found.spread.shape[1]))
     moved = np.einsum("pij,dpj->dpi", root, rng.standard_normal((half, *found.product.shape)))
