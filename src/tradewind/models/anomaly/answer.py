@@ -1,0 +1,172 @@
+"""Verdicts as rows: score and band, whether it is an alert, which incident it belongs to, what it costs and what drives it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tradewind.core.table import Table
+from tradewind.models.anomaly import hidden, quality
+from tradewind.models.anomaly.grid import KEYS
+from tradewind.models.anomaly.watch import Cells, Watch
+
+Array = np.ndarray[Any, Any]
+OWN = 0.7  # share of a total's gap from which on one part alone is the incident
+EMPTY = 0.15  # share of what was expected below which nothing could be bought
+FAR = 10.0  # odds, in logs, that make half of the way to a score of one
+BACK = 60  # periods an incident is followed back
+BANDS = ("lo95", "lo90", "lo80", "lo50", "p50", "hi50", "hi80", "hi90", "hi95")
+CLASSES = ("demand", "promotion", "supply", "data")
+
+
+def answer(watch: Watch, cells: Cells, rows: Array, at: Array, names: Array) -> Table:
+    """Return one row per asked cell; `rows` index `cells`, `names` say which series of the watch each row of `cells` is."""
+    pick = rows, at
+    value, expected, spread, odds, p, mark = (getattr(cells, name)[pick] for name in ("value", "expected", "spread", "odds", "p", "mark"))
+    series = names[rows]
+    columns: dict[str, Array] = {name: watch.keys[name][series] for name in KEYS if name in watch.keys}
+    moments = cells.moments[at]
+    days = bool((cells.moments == cells.moments.astype("M8[D]")).all())
+    columns["date"] = moments.astype("M8[D]") if days else moments
+    columns |= {"units": value, "score": score(odds, plain=_plain(watch)), "p_value": p, "q_value": cells.q[pick]}
+    alert = cells.p <= watch.budget
+    columns["alert"] = alert[pick].astype("i8")
+    columns["mean"] = expected
+    counts = np.zeros(len(watch.chances), bool)
+    for own, engine in watch.engines:
+        counts[own] = engine.family == "counts"
+    for name, distance in zip(BANDS, watch.ranks.distances, strict=True):
+        bound = expected + distance * spread
+        columns[name] = np.where(counts[series], np.maximum(bound, 0.0), bound)
+    columns["mean"] = np.where(counts[series], np.maximum(expected, 0.0), expected)
+    gap = np.where(np.isfinite(value), value, 0.0) - expected
+    columns["gap"] = gap
+    columns |= _incidents(watch, cells, rows, at, names=names, alert=alert)
+    kinds = np.array(hidden.families(), object)
+    columns["kind"] = np.where(
+        columns["alert"] > 0,
+        np.where(mark > 0, np.array(quality.MARKS, object)[mark.astype("i8")], kinds[cells.kind[pick].astype("i8")]),
+        "",
+    )
+    return Table.from_columns(columns)
+
+
+def score(odds: Array, *, plain: bool) -> Array:
+    """Return how odd a figure is, from 0 to 1: one half where an incident is as likely as none (or at three usual distances)."""
+    if plain:
+        return np.asarray(odds / (odds + 3.0))
+    return np.asarray(1.0 / (1.0 + np.exp(-odds / FAR)))
+
+
+def _plain(watch: Watch) -> bool:
+    return all(engine.family == "plain" for _, engine in watch.engines)
+
+
+@dataclass(frozen=True, slots=True)
+class _Scene:
+    """All that is looked at to say what an alert belongs to; `names` says which series of the watch each row is, `place` the reverse."""
+
+    watch: Watch
+    cells: Cells
+    names: Array
+    place: Array
+    gaps: Array
+    alert: Array
+
+    def near(self, row: int, kin: Mapping[int, tuple[int, ...]]) -> list[int]:
+        """Return the rows of the series above or below a row's that are looked at."""
+        found = (int(self.place[one]) for one in kin.get(int(self.names[row]), ()))
+        return [one for one in found if one >= 0]
+
+
+def _incidents(watch: Watch, cells: Cells, rows: Array, at: Array, *, names: Array, alert: Array) -> dict[str, Array]:
+    """Return incident, severity, class and driver of the asked cells; empty and zero where there is no alert."""
+    place = np.full(len(watch.chances), -1, "i8")
+    place[names] = np.arange(len(names))
+    gaps = np.where(np.isfinite(cells.value), cells.value, 0.0) - cells.expected
+    scene = _Scene(watch, cells, names, place, gaps, alert)
+    incident, driver, of = (np.full(len(rows), "", object) for _ in range(3))
+    severity = np.zeros(len(rows))
+    for cell in np.flatnonzero(alert[rows, at]).tolist():
+        row, day = int(rows[cell]), int(at[cell])
+        share, top = _largest(scene, row, day)
+        owner = _owner(scene, row, day, share, top)
+        first, last = _reach(alert[owner], day)
+        incident[cell] = _title(watch, int(names[owner]), cells.moments[first])
+        severity[cell] = float(np.abs(gaps[owner, first : last + 1]).sum() * watch.worth[names[owner]])
+        of[cell] = _class(cells, row, day)
+        if of[cell] != "data" and top is not None and share > 0:
+            driver[cell] = f"{_named(watch, int(names[top]))}: {min(share, 1.0):.0%} of the gap"
+        elif of[cell] != "data" and owner != row:
+            driver[cell] = f"part of {_named(watch, int(names[owner]))}"
+        else:
+            driver[cell] = _driver(cells, row, day, of[cell])
+    return {"incident": incident, "severity": severity, "class": of, "driver": driver}
+
+
+def _owner(scene: _Scene, row: int, day: int, share: float, top: int | None) -> int:
+    """Return whose incident an alert is: that of a part with most of the gap, of the total it moved with, or its own."""
+    if top is not None:
+        return top if share >= OWN and scene.alert[top, day] else row
+    for above in scene.near(row, scene.watch.family.above):
+        together = scene.alert[above, day] and scene.gaps[above, day] * scene.gaps[row, day] > 0
+        if together and _largest(scene, above, day)[0] < OWN:
+            return above
+    return row
+
+
+def _largest(scene: _Scene, row: int, day: int) -> tuple[float, int | None]:
+    """Return which part has most of a total's gap, and its share."""
+    parts = scene.near(row, scene.watch.family.below)
+    if not parts:
+        return 0.0, None
+    share = scene.gaps[parts, day] / scene.gaps[row, day] if scene.gaps[row, day] else np.zeros(len(parts))
+    best = int(np.argmax(share))
+    return float(share[best]), parts[best]
+
+
+def _reach(alert: Array, day: int) -> tuple[int, int]:
+    """Return the first and last period of the incident a period belongs to: one quiet period does not end it."""
+    first = last = day
+    while first > max(day - BACK, 0) and alert[max(first - 2, 0) : first].any():
+        first -= 1 if alert[first - 1] else 2
+    while last < min(day + BACK, len(alert) - 1) and alert[last + 1 : last + 3].any():
+        last += 1 if alert[last + 1] else 2
+    return max(first, 0), last
+
+
+def _title(watch: Watch, series: int, moment: Any) -> str:
+    names = [str(watch.keys[name][series]) or "all" for name in KEYS if name in watch.keys]
+    return "/".join([*names, str(moment.astype("M8[D]") if moment == moment.astype("M8[D]") else moment.astype("M8[s]"))])
+
+
+def _class(cells: Cells, row: int, day: int) -> str:
+    mark, value, expected = int(cells.mark[row, day]), cells.value[row, day], cells.expected[row, day]
+    if mark in (quality.MISSING, quality.DOUBLE):
+        return "data"
+    if mark == quality.ZERO or (expected > 1 and 0 <= value < EMPTY * expected):
+        return "supply"
+    families = hidden.families()
+    if families[int(cells.kind[row, day])] == hidden.UNFIRED or cells.promoted[row, day] > 0.5:
+        return "promotion"
+    return "demand"
+
+
+def _driver(cells: Cells, row: int, day: int, of: str) -> str:
+    """Say in a few words where an alert comes from, as far as the series itself tells."""
+    if of == "data":
+        return quality.MARKS[int(cells.mark[row, day])]
+    less = cells.value[row, day] < cells.expected[row, day]
+    if of == "promotion":
+        return "the promotion brought less than before" if less else "the promotion brought more than before"
+    if of == "supply":
+        return "nothing or next to nothing could be bought"
+    return "less wanted than usual" if less else "more wanted than usual"
+
+
+def _named(watch: Watch, series: int) -> str:
+    said = [f"{name} {watch.keys[name][series]}" for name in KEYS if name in watch.keys and watch.keys[name][series]]
+    return ", ".join(said) or "everything"

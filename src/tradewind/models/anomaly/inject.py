@@ -1,0 +1,82 @@
+"""Incidents put into clean figures on purpose, so that what finds them can be judged: six kinds, as often, described."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+Array = np.ndarray[Any, Any]
+KINDS: tuple[tuple[str, float, int], ...] = (
+    ("spike", 1.6, 1),
+    ("dip", 0.55, 1),
+    ("zero", 0.0, 1),
+    ("shift", 0.75, 7),
+    ("promotion did not fire", np.nan, 7),
+    ("surge", 1.35, 5),
+)
+"""Kind, factor, periods. A promotion that does not fire loses what the series' promotions usually bring."""
+APART = 10  # periods between two incidents of one series
+TRIES = 60
+MOST_LEFT = 0.9  # a promotion that brings less than a tenth cannot fail to
+
+
+@dataclass(frozen=True, slots=True)
+class Planted:
+    """The figures with incidents in them, which periods are part of one, and of which kind (number in KINDS, -1: none)."""
+
+    value: Array
+    wrong: Array
+    kind: Array
+
+
+def plant(value: Array, promoted: Array, first: int, *, rate: float, seed: int) -> Planted:
+    """Put `rate` incidents per series into the periods from `first` on; whole numbers stay whole.
+
+    Counts are thinned (binomial) or added to (Poisson), so that what is planted is as noisy as the rest; other figures are multiplied,
+    or moved by as many usual deviations as the factor is tenths from one where some lie below zero.
+    """
+    rng = np.random.default_rng(seed)
+    out, wrong, kinds = value.copy(), np.zeros(value.shape, bool), np.full(value.shape, -1, "i1")
+    for row in range(len(value)):
+        busy = ~np.isfinite(value[row])
+        for _ in range(rng.poisson(rate)):
+            kind = int(rng.integers(len(KINDS)))
+            found = _place(rng, kind, busy, promoted[row], first)
+            if found is None:
+                continue
+            window = slice(found, found + KINDS[kind][2])
+            out[row, window] = _changed(rng, value[row], promoted[row], window, kind)
+            wrong[row, window], kinds[row, window] = True, kind
+            busy[max(0, found - APART) : window.stop + APART] = True
+    return Planted(out, wrong, kinds)
+
+
+def _place(rng: np.random.Generator, kind: int, busy: Array, promoted: Array, first: int) -> int | None:
+    length = KINDS[kind][2]
+    if len(busy) - length <= first:
+        return None
+    for at in rng.integers(first, len(busy) - length + 1, TRIES).tolist():
+        window = slice(at, at + length)
+        if not busy[window].any() and (np.isfinite(KINDS[kind][1]) or (promoted[window] > 0.5).all()):
+            return int(at)
+    return None
+
+
+def _changed(rng: np.random.Generator, value: Array, promoted: Array, window: slice, kind: int) -> Array:
+    factor = KINDS[kind][1]
+    here = value[window]
+    if not np.isfinite(factor):
+        known = np.isfinite(value)
+        on, off = value[known & (promoted > 0.5)], value[known & (promoted <= 0.05)]
+        usual = off.mean() / on.mean() if len(on) and len(off) and on.mean() > 0 else MOST_LEFT
+        factor = float(min(usual, MOST_LEFT))
+    known = value[np.isfinite(value)]
+    if known.min() < 0:
+        return np.asarray(here + 10 * (factor - 1) * np.std(known))
+    if (known == np.round(known)).all():
+        if factor <= 1:
+            return rng.binomial(here.astype("i8"), factor).astype("f8")
+        return np.asarray(here + rng.poisson(here * (factor - 1)))
+    return np.asarray(here * factor)

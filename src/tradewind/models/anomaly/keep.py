@@ -1,0 +1,131 @@
+"""A watch as named bytes and back: numbers as tensors, all else as JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from tradewind.core.errors import Incompatible
+from tradewind.models._kit import tensors
+from tradewind.models.anomaly.design import Design, Pace, Usual
+from tradewind.models.anomaly.drivers import Driven
+from tradewind.models.anomaly.engine import Engine
+from tradewind.models.anomaly.grid import Beat
+from tradewind.models.anomaly.habit import Habit
+from tradewind.models.anomaly.series import Followed
+from tradewind.models.anomaly.watch import MATRICES, Cells, Ranks, Watch
+
+Array = np.ndarray[Any, Any]
+SMALL = ("kind", "mark", "known")
+OF_DRIVEN = ("beta", "spread", "up", "down", "stock", "regular", "unit", "group")
+OF_FOLLOWED = ("profile", "keep", "trend", "first", "second", "spread", "least")
+
+
+def dump(watch: Watch) -> dict[str, bytes]:
+    """Write a watch."""
+    arrays: dict[str, Array] = {"moments": watch.cells.moments.astype("M8[us]").astype("i8"), "chances": watch.chances}
+    arrays |= {f"cells/{name}": getattr(watch.cells, name).astype("i1" if name in SMALL else "f4") for name in MATRICES}
+    arrays |= {"cells/p": watch.cells.p, "cells/odds": watch.cells.odds, "scores": watch.ranks.scores, "distances": watch.ranks.distances}
+    labels = {}
+    for name, value in watch.labels.items():
+        if value.dtype == object:
+            labels[name] = value.tolist()
+        else:
+            arrays[f"label/{name}"] = value.astype("f8")
+    engines = []
+    for at, (rows, engine) in enumerate(watch.engines):
+        arrays[f"{at}/rows"] = rows.astype("i8")
+        engines.append(_engine(engine, f"{at}/", arrays))
+    said = {
+        "beat": [watch.beat.step, watch.beat.months],
+        "keys": {name: value.tolist() for name, value in watch.keys.items()},
+        "labels": labels,
+        "engines": engines,
+        "budget": watch.budget,
+        "rate": watch.rate,
+        "notes": list(watch.notes),
+    }
+    return {"watch.json": json.dumps(said).encode(), "watch.safetensors": tensors.save(arrays)}
+
+
+def load(parts: Mapping[str, bytes]) -> Watch:
+    """Read a watch back; raises Incompatible."""
+    try:
+        said = json.loads(parts["watch.json"])
+        arrays = tensors.load(parts["watch.safetensors"])
+        engines = tuple((arrays[f"{at}/rows"], _read(one, f"{at}/", arrays)) for at, one in enumerate(said["engines"]))
+        cells = {name: arrays[f"cells/{name}"].astype("f8") for name in MATRICES}
+        labels = {name: _texts(value) for name, value in said["labels"].items()}
+        labels |= {name[6:]: value for name, value in arrays.items() if name.startswith("label/")}
+        return Watch(
+            Beat(*said["beat"]),
+            {name: _texts(value) for name, value in said["keys"].items()},
+            labels,
+            Cells(arrays["moments"].astype("M8[us]"), **cells),
+            engines,
+            arrays["chances"],
+            Ranks(arrays["scores"], arrays["distances"]),
+            float(said["budget"]),
+            float(said["rate"]),
+            tuple(said["notes"]),
+        )
+    except (KeyError, TypeError, ValueError, IndexError) as error:
+        raise Incompatible("this version of the watch cannot be read", hint="train the model again") from error
+
+
+def _texts(values: list[str]) -> Array:
+    out = np.empty(len(values), object)
+    out[:] = values
+    return out
+
+
+def _engine(engine: Engine, at: str, arrays: dict[str, Array]) -> dict[str, Any]:
+    """Put an engine's numbers among the arrays; return the rest of it."""
+    if isinstance(engine, Habit):
+        arrays |= {at + "kept": engine.kept, at + "spread": engine.spread}
+        return {"family": engine.family, "count": engine.count}
+    if isinstance(engine, Followed):
+        arrays |= {at + name: getattr(engine, name) for name in OF_FOLLOWED}
+        return {"family": engine.family, "count": engine.count}
+    if not isinstance(engine, Driven):
+        raise TypeError(f"an engine that cannot be kept: {type(engine).__name__}")
+    arrays |= {at + name: np.asarray(getattr(engine, name)) for name in OF_DRIVEN}
+    arrays |= {f"{at}usual/price": engine.usual.price, f"{at}usual/rival": engine.usual.rival}
+    for name, (mean, spread) in engine.usual.numbers.items():
+        arrays |= {f"{at}mean/{name}": mean, f"{at}wide/{name}": spread}
+    arrays |= {f"{at}last/{name}": np.asarray(value, "f8") for name, value in engine.last.items()}
+    arrays |= {f"{at}near/{name}": value for name, value in engine.siblings.items()}
+    arrays[at + "flags"] = np.ascontiguousarray(engine.design.flags[:, engine.count :], "f4")
+    pace = engine.design.pace
+    return {
+        "family": engine.family,
+        "count": engine.count,
+        "between": engine.between,
+        "names": list(engine.design.names),
+        "kinds": list(engine.design.kinds),
+        "pace": [pace.slow, pace.level, pace.gap, pace.weekday, pace.waves, pace.around],
+        "numbers": list(engine.usual.numbers),
+        "last": list(engine.last),
+        "near": list(engine.siblings),
+    }
+
+
+def _read(said: Mapping[str, Any], at: str, arrays: Mapping[str, Array]) -> Engine:
+    count = int(said["count"])
+    if said["family"] == "plain":
+        return Habit(count, arrays[at + "kept"], arrays[at + "spread"])
+    if said["family"] == "real":
+        return Followed(count, *(arrays[at + name] for name in OF_FOLLOWED))
+    # the past of the calendar is over: what is kept of it begins at the next period
+    later = arrays[at + "flags"]
+    flags = np.concatenate([np.zeros((len(later), count), "f4"), later], 1)
+    design = Design(tuple(said["names"]), tuple(said["kinds"]), flags, Pace(*said["pace"]))
+    numbers = {name: (arrays[f"{at}mean/{name}"], arrays[f"{at}wide/{name}"]) for name in said["numbers"]}
+    usual = Usual(arrays[f"{at}usual/price"], arrays[f"{at}usual/rival"], numbers)
+    beta, spread, up, down, stock, regular, unit, group = (arrays[at + name] for name in OF_DRIVEN)
+    near = {name: arrays[f"{at}near/{name}"] for name in said["near"]}
+    last = {name: arrays[f"{at}last/{name}"] for name in said["last"]}
+    return Driven(design, count, beta, spread, up, down, stock, regular, usual, unit, group, near, last, float(said["between"]))

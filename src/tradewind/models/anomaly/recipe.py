@@ -1,0 +1,205 @@
+"""The protocol around an engine: fit, predict, expand, update, dump and load of every recipe of this model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from tradewind.core.errors import BadValue, EmptyTable, InvalidInput, NotFound
+from tradewind.core.model import Knob
+from tradewind.core.table import Table
+from tradewind.models.anomaly import keep, quality
+from tradewind.models.anomaly.answer import BACK, answer
+from tradewind.models.anomaly.engine import Engine, Past
+from tradewind.models.anomaly.grid import AT_LEAST, KEYS, VALUE, Grid, read, texts, time_of
+from tradewind.models.anomaly.watch import Cells, Watch, begin, held_out, moved_on, part_of, ruled, walk
+
+Array = np.ndarray[Any, Any]
+Learn = Callable[[Grid, Mapping[str, Any]], list[tuple[Array, Engine, Past]]]
+BUDGET = Knob("budget", 0.03, 0.001, 0.2, meaning="share of usual figures that may raise an alert", tune=False)
+RATE = Knob("rate", 0.1, 0.001, 0.3, log=True, meaning="how often an incident is thought to begin, before the figures are seen", tune=False)
+FEW = 8  # asked rows up to which only what surrounds them is looked at
+HELD, LONGEST, SHORTEST = 0.2, 120, 90  # share and periods held out, and periods that must be left to learn from
+LAST = 28  # periods that are shown where none are asked for
+
+
+@dataclass(frozen=True, slots=True)
+class Watching:
+    """One recipe: how its engines learn, and everything they have in common."""
+
+    name: str
+    learn: Learn
+    knobs: tuple[Knob, ...] = (BUDGET, RATE)
+    causal: bool = False  # the past is judged as of its own days, not from both sides
+    overfits: bool = False  # what it learned looks better than it is: the end of the past is held out once to tell by how much
+
+    def fit(self, table: Table, params: Mapping[str, Any], seed: int) -> Watch:
+        """Learn what is usual of every series, and judge their past; raises EmptyTable, MissingColumn and InvalidInput.
+
+        Nothing here is drawn: the seed changes nothing.
+        """
+        grid = _said(_enough(read(table)))
+        said = {"budget": BUDGET.default, "rate": RATE.default} | dict(params)
+        budget, rate = float(said["budget"]), float(said["rate"])
+        periods = len(grid.moments)
+        first = periods - min(int(HELD * periods), LONGEST)
+        fresh = None
+        if self.overfits and first >= SHORTEST:
+            fresh = held_out(grid, self.learn(grid.known_until(first), said), first, rate=rate)
+        return begin(grid, self.learn(grid, said), budget=budget, rate=rate, causal=self.causal, fresh=fresh)
+
+    def predict(self, state: Watch, asked: Table) -> Table:
+        """Return a verdict per asked row: of the past as it is known, of later figures as of their own day.
+
+        Raises NotFound for a series that was never seen, BadValue for a period without a figure.
+        """
+        series = _series(state, asked)
+        moments = _moments(state, asked)
+        later = moments > state.cells.moments[-1]
+        cells, rows, at, names = state.cells, series, np.searchsorted(state.cells.moments, moments), np.arange(len(state.chances))
+        if later.any():
+            cells, rows, at, names = _walked(state, asked, series, moments, later)
+        elif len(asked) <= max(FEW, len(names) // 4):
+            cells, rows, at, names = _near(state, series, at)
+        return answer(state, cells, rows, at, names)
+
+    def expand(self, state: Watch, horizon: int | None, where: Mapping[str, Any]) -> Table:
+        """Return the last periods of every series that fits; raises NotFound and BadValue."""
+        if horizon is not None and horizon < 1:
+            raise BadValue(f"horizon must be at least 1, not {horizon}")
+        fits = np.ones(len(state.chances), bool)
+        for name, wanted in where.items():
+            column = state.keys.get(name, state.labels.get(name))
+            if column is None:
+                raise BadValue(f"there is no {name!r} to choose by", hint=f"choose by {', '.join([*state.keys, *state.labels])}")
+            values = {str(one) for one in (wanted if isinstance(wanted, list) else [wanted])}
+            fits &= np.array([str(value) in values for value in column.tolist()])
+        last = np.arange(len(state.cells.moments))[-(horizon or LAST) :]
+        shown = np.isfinite(state.cells.value[:, last]) | (state.cells.mark[:, last] > 0)
+        rows, at = np.nonzero(shown & fits[:, None])
+        if not len(rows):
+            raise NotFound("no series fits", hint="give keys as the tables spell them")
+        columns = {name: state.keys[name][rows] for name in KEYS if name in state.keys}
+        moments = state.cells.moments[last[at]]
+        days = bool((moments == moments.astype("M8[D]")).all())
+        return Table.from_columns(columns | {"date": moments.astype("M8[D]") if days else moments})
+
+    def update(self, state: Watch, table: Table) -> Watch:
+        """Judge the periods after the last one known, without learning anew."""
+        return moved_on(state, read(table))
+
+    def dump(self, state: Watch) -> Mapping[str, bytes]:
+        """Write the state as JSON and tensors."""
+        return keep.dump(state)
+
+    def load(self, parts: Mapping[str, bytes]) -> Watch:
+        """Read the state back."""
+        return keep.load(parts)
+
+    def notes(self, state: Watch, asked: Table) -> list[str]:
+        """Say what repairs were made, and how far p-values can be told apart."""
+        finest = 1 / (1 + len(state.ranks.scores))
+        said = list(state.notes)
+        if finest > state.budget / 5:
+            said.append(f"the past is short: no p-value is below {finest:.3f}")
+        return said
+
+
+def _enough(grid: Grid) -> Grid:
+    most = int(np.isfinite(grid.value).sum(1).max())
+    if most < AT_LEAST:
+        raise EmptyTable(f"the longest series has {most} figures", hint=f"give at least {AT_LEAST} before anything can be unusual")
+    return grid
+
+
+def _said(grid: Grid) -> Grid:
+    """Return the grid with notes on figures that tell little: series that never change, counts below zero."""
+    known = np.isfinite(grid.value)
+    low = np.min(np.where(known, grid.value, np.inf), axis=1)
+    still = int((known.any(1) & (low == np.max(np.where(known, grid.value, -np.inf), axis=1))).sum())
+    below = int((np.where(known, grid.value, 0.0) < 0).sum())
+    notes = [f"{still} series never change: any other figure is an incident to them"] if still else []
+    notes += [f"{below} figures are below zero: where a series counts things they are taken as none"] if below else []
+    return replace(grid, notes=(*grid.notes, *notes))
+
+
+def _series(state: Watch, asked: Table) -> Array:
+    """Return the place of each asked row's series; raises NotFound."""
+    if len(asked) == 0:
+        raise InvalidInput("no row was asked", hint="send a row per series and period")
+    names = list(state.keys)
+    keys = list(zip(*(texts(asked, name) for name in names), strict=True))
+    if not any(name in asked for name in names) and len(state.chances) == 1:
+        return np.zeros(len(asked), "i8")
+    place = np.array([state.index.get(key, -1) for key in keys], "i8")
+    if (place < 0).any():
+        first = keys[int(np.argmin(place))]
+        raise NotFound(
+            f"the series {'/'.join(part or 'all' for part in first)} was never seen", hint=f"a series is named by {', '.join(names)}"
+        )
+    return place
+
+
+def _moments(state: Watch, asked: Table) -> Array:
+    """Return the asked moments; raises BadValue for one before the past or between two periods."""
+    when = asked.column(time_of(asked)).astype("M8[us]")
+    if np.isnat(when).any():
+        raise BadValue("a date is missing", hint="every row needs the period it asks about")
+    known = state.cells.moments
+    at = np.minimum(np.searchsorted(known, when), len(known) - 1)
+    if ((when <= known[-1]) & (known[at] != when)).any():
+        wrong = when[(when <= known[-1]) & (known[at] != when)][0]
+        raise BadValue(
+            f"{str(wrong)[:19]} is no period that was seen", hint=f"periods run from {str(known[0])[:10]} to {str(known[-1])[:19]}"
+        )
+    return when
+
+
+def _walked(state: Watch, asked: Table, series: Array, moments: Array, later: Array) -> tuple[Cells, Array, Array, Array]:
+    """Judge the asked later figures in the order of time; return the verdicts with a little past before them."""
+    if VALUE not in asked or not np.isfinite(asked.column(VALUE)[later].astype("f8")).all():
+        raise BadValue(
+            "a period after the last one known needs its figure", hint=f'send "{VALUE}" with every row, or update the model first'
+        )
+    names = np.unique(series)
+    row = np.searchsorted(names, series)
+    new = np.unique(moments[later])
+    if state.beat.regular:
+        ahead = state.beat.ahead(state.cells.moments[-1], new)
+        whole = state.beat.after(state.cells.moments[-1], int(ahead[-1]))
+        at = state.beat.ahead(state.cells.moments[-1], moments[later]) - 1
+    else:
+        whole, at = new, np.searchsorted(new, moments[later])
+    value = np.full((len(names), len(whole)), np.nan)
+    value[row[later], at] = asked.column(VALUE)[later].astype("f8")
+    inputs = {}
+    for column in asked.names:
+        if column not in (VALUE, *KEYS) and asked.column(column).dtype.kind in "biuf":
+            inputs[column] = np.full(value.shape, np.nan)
+            inputs[column][row[later], at] = asked.column(column)[later].astype("f8")
+    part = part_of(state, names)
+    _, cells = walk(part, whole, value, inputs)
+    known = len(state.cells.moments)
+    first = max(known - max(BACK, quality.WEEKS) - 2, 0) if later.all() else 0  # all of the past is large, and only its end matters
+    past = state.cells.between(first, known).take(names)
+    both = past.beside(ruled(cells, past.value))
+    place = np.searchsorted(state.cells.moments, moments) - first
+    place[later] = known - first + at
+    return both, row, place, names
+
+
+def _near(state: Watch, series: Array, at: Array) -> tuple[Cells, Array, Array, Array]:
+    """Return the verdicts on the asked series and those above and below them only."""
+    family = state.family
+    wanted = set(series.tolist())
+    for one in tuple(wanted):
+        wanted |= set(family.above.get(one, ())) | set(family.below.get(one, ()))
+    for one in tuple(wanted) if (state.cells.p[series, at] <= state.budget).any() else ():
+        wanted |= set(family.below.get(one, ()))
+    names = np.array(sorted(wanted), "i8")
+    first = max(int(at.min()) - BACK - 2, 0)
+    cells = state.cells.between(first, int(at.max()) + BACK + 2).take(names)
+    return cells, np.searchsorted(names, series), at - first, names

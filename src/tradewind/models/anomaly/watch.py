@@ -1,0 +1,319 @@
+"""What a version of the watch knows: every figure so far with its verdict, and what it takes to judge the next one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from tradewind.models.anomaly import hidden, quality
+from tradewind.models.anomaly.engine import Day, Engine, Past
+from tradewind.models.anomaly.family import Family, family_of
+from tradewind.models.anomaly.grid import Beat, Grid
+
+Array = np.ndarray[Any, Any]
+LEVELS = (0.025, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.975)
+MOST_RANKS = 40_000  # past scores kept to rank a new one against
+WARM = 28  # periods after which a score made on the way counts as usual
+FEW_FRESH = 200  # unlearned figures needed before they say how much odder new ones look
+RULED = 60.0  # odds of a figure that a data rule rejects outright
+
+
+@dataclass(frozen=True)
+class Cells:
+    """Verdicts on figures, series x periods: what was expected and how sure, how odd the figure is, and what that makes of it."""
+
+    moments: Array
+    value: Array
+    expected: Array
+    spread: Array  # one standard deviation, in the user's unit
+    odds: Array
+    p: Array  # share of usual figures that look at least as odd
+    q: Array  # share of false alarms among the period's alarms that are at least as strong
+    kind: Array  # number in hidden.families()
+    promoted: Array
+    mark: Array  # quality.MARKS
+    known: Array  # 1 where someone said that it was expected
+
+    def take(self, rows: Array) -> Cells:
+        """Return the verdicts on some series."""
+        return replace(self, **{name: getattr(self, name)[rows] for name in MATRICES})
+
+    def between(self, first: int, last: int) -> Cells:
+        """Return the verdicts on the periods from `first` to before `last`."""
+        return replace(self, moments=self.moments[first:last], **{name: getattr(self, name)[:, first:last] for name in MATRICES})
+
+    def beside(self, more: Cells) -> Cells:
+        """Return the verdicts with later periods added."""
+        joined = {name: np.concatenate([getattr(self, name), getattr(more, name)], 1) for name in MATRICES}
+        return replace(self, moments=np.concatenate([self.moments, more.moments]), **joined)
+
+
+MATRICES = ("value", "expected", "spread", "odds", "p", "q", "kind", "promoted", "mark", "known")
+
+
+@dataclass(frozen=True)
+class Ranks:
+    """Scores of usual figures in order, and quantiles of their distance from what was expected, in spreads."""
+
+    scores: Array
+    distances: Array  # at LEVELS
+
+    def p(self, odds: Array) -> Array:
+        """Return the conformal p-value of scores (Vovk, Gammerman and Shafer 2005, 2.2)."""
+        above = len(self.scores) - np.searchsorted(self.scores, odds, "left")
+        return np.asarray((1 + above) / (1 + len(self.scores)))
+
+
+@dataclass(frozen=True)
+class Watch:
+    """The state of a recipe. `engines` judge disjoint series; `chances` (S, K+1) is where each series stands after the last period."""
+
+    beat: Beat
+    keys: Mapping[str, Array]
+    labels: Mapping[str, Array]
+    cells: Cells
+    engines: tuple[tuple[Array, Engine], ...]
+    chances: Array
+    ranks: Ranks
+    budget: float
+    rate: float
+    notes: tuple[str, ...]
+
+    @cached_property
+    def index(self) -> dict[tuple[str, ...], int]:
+        """Return the place of each series by its key."""
+        return {key: at for at, key in enumerate(zip(*(column.tolist() for column in self.keys.values()), strict=True))}
+
+    @cached_property
+    def family(self) -> Family:
+        """Return who is above and below whom."""
+        return family_of(self.keys)
+
+    @cached_property
+    def worth(self) -> Array:
+        """Return what one unit of each series is worth."""
+        found = self.labels.get("worth")
+        size = len(self.chances)
+        return np.ones(size) if found is None else np.where(np.isfinite(found.astype("f8")), found.astype("f8"), 1.0)
+
+    def chain(self, family: str) -> hidden.Chain:
+        """Return the states a family of figures can be in."""
+        return hidden.chain(self.rate, counts=family == "counts")
+
+
+def begin(
+    grid: Grid, engines: list[tuple[Array, Engine, Past]], *, budget: float, rate: float, causal: bool = False, fresh: Fresh | None = None
+) -> Watch:
+    """Judge the whole past: as seen from before and after, and once more day by day, which is what new figures are ranked against.
+
+    With `causal`, the verdicts of the past are those of the day itself too. `fresh` are verdicts on the end of the past by engines that had
+    not learned from it: how much odder that looks is added to every rank, so that the budget holds for figures that are new.
+    """
+    shape, count = grid.value.shape, 1 + len(hidden.chain(rate, counts=True))
+    start = np.zeros((shape[0], count))
+    start[:, 0] = 1.0
+    blank = _blank(grid.moments[:0], shape[0])
+    nothing = Ranks(np.zeros(0), np.zeros(len(LEVELS)))
+    parts = tuple((rows, engine) for rows, engine, _ in engines)
+    watch = Watch(grid.beat, grid.keys, grid.labels, blank, parts, start, nothing, budget, rate, grid.notes)
+    moved, live = walk(watch, grid.moments, grid.value, grid.inputs)
+    usual = np.isfinite(live.value) & (live.known == 0) & (np.arange(shape[1]) >= min(WARM, shape[1] // 3))[None]
+    usual = usual if usual.any() else np.isfinite(live.value)
+    ranks = _ranks(live, usual, fresh, budget)
+    cells = live if causal else _seen_whole(grid, live, engines)
+    own = _thinned(cells.odds[usual])
+    p = Ranks(own, ranks.distances).p(cells.odds)
+    return replace(moved, cells=_judged(grid, cells, p), ranks=ranks)
+
+
+@dataclass(frozen=True, slots=True)
+class Fresh:
+    """Verdicts on periods that the engines had not learned from, from column `first` on."""
+
+    cells: Cells
+    first: int
+
+
+def held_out(grid: Grid, engines: list[tuple[Array, Engine, Past]], first: int, *, rate: float) -> Fresh:
+    """Judge the periods from `first` on by engines that learned from those before only."""
+    start = np.zeros((len(grid), 1 + len(hidden.chain(rate, counts=True))))
+    start[:, 0] = 1.0
+    nothing = Ranks(np.zeros(0), np.zeros(len(LEVELS)))
+    parts = tuple((rows, engine) for rows, engine, _ in engines)
+    watch = Watch(grid.beat, grid.keys, grid.labels, _blank(grid.moments[:0], len(grid)), parts, start, nothing, 1.0, rate, ())
+    _, cells = walk(watch, grid.moments, grid.value, grid.inputs)
+    return Fresh(cells.between(first, len(grid.moments)), first)
+
+
+def _ranks(live: Cells, usual: Array, fresh: Fresh | None, budget: float) -> Ranks:
+    """Return what new figures are ranked against: the past as of its own days, moved by how much odder unlearned days look."""
+    scores = live.odds[usual]
+    distance = ((live.value - live.expected) / live.spread)[usual]
+    if fresh is not None:
+        told = usual[:, fresh.first :] & np.isfinite(fresh.cells.value)
+        if told.sum() >= FEW_FRESH:
+            apart = fresh.cells.odds[told], live.odds[:, fresh.first :][told]
+            high, low = (float(np.quantile(odds, 1 - budget)) for odds in apart)
+            scores = scores + (high - low)
+            distance = ((fresh.cells.value - fresh.cells.expected) / fresh.cells.spread)[told]
+    return Ranks(_thinned(scores), np.quantile(distance, LEVELS))
+
+
+def _thinned(scores: Array) -> Array:
+    ordered = np.sort(scores)
+    if len(ordered) <= MOST_RANKS:
+        return np.asarray(ordered)
+    return np.asarray(ordered[np.linspace(0, len(ordered) - 1, MOST_RANKS).round().astype("i8")])
+
+
+def _blank(moments: Array, series: int) -> Cells:
+    empty = np.zeros((series, len(moments)))
+    return Cells(moments, *(empty for _ in MATRICES))
+
+
+def _seen_whole(grid: Grid, live: Cells, engines: list[tuple[Array, Engine, Past]]) -> Cells:
+    expected, spread, odds, kind = live.expected.copy(), live.spread.copy(), live.odds.copy(), live.kind.copy()
+    for rows, engine, past in engines:
+        expected[rows] = past.expected
+        spread[rows] = _deviation(engine.family, past.expected / past.unit[:, None], past.spread) * past.unit[:, None]
+        odds[rows] = past.odds
+        if engine.family != "plain":
+            kind[rows] = hidden.kind(hidden.chain(0.1, counts=engine.family == "counts"), past.chances)
+    known = np.nan_to_num(grid.inputs["expected"]) if "expected" in grid.inputs else np.zeros(grid.value.shape)
+    return replace(live, expected=expected, spread=spread, odds=np.where(known > 0, -RULED, odds), kind=kind)
+
+
+def _deviation(family: str, mean: Array, spread: Array) -> Array:
+    return np.sqrt(np.maximum(mean, 1e-3) + spread * mean**2) if family == "counts" else spread
+
+
+def _judged(grid: Grid, cells: Cells, p: Array) -> Cells:
+    """Return the verdicts with p-values, and the data rules applied."""
+    cells = replace(cells, p=np.where(_as_said(cells.value, cells.expected) | (cells.known > 0), 1.0, p))
+    none = np.zeros((len(p), 0))
+    return ruled(cells, none, duplicated=grid.inputs.get("duplicated"), holiday=quality.holidays(grid))
+
+
+def ruled(cells: Cells, before: Array, *, duplicated: Array | None = None, holiday: Array | None = None) -> Cells:
+    """Return the verdicts with the data rules applied, and the rate of false alarms of each period; `before` are earlier figures."""
+    past = before[:, max(0, before.shape[1] - quality.WEEKS) :]
+    mark = quality.marks(cells.value, cells.expected, cells.spread, duplicated, before=past, holiday=holiday)
+    broken = (mark > 0) & (cells.known == 0)
+    p = np.where(broken, np.minimum(cells.p, 1e-6), cells.p)
+    odds = np.where(broken, np.maximum(cells.odds, RULED), cells.odds)
+    return replace(cells, p=p, q=false_alarms(p, np.isfinite(cells.value)), mark=mark, odds=odds)
+
+
+def _as_said(value: Array, expected: Array) -> Array:
+    """Tell where there is no figure, or just the one that was expected: that is never odd, however rare the like."""
+    return np.asarray(~(np.abs(value - expected) > 1e-4 * np.abs(expected) + 1e-6))
+
+
+def false_alarms(p: Array, known: Array) -> Array:
+    """Return the step-up q-values of every period over its series (Benjamini and Hochberg 1995)."""
+    out = np.ones(p.shape)
+    filled = np.where(known, p, 2.0)
+    order = np.argsort(filled, 0, kind="stable")
+    ranked = np.take_along_axis(filled, order, 0) * known.sum(0) / np.arange(1, len(p) + 1)[:, None]
+    least = np.minimum.accumulate(ranked[::-1], 0)[::-1]
+    np.put_along_axis(out, order, np.minimum(least, 1.0), 0)
+    return np.where(known, out, 1.0)
+
+
+def walk(watch: Watch, moments: Array, value: Array, inputs: Mapping[str, Array], *, skipped: int = 0) -> tuple[Watch, Cells]:
+    """Judge new periods one after the other, each by what was known the day before; return where that leaves the watch."""
+    parts = list(watch.engines)
+    cells = {name: np.zeros(value.shape) for name in MATRICES}
+    cells["value"] = value.astype("f8")
+    cells["known"] = np.nan_to_num(inputs["expected"]) if "expected" in inputs else np.zeros(value.shape)
+    cells["promoted"] = np.nan_to_num(inputs["promotion"]) if "promotion" in inputs else np.zeros(value.shape)
+    chances = watch.chances.copy()
+    chains = {engine.family: watch.chain(engine.family) for _, engine in watch.engines}
+    for at, moment in enumerate(moments):
+        gap = skipped if at == 0 else 0
+        for place, (rows, engine) in enumerate(parts):
+            figure = np.where(cells["known"][rows, at] > 0, np.nan, value[rows, at])
+            day = Day(moment, figure, {name: said[rows, at] for name, said in inputs.items()}, len(rows) > 1, gap)
+            verdict = _one_day(engine, day, chances[rows], chains[engine.family])
+            parts[place] = rows, verdict.engine
+            chances[rows] = verdict.chances
+            for name in ("expected", "spread", "odds", "kind"):
+                cells[name][rows, at] = getattr(verdict, name)
+    p = watch.ranks.p(cells["odds"]) if len(watch.ranks.scores) else np.ones(value.shape)
+    cells["p"] = np.where((cells["known"] == 0) & ~_as_said(value, cells["expected"]), p, 1.0)
+    cells["q"] = false_alarms(cells["p"], np.isfinite(value))
+    moved = replace(watch, engines=tuple(parts), chances=chances)
+    return moved, Cells(moments, **cells)
+
+
+@dataclass(frozen=True, slots=True)
+class _Verdict:
+    """One period of an engine: where it stands now, and what it says of the figures."""
+
+    engine: Engine
+    chances: Array
+    expected: Array
+    spread: Array
+    odds: Array
+    kind: Array
+
+
+def _one_day(engine: Engine, day: Day, chances: Array, chain: hidden.Chain) -> _Verdict:
+    said, rest = engine.ahead(day)
+    expected = said.expected * said.unit
+    spread = np.maximum(_deviation(engine.family, said.expected, said.spread) * said.unit, 1e-12)
+    if engine.family == "plain":
+        odds = np.where(np.isfinite(day.value), np.abs(day.value - said.expected) / said.spread, 0.0)
+        after = engine.after(day, said, rest, np.ones(len(chances)))
+        return _Verdict(after, chances, expected, spread, odds, np.where(day.value < said.expected, 1, 0))
+    ratio = hidden.evidence(chain, day.value / said.unit, said.expected, said.spread, said.lift if engine.family == "counts" else None)
+    now = hidden.step(chain, chances, ratio)
+    after = engine.after(day, said, rest, now[:, 0])
+    return _Verdict(after, now, expected, spread, hidden.odds(now), hidden.kind(chain, now))
+
+
+def part_of(watch: Watch, rows: Array) -> Watch:
+    """Return the watch of some series, for questions about them alone."""
+    place = np.full(len(watch.chances), -1)
+    place[rows] = np.arange(len(rows))
+    engines = []
+    for own, engine in watch.engines:
+        keep = np.flatnonzero(place[own] >= 0)
+        if len(keep):
+            engines.append((place[own[keep]], engine if len(keep) == len(own) else engine.take(keep)))
+    keys = {name: value[rows] for name, value in watch.keys.items()}
+    labels = {name: value[rows] for name, value in watch.labels.items()}
+    return replace(
+        watch,
+        keys=keys,
+        labels=labels,
+        cells=_blank(watch.cells.moments[-1:], len(rows)),
+        engines=tuple(engines),
+        chances=watch.chances[rows],
+    )
+
+
+def moved_on(watch: Watch, grid: Grid) -> Watch:
+    """Return the watch after the periods of a grid that it has not seen; series it does not know are left for the next training."""
+    last = watch.cells.moments[-1]
+    new = np.flatnonzero(grid.moments > last)
+    if not len(new):
+        return watch
+    place = np.array([watch.index.get(key, -1) for key in grid.index], "i8")
+    there = place >= 0
+    shape = (len(watch.chances), len(new))
+    value = np.full(shape, np.nan)
+    value[place[there]] = grid.value[there][:, new]
+    inputs = {}
+    for name, said in grid.inputs.items():
+        inputs[name] = np.full(shape, np.nan)
+        inputs[name][place[there]] = said[there][:, new]
+    skipped = int(watch.beat.ahead(last, grid.moments[new[:1]])[0]) - 1 if watch.beat.regular else 0
+    moved, cells = walk(watch, grid.moments[new], value, inputs, skipped=max(skipped, 0))
+    cells = ruled(cells, watch.cells.value, duplicated=inputs.get("duplicated"), holiday=quality.holidays(grid)[new])
+    told = () if there.all() else (f"{int((~there).sum())} series are new and will be watched after the next training",)
+    return replace(moved, cells=watch.cells.beside(cells), notes=tuple(dict.fromkeys((*watch.notes, *told))))

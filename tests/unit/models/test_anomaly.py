@@ -1,0 +1,293 @@
+"""The watch: what it finds, what it refuses, what it says of a new day, and what it leaves alone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tradewind import models
+from tradewind.core.errors import BadValue, EmptyTable, LearnFailed, NotFound
+from tradewind.core.model import settle
+from tradewind.core.table import Table
+from tradewind.models.anomaly import MODEL, hidden, judge, quality
+from tradewind.models.anomaly.assemble import assemble
+from tradewind.models.anomaly.family import family_of
+from tradewind.models.anomaly.grid import read
+from tradewind.models.anomaly.inject import plant
+from tradewind.models.anomaly.watch import false_alarms
+
+Array = np.ndarray[Any, Any]
+DAYS = np.arange(np.datetime64("2024-01-01"), np.datetime64("2024-07-01"))
+RECIPES = MODEL.recipes
+
+
+def column(values: list[str]) -> Array:
+    out = np.empty(len(values), object)
+    out[:] = values
+    return out
+
+
+def sales(units: Array, days: Array = DAYS, product: str = "A") -> Table:
+    return Table.from_columns({"date": days, "product": column([product] * len(days)), "units": np.asarray(units, "f8")})
+
+
+def usual(seed: int = 0, days: Array = DAYS, mean: float = 60.0) -> Array:
+    rng = np.random.default_rng(seed)
+    weekend = 1.4 * (((days.astype("M8[D]").astype("i8") + 3) % 7) >= 5) + 1.0 * (((days.astype("M8[D]").astype("i8") + 3) % 7) < 5)
+    return rng.poisson(mean * weekend).astype("f8")
+
+
+def learned(table: Table, recipe: str = "driven", **params: Any) -> tuple[Any, Any]:
+    chosen = models.recipe("anomaly", recipe)
+    return chosen, chosen.fit(table, settle(chosen.knobs, params), 0)
+
+
+def of_day(table: Table, day: str) -> dict[str, Any]:
+    at = int(np.flatnonzero(table.column("date") == np.datetime64(day))[0])
+    return {name: table.column(name)[at] for name in table.names}
+
+
+@pytest.mark.parametrize("recipe", ["decompose", "driven"])
+def test_a_dip_of_the_past_is_the_oddest_day_and_its_band_leaves_it_out(recipe: str) -> None:
+    units = usual()
+    units[120] = 10
+    chosen, state = learned(assemble({"sales": sales(units)}), recipe)
+    told = chosen.predict(state, chosen.expand(state, len(DAYS), {}))
+    found = of_day(told, str(DAYS[120]))
+    assert told.column("score").argmax() == 120
+    assert found["alert"] == 1
+    assert found["units"] < found["lo95"]
+    assert found["p_value"] < 0.02
+
+
+def test_a_week_of_small_misses_is_one_incident_of_a_shift() -> None:
+    units = usual()
+    units[100:107] = np.round(units[100:107] * 0.7)
+    chosen, state = learned(assemble({"sales": sales(units)}))
+    told = chosen.predict(state, chosen.expand(state, len(DAYS), {}))
+    week = np.flatnonzero((told.column("date") >= DAYS[100]) & (told.column("date") < DAYS[107]))
+    alerts = week[told.column("alert")[week] > 0]
+    assert len(alerts) >= 3
+    assert set(told.column("incident")[alerts].tolist()) == {told.column("incident")[alerts[0]]}
+    assert "shift" in told.column("kind")[alerts].tolist()
+
+
+def test_a_promotion_that_does_not_fire_is_found_though_sales_are_as_without_one() -> None:
+    units, promotion = usual(), np.zeros(len(DAYS))
+    for start in range(10, 170, 20):
+        promotion[start : start + 6] = 1
+        if start != 110:
+            units[start : start + 6] = np.round(units[start : start + 6] * 1.9)
+    table = assemble({"sales": sales(units).with_columns({"promotion": promotion})})
+    chosen, state = learned(table)
+    told = chosen.predict(state, chosen.expand(state, len(DAYS), {}))
+    found = of_day(told, str(DAYS[113]))
+    assert (found["alert"], found["class"], found["kind"]) == (1, "promotion", "promotion")
+    assert of_day(told, str(DAYS[92]))["alert"] == 0, "a promotion that fired is no news"
+
+
+def test_a_new_day_is_judged_without_refitting_and_update_says_the_same() -> None:
+    units = usual()
+    units[-1] = 0
+    whole, seen = assemble({"sales": sales(units)}), assemble({"sales": sales(units[:-1], DAYS[:-1])})
+    chosen, state = learned(seen)
+    asked = Table.from_columns({"product": column(["A"]), "date": DAYS[-1:], "units": np.zeros(1)})
+    asked_now = chosen.predict(state, asked)
+    later = chosen.update(state, whole)
+    known = chosen.predict(later, asked.select(["product", "date"]))
+    assert asked_now.column("alert")[0] == known.column("alert")[0] == 1
+    assert known.column("class")[0] == "supply"
+    np.testing.assert_allclose(asked_now.column("mean"), known.column("mean"), rtol=1e-6)
+    np.testing.assert_allclose(asked_now.column("score"), known.column("score"), rtol=1e-3)
+    assert state.cells.moments[-1] < later.cells.moments[-1], "the state asked stays as it was"
+
+
+def test_what_was_said_to_be_expected_is_no_alert_in_later_runs() -> None:
+    units = usual()
+    units[100:102] = 5
+    events = Table.from_columns(
+        {"date": DAYS[100:101], "until": DAYS[101:102], "name": column(["stocktaking"]), "kind": column(["expected"])}
+    )
+    without, known = (learned(assemble(tables)) for tables in ({"sales": sales(units)}, {"sales": sales(units), "events": events}))
+    before, after = (
+        of_day(chosen.predict(state, chosen.expand(state, len(DAYS), {})), str(DAYS[100])) for chosen, state in (without, known)
+    )
+    assert (before["alert"], after["alert"]) == (1, 0)
+    assert after["p_value"] == 1
+
+
+def test_an_incident_of_one_store_is_one_incident_and_the_total_names_the_store() -> None:
+    tables = []
+    for at, store in enumerate(("S1", "S2", "S3")):
+        units = usual(at)
+        if store == "S2":
+            units[120:123] = 2
+        tables.append(sales(units).with_columns({"store": column([store] * len(DAYS))}))
+    frame = {name: np.concatenate([table.column(name) for table in tables]) for name in ("date", "product", "store", "units")}
+    chosen, state = learned(assemble({"sales": Table.from_columns(frame)}))
+    asked = Table.from_columns({"product": column(["A", ""]), "store": column(["S2", ""]), "date": DAYS[[121, 121]]})
+    told = chosen.predict(state, asked)
+    assert told.column("alert").tolist() == [1, 1]
+    assert len(set(told.column("incident").tolist())) == 1
+    assert "store S2" in told.column("driver")[1]
+    assert told.column("severity")[0] > 0
+
+
+def test_a_missing_load_a_copied_day_and_zeros_while_open_are_told_by_rule() -> None:
+    value = np.random.default_rng(1).poisson(40, (8, 90)).astype("f8")
+    expected, spread = np.full(value.shape, 40.0), np.full(value.shape, 7.0)
+    value[:, 60] = np.nan
+    value[:, 75] = value[:, 74]
+    value[2, 80] = 0
+    found = quality.marks(value, expected, spread)
+    assert (found[:, 60] == quality.MISSING).all()
+    assert (found[:, 75] == quality.DOUBLE).all()
+    assert found[2, 80] == quality.ZERO
+    assert (found > 0).sum() == 17
+
+
+def test_closed_sundays_are_no_missing_load() -> None:
+    value = np.random.default_rng(1).poisson(40, (8, 90)).astype("f8")
+    value[:, 6::7] = np.nan
+    found = quality.marks(value, np.full(value.shape, 40.0), np.full(value.shape, 7.0))
+    assert not found[:, 14:].any()
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_a_constant_series_raises_no_alert_and_is_told(recipe: str) -> None:
+    chosen, state = learned(assemble({"sales": sales(np.full(len(DAYS), 7.0))}), recipe)
+    told = chosen.predict(state, chosen.expand(state, None, {}))
+    assert told.column("alert").sum() == 0
+    assert any("never change" in note for note in chosen.notes(state, told))
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_too_little_is_refused(recipe: str) -> None:
+    for units in ([3.0], [np.nan] * 20, [1.0] * 5):
+        with pytest.raises(EmptyTable):
+            learned(assemble({"sales": sales(np.array(units), DAYS[: len(units)])}), recipe)
+
+
+@pytest.mark.parametrize(
+    ("days", "note"),
+    [
+        (np.datetime64("2023-01-02") + 7 * np.arange(110), ""),
+        (DAYS[((DAYS.astype("i8") + 3) % 7) < 5], ""),
+        (np.arange("2015-01", "2024-01", dtype="M8[M]").astype("M8[D]"), ""),
+        (
+            np.datetime64("2024-01-01", "us") + np.cumsum(np.random.default_rng(0).integers(1, 10**8, 300)) * np.timedelta64(60, "us"),
+            "irregular",
+        ),
+        (np.arange(np.datetime64("2023-09-01"), np.datetime64("2024-03-01")), ""),
+    ],
+)
+def test_weeks_gaps_months_irregular_times_and_a_leap_day_are_answered(days: Array, note: str) -> None:
+    units = np.random.default_rng(3).poisson(50, len(days)).astype("f8")
+    units[-5] = 400
+    chosen, state = learned(assemble({"sales": sales(units, days)}))
+    told = chosen.predict(state, chosen.expand(state, 20, {}))
+    assert told.column("score").argmax() == len(told) - 5
+    assert np.isfinite(told.column("mean")).all()
+    assert any(note in said for said in [*chosen.notes(state, told), ""])
+
+
+def test_figures_below_zero_are_watched_as_they_are() -> None:
+    rng = np.random.default_rng(4)
+    units = rng.normal(0, 10, len(DAYS))
+    units[90] = -90
+    outcomes = Table.from_columns({"date": DAYS, "balance": units})
+    chosen, state = learned(assemble({"outcomes": outcomes}))
+    told = chosen.predict(state, chosen.expand(state, len(DAYS), {"metric": "balance"}))
+    assert told.column("score").argmax() == 90
+    assert told.column("lo95").min() < 0
+
+
+def test_what_cannot_be_asked_is_said() -> None:
+    chosen, state = learned(assemble({"sales": sales(usual())}))
+    with pytest.raises(NotFound):
+        chosen.predict(state, Table.from_columns({"product": column(["Z"]), "date": DAYS[:1]}))
+    with pytest.raises(BadValue, match="needs its figure"):
+        chosen.predict(state, Table.from_columns({"product": column(["A"]), "date": DAYS[-1:] + 1}))
+    with pytest.raises(BadValue, match="no period"):
+        chosen.predict(state, Table.from_columns({"product": column(["A"]), "date": DAYS[:1] - 9}))
+    with pytest.raises(BadValue):
+        chosen.expand(state, 0, {})
+    with pytest.raises(NotFound):
+        chosen.expand(state, None, {"product": "Z"})
+
+
+def test_false_alarm_rates_are_those_of_benjamini_and_hochberg() -> None:
+    p = np.array([[0.01], [0.04], [0.03], [0.5]])
+    np.testing.assert_allclose(false_alarms(p, np.ones(p.shape, bool))[:, 0], [0.04, 0.04 * 4 / 3, 0.04 * 4 / 3, 0.5])
+
+
+def test_the_chain_weighs_a_run_by_the_product_of_its_days() -> None:
+    chain = hidden.chain(0.02, counts=True)
+    value = np.full((1, 40), 100.0)
+    value[0, 20:27] = 75
+    ratio = hidden.evidence(chain, value, np.full(value.shape, 100.0), np.full(value.shape, 0.01))
+    odds = hidden.odds(hidden.both(chain, ratio))
+    alone = hidden.odds(hidden.both(chain, np.where(np.arange(40)[None, :, None] == 23, ratio, 0)))
+    assert odds[0, 23] > 0 > alone[0, 23]
+    assert odds[0, 10] < 0
+
+
+def test_what_is_planted_is_counted_like_the_rest_and_kept_apart() -> None:
+    value = np.random.default_rng(0).poisson(50, (20, 300)).astype("f8")
+    promoted = np.zeros(value.shape)
+    promoted[:, 200:210] = 1
+    found = plant(value, promoted, 150, rate=6, seed=1)
+    assert not found.wrong[:, :150].any()
+    assert (found.value[~found.wrong] == value[~found.wrong]).all()
+    assert (found.value == np.round(found.value)).all()
+    assert set(np.unique(found.kind[found.wrong])) <= set(range(6))
+    assert 0.05 < found.wrong[:, 150:].mean() < 0.2
+
+
+def test_exams_hold_the_end_back_and_marks_are_the_average_precision() -> None:
+    rows = [sales(usual(at), product=f"P{at}") for at in range(5)]
+    frame = {name: np.concatenate([table.column(name) for table in rows]) for name in ("date", "product", "units")}
+    table = assemble({"sales": Table.from_columns(frame)})
+    found = judge.exams(table, folds=2, seed=3)
+    assert len(found) == 2
+    for exam in found:
+        figures = exam.seen.take(np.isfinite(exam.seen.column("units")))
+        assert figures.column("date").max() < exam.asked.column("date").min()
+        assert len(exam.truth) == len(exam.asked)
+    wrong = np.concatenate([exam.truth.column("wrong") for exam in found])
+    perfect = [_verdicts(exam, exam.truth.column("wrong")) for exam in found]
+    marks = judge.marks(found, perfect)
+    assert marks.metrics["missed"] == pytest.approx(0)
+    assert marks.metrics["false_alarms"] == 0
+    assert len(marks.loss) == wrong.sum()
+    blind = judge.marks(found, [_verdicts(exam, np.zeros(len(exam.truth))) for exam in found])
+    assert blind.metrics["average_precision"] == pytest.approx(wrong.mean())
+    with pytest.raises(LearnFailed):
+        judge.exams(assemble({"sales": sales(usual()[:20], DAYS[:20])}), folds=3, seed=0)
+
+
+def _verdicts(exam: Any, score: Array) -> Table:
+    value = exam.asked.column("units")
+    return Table.from_columns({"score": score, "alert": (score > 0.5).astype("i8"), "lo80": value - 1, "hi80": value + 1})
+
+
+def test_the_hierarchy_of_keys_has_no_series_above_itself() -> None:
+    keys = {"product": column(["A", "A", "", "A", "", "B", "B"]), "store": column(["S", "T", "S", "", "", "S", ""])}
+    found = family_of(keys)
+    assert set(found.above[0]) == {3, 2, 4}
+    assert set(found.below[3]) == {0, 1}
+    assert set(found.below[4]) == {3, 6}
+    assert found.above[4] == ()
+
+
+def test_several_rows_of_one_day_are_added_up_and_identical_rows_are_marked() -> None:
+    one = sales(usual())
+    twice = {name: np.concatenate([one.column(name), one.column(name)[5:6]]) for name in one.names}
+    table = assemble({"sales": Table.from_columns(twice)})
+    grid = read(table)
+    assert grid.value[0, 5] == one.column("units")[5], "the same row twice counts once"
+    chosen, state = learned(table)
+    told = chosen.predict(state, chosen.expand(state, len(DAYS), {}))
+    assert of_day(told, str(DAYS[5]))["class"] == "data"
