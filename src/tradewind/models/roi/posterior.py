@@ -16,6 +16,7 @@ import numpy as np
 from tradewind.models.roi.curves import saturation, steepness, weights
 
 Array = np.ndarray[Any, Any]
+LIKE = float(np.log(0.2))  # how far returns differ between geos before the data, log of a log deviation
 LEVEL = 0.8  # what is expected of sales without media, as a share of the mean
 
 
@@ -62,7 +63,6 @@ class Problem:
     curve: str
     prior: Prior
     lifts: tuple[Lift, ...] = ()
-    spread: float = 0.4  # of returns between geos, log scale
     slots: Mapping[str, slice] = field(default_factory=dict)
     gram: Array = field(init=False)  # (G, q + h, q + h): Z' W Z
     columns: Array = field(init=False)  # (G, T, q + h): Z
@@ -159,7 +159,7 @@ def _lifted(problem: Problem, media: Shaped, xp: Any) -> Any:
 
 
 def _prior(problem: Problem, theta: Any, xp: Any) -> Any:
-    """Return the log prior. a ~ Beta(2, 2), half ~ LN(0, .6), slope ~ LN(.1, .25), trend ~ HN(.1), noise ~ HN(.2), tau ~ HN(spread)."""
+    """Return the log prior. a ~ Beta(2, 2), half ~ LN(0, .6), slope ~ LN(.1, .25), trend ~ HN(.1), noise ~ HN(.2), tau ~ LN(log .2, .6)."""
     belief = problem.prior
     part = {name: theta[..., where] for name, where in problem.slots.items()}
     first = part["first"]
@@ -169,9 +169,11 @@ def _prior(problem: Problem, theta: Any, xp: Any) -> Any:
     if "second" in part:
         out = out - 0.5 * (((part["second"] - 0.2) / 0.5) ** 2).sum(-1)
     out = out + _returns(belief, part["return"], xp).sum(-1)
-    for name, scale in (("trend", 0.1), ("noise", 0.2), ("tau", problem.spread)):
+    for name, scale in (("trend", 0.1), ("noise", 0.2)):
         if name in part:
             out = out + (part[name] - 0.5 * (xp.exp(part[name]) / scale) ** 2).sum(-1)
+    if "tau" in part:  # away from zero, where its log would wander without end
+        out = out - 0.5 * (((part["tau"] - LIKE) / 0.6) ** 2).sum(-1)
     if "differ" in part:
         out = out - 0.5 * (part["differ"] ** 2).sum(-1)
     if belief.around is None or belief.precision is None:
