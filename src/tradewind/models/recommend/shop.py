@@ -63,7 +63,7 @@ class Shop:
     stock: Array
     contacts: Array  # per customer: offers in the 30 days before
     seen: Seen
-    crowd: Crowd = field(default_factory=lambda: Crowd())
+    crowd: Crowd = field(default_factory=Crowd)
     place: dict[str, int] = field(default_factory=dict)  # item -> number
     person: dict[str, int] = field(default_factory=dict)
 
