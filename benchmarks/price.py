@@ -41,7 +41,7 @@ def run() -> Result:
     if DATA.is_dir():
         rows += _ice_cream()
     notes = (
-        f"holdouts: the last 25 weeks of orange juice, 15 of cheese; training weeks as named before them; RMSE of log units of {MOST_TESTED} rows",
+        f"holdouts: the last 25 weeks of orange juice, 15 of cheese; training weeks as named; RMSE of log units, {MOST_TESTED} rows drawn",
         f"worlds: nested logit, seeds {SEEDS}, moves of {100 * BAND:.0f} %, volume >= {LEAST_VOLUME}, revenue >= {LEAST_REVENUE}; learned"
         " and planned through the desk; gains are of profit against today's prices, the realised one under the true demand",
         f"ice cream: weekday, temperature and cost as they come; dates are made up to agree with the weekday; training seed {SEED}",
