@@ -16,7 +16,7 @@ from tradewind.core.model import Budget, Model, Progress, Trained
 from tradewind.core.table import Table
 from tradewind.core.version import VERSION
 from tradewind.data.align import align
-from tradewind.models import part
+from tradewind.models import has, part
 from tradewind.training.learn import trained_from
 from tradewind.training.search import TRIAL
 from tradewind.workspace import Workspace
@@ -88,8 +88,24 @@ def _withheld(found: Mapping[str, Table], grant: Sequence[str]) -> tuple[dict[st
     return kept, sorted(gone)
 
 
+def earlier(ws: Workspace, question: Model, number: int) -> dict[str, bytes]:
+    """Return the parts of the version that serves, for a recipe that keeps something of it; a forecast keeps nothing that way."""
+    if not number or not has(question.name, "judge"):
+        return {}
+    held = ws.artifact(question.name, number)
+    return {f"earlier/{name}": data for name, data in held.parts.items() if name not in held.manifest["golden"]}
+
+
 def taught(
-    ws: Workspace, question: Model, given: Ready, *, wanted: Mapping[str, Any], budget: Budget, only_compare: bool, progress: Progress
+    ws: Workspace,
+    question: Model,
+    given: Ready,
+    *,
+    wanted: Mapping[str, Any],
+    budget: Budget,
+    only_compare: bool,
+    progress: Progress,
+    earlier: Mapping[str, bytes] | None = None,
 ) -> dict[str, bytes]:
     """Run the learning in a process of its own; pieces and trials that an earlier, stopped run finished are not done twice.
 
@@ -116,7 +132,7 @@ def taught(
 
     done = ws.pool.run(
         JOB,
-        {"job": json.dumps(job).encode(), "table": data, "trials": json.dumps(trials).encode(), **kept},
+        {"job": json.dumps(job).encode(), "table": data, "trials": json.dumps(trials).encode(), **kept, **(earlier or {})},
         progress=Progress(lambda step: progress(step.stage, step.fraction, step.message), keep),
         memory_mb=int(budget.memory_mb or 0),
         deadline_s=float(budget.deadline_s or 0),

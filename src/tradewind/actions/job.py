@@ -40,6 +40,8 @@ def job(parts: Mapping[str, bytes], progress: Progress) -> dict[str, bytes]:
         trials=tuple(Trial.from_dict(trial) for trial in json.loads(parts["trials"])),
         skipped=skipped,
         said=route,
+        earlier={name.removeprefix("earlier/"): data for name, data in parts.items() if name.startswith("earlier/")},
+        earlier_recipe=now["recipe"] if now else "",
     )
     judge = module(model.name, "judge") if has(model.name, "judge") else None
     if said["only_compare"]:

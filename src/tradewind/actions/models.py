@@ -49,9 +49,16 @@ def train(
     given = _learn.ready(ws, question, table, progress.part(0.0, 0.1), grant=_ask.names(grant))
     stable = ws.deployment(model).stable
     incumbent = artifact_facts(ws, model, stable) if stable else None
-    wanted = _learn.wanted(question, recipes, params, seed, incumbent) | {"horizon": None, "search_s": float(search_s)}
+    wanted = _learn.wanted(question, recipes, params, seed, incumbent) | {"horizon": None, "search_s": float(search_s), "earlier": stable}
     done = _learn.taught(
-        ws, question, given, wanted=wanted, budget=_budget(ws, budget), only_compare=False, progress=progress.part(0.1, 0.98)
+        ws,
+        question,
+        given,
+        wanted=wanted,
+        budget=_budget(ws, budget),
+        only_compare=False,
+        earlier=_learn.earlier(ws, question, stable),
+        progress=progress.part(0.1, 0.98),
     )
     trained, golden = _learn.learned(done)
     number = _learn.next_number(ws, model)

@@ -179,6 +179,14 @@ TABLES: Mapping[str, Schema] = MappingProxyType(
             ),
             ("review",),
         ),
+        "terms": Schema(
+            (
+                _key("term", "word", "phrase"),
+                _num("valence", "weight", "score", low=-4, high=4),
+                _text("aspect", "topic", role=Role.INPUT),
+            ),
+            ("term",),
+        ),
         "interactions": Schema(
             (
                 _CUSTOMER,

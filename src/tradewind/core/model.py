@@ -38,6 +38,10 @@ class Knob:
             if not isinstance(value, bool):
                 raise BadValue(f"{self.name} must be true or false")
             return value
+        if isinstance(self.default, str):
+            if not isinstance(value, str):
+                raise BadValue(f"{self.name} must be text, not {value!r}")
+            return value
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise BadValue(f"{self.name} must be a number, not {value!r}")
         if (self.low is not None and value < self.low) or (self.high is not None and value > self.high):

@@ -12,7 +12,7 @@ import numpy as np
 
 from tradewind.core.bundle import join, split
 from tradewind.core.errors import Cancelled, LearnFailed, TradewindError
-from tradewind.core.model import SILENT, Exam, Judge, Marks, Progress, State, Trained, settle
+from tradewind.core.model import SILENT, Exam, Judge, Marks, Progress, Recipe, Remembers, State, Trained, settle
 from tradewind.core.table import Array, Table
 from tradewind.training import score
 from tradewind.training.learn import Lesson, leaderboard, winner
@@ -31,6 +31,7 @@ def learn(lesson: Lesson, judge: Judge, *, progress: Progress = SILENT) -> tuple
     chosen = winner(lesson, board)
     progress("fit", 0.8, f"{chosen.label} on everything")
     state = chosen.recipe.fit(lesson.table, settle(chosen.recipe.knobs, chosen.params), lesson.seed)
+    state = _remembered(lesson, chosen.recipe, state, facts)
     progress("check", 0.97, "golden questions")
     parts = dict(chosen.recipe.dump(state))
     scores = {name: float(value) for name, value in board[chosen.label].items() if name != "note" and np.isfinite(value)}
@@ -39,6 +40,17 @@ def learn(lesson: Lesson, judge: Judge, *, progress: Progress = SILENT) -> tuple
     asked = golden_of(chosen.recipe, parts, exams[-1].asked)
     progress("done", 1.0, chosen.label)
     return trained, asked
+
+
+def _remembered(lesson: Lesson, recipe: Recipe, state: State, facts: dict[str, Any]) -> State:
+    """Return the state with what the version that serves knew and this recipe keeps, such as names; said where that cannot be read."""
+    if not lesson.earlier or lesson.earlier_recipe != recipe.name or not isinstance(recipe, Remembers):
+        return state
+    try:
+        return recipe.remember(state, recipe.load(lesson.earlier))
+    except TradewindError as error:
+        facts["remembered"] = f"nothing of the version that serves: {error.message}"
+        return state
 
 
 def compare(lesson: Lesson, judge: Judge, *, progress: Progress = SILENT) -> tuple[dict[str, dict[str, Any]], dict[str, Any]]:

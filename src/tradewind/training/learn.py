@@ -41,6 +41,8 @@ class Lesson:
     trials: tuple[Trial, ...] = ()  # of an earlier, stopped run
     skipped: Mapping[str, str] = field(default_factory=dict)  # recipes that were not tried, and why
     said: Mapping[str, str] = field(default_factory=dict)  # facts that go with what is learned
+    earlier: Mapping[str, bytes] = field(default_factory=dict)  # parts of the version that serves
+    earlier_recipe: str = ""
 
 
 @dataclass(slots=True)

@@ -102,3 +102,15 @@ def test_nothing_to_ask_is_no_exam():
 
     with pytest.raises(LearnFailed, match="nothing of this table"):
         examine.compare(lesson(Constant("base", 1.0)), Empty())
+
+
+def test_what_an_earlier_version_knew_is_kept_by_its_own_recipe():
+    class Keeper(Constant):
+        def remember(self, state, earlier):
+            return state + 1000 * earlier
+
+    given = {"earlier": {"mean.json": b"3.0"}, "earlier_recipe": "good"}
+    trained, _ = examine.learn(lesson(Constant("poor", 2.0), Keeper("good", 1.0), **given), Listed())
+    assert json.loads(trained.parts["mean.json"]) > 3000
+    other, _ = examine.learn(lesson(Constant("poor", 2.0), Keeper("good", 1.0), **{**given, "earlier_recipe": "poor"}), Listed())
+    assert json.loads(other.parts["mean.json"]) < 20

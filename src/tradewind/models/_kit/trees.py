@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -107,14 +107,25 @@ class _Paths:
         x = rows[:, self.feature]
         one = np.where(np.isnan(x), self.missing, (x > self.low) & (x <= self.high)).astype("f8")
         summed = np.zeros_like(one)
-        points, weights = leggauss((self.depth + 1) // 2)
+        points, weights = _gauss((self.depth + 1) // 2)
         for t, weight in zip((points + 1) / 2, weights / 2, strict=True):
             factor = t * one + (1 - t) * self.zero
             whole = np.multiply.reduceat(factor, self.starts, axis=1) * (weight * self.value)
             summed += whole[:, self.leaf] / factor
         summed *= one - self.zero
         group = groups[self.feature]
-        return np.stack([summed[:, group == number].sum(1) for number in range(count)], 1)
+        order = np.argsort(group, kind="stable")
+        there, starts = np.unique(group[order], return_index=True)
+        found = np.zeros((len(rows), count))
+        if len(there):
+            found[:, there] = np.add.reduceat(summed[:, order], starts, axis=1)
+        return found
+
+
+@lru_cache(maxsize=64)
+def _gauss(count: int) -> tuple[Array, Array]:
+    points, weights = leggauss(count)
+    return points, weights
 
 
 def _paths(trees: Trees) -> _Paths:

@@ -12,7 +12,7 @@ from tradewind.core.errors import BadValue, TooBig
 from tradewind.core.model import State as AnyState
 from tradewind.core.schema import Column, Role, Schema, Type
 from tradewind.core.table import Table
-from tradewind.models._kit.forecast import boosted_serve, features
+from tradewind.models._kit.forecast import boosted_serve, closing, features
 from tradewind.models._kit.forecast.blend import Blend, Blender, blended
 from tradewind.models._kit.forecast.learner import Look
 from tradewind.models._kit.forecast.recipe import Forecaster, State, begin, cells
@@ -48,6 +48,8 @@ class Explained(Forecaster):
             drivers = _drivers(learned, rows, row, step, own)
             if state.learned is not learned:  # what the other members say differently has no driver of its own
                 drivers["driver_other_recipes"] = state.learned.say(look).mean[row, step] - own
+        open_ = ~closing.shut(state.facts.get("closing"), look.panel, where.ahead)
+        drivers = {name: value * open_ for name, value in drivers.items()}
         keys = {name: asked.column(name) for name in (*state.panel.keys, asked.schema.time or "date") if name in asked}
         described = tuple(Column(name, Role.OUTPUT, Type.NUMBER, unit="units") for name in drivers)
         return Table.from_columns(keys | drivers, self.gives.with_columns(*described))

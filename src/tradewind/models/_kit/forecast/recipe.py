@@ -15,8 +15,8 @@ from tradewind.core.schema import Column, Role, Schema, Type
 from tradewind.core.table import Table
 from tradewind.models._kit import asking, tensors
 from tradewind.models._kit.asking import Asked
+from tradewind.models._kit.forecast import closing, recalibrate, support, totals
 from tradewind.models._kit.forecast import memory as memories
-from tradewind.models._kit.forecast import recalibrate, support, totals
 from tradewind.models._kit.forecast.features import promoted
 from tradewind.models._kit.forecast.learner import Learned, Learner, Look, Said
 from tradewind.models._kit.forecast.memory import Memory
@@ -96,6 +96,8 @@ class Forecaster:
         bands = recalibrate.intervals(lambda levels: _calibrated(state, look, said, where, levels))
         median = list(LEVELS).index("p50")
         bands[:, median] = np.clip(_quantiles(state, look, said, where, np.array([0.5]))[:, 0], bands[:, median + 1], bands[:, median + 2])
+        open_ = ~closing.shut(state.facts.get("closing"), look.panel, where.ahead)
+        mean, bands = mean * open_, bands * open_[:, None]
         extra = support.of(look.panel, where)
         gives = self.gives.with_columns(*(Column(name, Role.OUTPUT, Type.NUMBER, minimum=0, maximum=1) for name in extra))
         return asking.answer(asked, gives, mean, bands, extra)
@@ -109,6 +111,7 @@ class Forecaster:
         def answered(part: Table) -> Table:
             where, look, said = self._said(state, part)
             found = _quantiles(state, look, said, where, np.array(levels, "f8"))
+            found = found * ~closing.shut(state.facts.get("closing"), look.panel, where.ahead)[:, None]
             keys = {name: part.column(name) for name in part.names if name in state.panel.keys or name == (part.schema.time or "date")}
             described = tuple(Column(name, Role.OUTPUT, Type.NUMBER, minimum=0) for name in names)
             return Table.from_columns(keys | {name: found[:, at] for at, name in enumerate(names)}, self.gives.with_columns(*described))
@@ -127,7 +130,8 @@ class Forecaster:
             where, look, said = self._said(state, part)
             row, step = cells(where, look)
             spread = (said.quantiles[row, step, memories.HIGH] - said.quantiles[row, step, memories.LOW]) / memories.SPREAD
-            found = totals.Paths(where.series[where.row], where.ahead, said.mean[row, step], spread)
+            open_ = ~closing.shut(state.facts.get("closing"), look.panel, where.ahead)
+            found = totals.Paths(where.series[where.row], where.ahead, said.mean[row, step] * open_, spread * open_)
             parts.append(found)
             return Table.from_columns({"mean": found.mean})
 
@@ -143,7 +147,7 @@ class Forecaster:
         where = self._located(state, asked)
         own = getattr(state.learned, "notes", None)
         said = notes(state.panel, where, horizon=state.horizon, blocks=state.memory.blocks)
-        said += state.facts.get("cleaned", [])
+        said += state.facts.get("cleaned", []) + closing.notes(state.facts.get("closing"), state.panel, where.ahead)
         return said + (own(state.panel, where) if own is not None else [])
 
     def update(self, state: State, table: Table) -> State:
@@ -219,7 +223,7 @@ def begin(panel: Panel, learned: Learned, horizon: int) -> State:
     whole = _whole(panel)
     kept = panel.tail(max(learned.reach, panel.grain.level))
     memory = memories.nothing(len(panel), horizon)
-    facts = {"series": len(panel), **getattr(learned, "facts", {})}
+    facts = {"series": len(panel), "closing": closing.learn(panel), **getattr(learned, "facts", {})}
     state = State(kept, learned, memory, recalibrate.untouched(), recalibrate.untouched(), horizon, whole, facts)
     return replace(state, memory=_opened(state))
 
@@ -253,7 +257,8 @@ def _moved(state: State, panel: Panel, place: Array) -> State:
     whole = np.where(place >= 0, state.whole[np.maximum(place, 0)], bool(state.whole.mean() > 0.5))
     learned = state.learned.moved(panel, place)
     kept = panel.tail(max(learned.reach, panel.grain.level))
-    facts = {**state.facts, "series": len(panel), "newcomers": int((place < 0).sum()) + int(state.facts.get("newcomers", 0))}
+    facts = {**state.facts, "closing": closing.learn(panel, state.facts.get("closing")), "series": len(panel)}
+    facts["newcomers"] = int((place < 0).sum()) + int(state.facts.get("newcomers", 0))
     bands, counts = memories.bands(memory), memories.bands(memory, whole=whole)
     moved = State(kept, learned, memory, bands, counts, state.horizon, whole, facts)
     began = int(memory.starts[-1]) if len(memory.starts) else -(10**9)

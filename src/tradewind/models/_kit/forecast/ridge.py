@@ -90,7 +90,7 @@ def fit(panel: Panel, *, horizon: int, groups: tuple[str, ...] = GROUPS) -> Ridg
 def say(ridge: Ridge, places: Array, panel: Panel, steps: Array) -> Array:
     """Return the median (series, steps) at `panel.cut + steps`; `places` are the ridge's places of the panel's series."""
     numbers = panel.first + panel.cut + steps
-    waves = _waves(panel.clock, numbers)
+    waves = seasons_at(panel.clock, numbers)
     beta = ridge.beta[places].astype("f8")
     logged = np.matmul(beta[:, : waves.shape[1]], waves.T)
     rows = np.arange(len(places))
@@ -119,7 +119,7 @@ def scales(past: Array) -> tuple[Array, Array]:
     return level, np.where(lowest > 0.1, 0.02, np.where(lowest > 0.02, 0.2, 1.0))
 
 
-def _waves(clock: Clock, numbers: Array) -> Array:
+def seasons_at(clock: Clock, numbers: Array) -> Array:
     """Return cosines and sines of the seasons at period numbers, (periods, waves)."""
     out = []
     for length, waves, _ in SEASONS[clock.grain.name]:
@@ -131,7 +131,7 @@ def _waves(clock: Clock, numbers: Array) -> Array:
     return np.stack(out, 1)
 
 
-def _freedom(grain: Grain, span: Array) -> Array:
+def season_freedom(grain: Grain, span: Array) -> Array:
     """Return how freely each wave may move, (series, waves): not at all where the history does not hold its season."""
     out = []
     for length, waves, asked in SEASONS[grain.name]:
@@ -152,12 +152,12 @@ def _fitted(panel: Panel, rows: Array, names: list[str], horizon: int) -> dict[s
     known = np.isfinite(past)
     level, offset = scales(past)
     logged = np.log(np.where(known, past, 0) / level[:, None] + offset[:, None])
-    waves = _waves(panel.clock, panel.numbers()[: panel.cut])
+    waves = seasons_at(panel.clock, panel.numbers()[: panel.cut])
     trend = (np.arange(panel.cut) - panel.cut + 1)[:, None] / panel.grain.year
-    held = _columns(panel, rows, names, known)
+    held = columns_of(panel, rows, names, known)
     shared = np.broadcast_to(np.concatenate([waves, trend], 1), (len(rows), panel.cut, waves.shape[1] + 1))
     span = panel.cut - np.where(known.any(1), known.argmax(1), panel.cut)
-    freedom = np.concatenate([_freedom(panel.grain, span), np.full((len(rows), 1), 0.5), held.freedom], 1)
+    freedom = np.concatenate([season_freedom(panel.grain, span), np.full((len(rows), 1), 0.5), held.freedom], 1)
     memory = 0.5 ** (np.arange(panel.cut, 0, -1) / (MEMORY * panel.grain.year))
     beta = _solved(np.concatenate([shared, held.moved], 2), logged, known * memory, freedom)
     beta = np.delete(beta, waves.shape[1], 1)  # the trend was there to be kept out of the seasons; smoothing continues it
@@ -182,7 +182,7 @@ class _Columns:
     freedom: Array
 
 
-def _columns(panel: Panel, rows: Array, names: list[str], known: Array) -> _Columns:
+def columns_of(panel: Panel, rows: Array, names: list[str], known: Array) -> _Columns:
     """Return the columns of the past from their usual value, each free to move by what its own spread allows."""
     moved = np.zeros((*known.shape, len(names)))
     centre, freedom = np.zeros((len(rows), len(names))), np.zeros((len(rows), len(names)))

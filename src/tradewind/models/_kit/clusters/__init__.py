@@ -1,0 +1,1 @@
+"""Groups of customers: how many are supported, who belongs where, how sure that is, what they are called."""

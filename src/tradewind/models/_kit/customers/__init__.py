@@ -1,0 +1,1 @@
+"""What customers did, as of a day: shared by the models that ask about customers."""

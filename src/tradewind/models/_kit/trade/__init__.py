@@ -1,0 +1,1 @@
+"""Trade: weekly panels of prices and promotions, and what they do to sales; shared by price and promotion."""

@@ -1,0 +1,12 @@
+"""The default of acquisition: the equal mean of the few recipes that did best together on held-out blocks."""
+
+from __future__ import annotations
+
+from tradewind.models._kit.forecast import boosted, lstm
+from tradewind.models._kit.forecast.blend import Blender
+from tradewind.models._kit.forecast.spending import SpendingEnsemble
+from tradewind.models.acquisition import MODEL
+from tradewind.models.acquisition.learners import SEASONS, SPEND
+from tradewind.models.acquisition.plan import complete
+
+RECIPE = SpendingEnsemble(MODEL.gives, Blender((SEASONS, SPEND, boosted.LEARNER, lstm.LEARNER)), complete, "acquired")

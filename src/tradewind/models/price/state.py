@@ -1,0 +1,125 @@
+"""What price knows when it serves: two forms of demand over the periods ahead."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from tradewind.core.errors import Tampered
+from tradewind.core.table import Table
+from tradewind.models._kit import tensors
+from tradewind.models._kit.trade.book import DRAWS, Book
+from tradewind.models._kit.trade.design import SIBLINGS, SISTERS
+
+Array = np.ndarray[Any, Any]
+WEIGHTS = (0.1, 0.9)  # of the second form, least and most
+AHEAD = {"day": 91, "week": 13, "month": 3, "quarter": 1}
+"""Periods that an answer without a date is the mean of: a quarter of a year."""
+
+
+@dataclass(frozen=True)
+class Priced:
+    """The books of both forms, from the first period ahead on, and what today's prices are."""
+
+    book: Book  # constant elasticity
+    second: Book  # elasticity in proportion to the price
+    rival: Array  # n: log of the last competitor price, NaN where unknown
+    learned: Array  # P: share of what is believed of the own elasticity that data say
+    weight: float  # of the second form: how much better it fits, never all or nothing
+
+    @cached_property
+    def beside(self) -> tuple[Array, Array]:
+        """Return what siblings in a series' store earn more per period as its price moves: DRAWS x n per log, and per square of it."""
+        return _beside(self, self.book, second=False)
+
+    @cached_property
+    def beside_second(self) -> tuple[Array, Array]:
+        """Return the same under the second form, per relative move."""
+        return _beside(self, self.second, second=True)
+
+    def dump(self) -> dict[str, bytes]:
+        """Write the parts."""
+        parts = self.book.dump()
+        other = self.second.dump()
+        slim = tensors.load(other["book.safetensors"])
+        kept = {name: slim[name] for name in ("series", "own", "carry", "mean", "spread", "base", "context", "lift", "smear", "variance")}
+        parts["second.safetensors"] = tensors.save(kept)
+        names = json.loads(other["book.json"])["names"]
+        parts["price.json"] = json.dumps({"names": names, "weight": self.weight}).encode()
+        parts["price.safetensors"] = tensors.save({"rival": self.rival.astype("f4"), "learned": self.learned.astype("f4")})
+        return parts
+
+    @classmethod
+    def load(cls, parts: Mapping[str, bytes]) -> Priced:
+        """Read the parts; raises Tampered."""
+        book = Book.load(parts)
+        try:
+            more, other = tensors.load(parts["price.safetensors"]), tensors.load(parts["second.safetensors"])
+            head = json.loads(parts["price.json"])
+            names = np.array(head["names"], object)
+            second = replace(book, head={**book.head, "form": "exponential"}, names=names, **other)
+            made = cls(book, second, more["rival"], more["learned"], float(head["weight"]))
+        except (KeyError, ValueError, TypeError) as error:
+            raise Tampered("the parts of a price model do not fit together") from error
+        _ = made.beside, made.beside_second, made.book.levels  # what every answer needs is worked out before the first one
+        return made
+
+
+def _beside(state: Priced, book: Book, *, second: bool) -> tuple[Array, Array]:
+    """Return the first two terms of the exponential in which siblings answer to a move, in money of the next quarter's mean period."""
+    count = len(book.product)
+    slope, bend = np.zeros((2, DRAWS, count), "f4")
+    if book.place(SIBLINGS) < 0 and book.place(SISTERS) < 0:
+        return slope, bend
+    _, sister, others, sisters = book.group
+    span = slice(0, AHEAD[book.clock.grain.name])
+    unit = np.nan_to_num(state.book.regular[:, span] - state.book.cost[:, span])
+    earned = (np.exp(book.base[:, span] + book.context[:, span] + book.lift[:, span]) * unit).mean(1) * book.smear * book.living
+    scale = state.book.regular[:, span].mean(1) / book.usual if second else np.ones(count)
+    wide = book.draws_of(SIBLINGS, np.arange(count)) / np.maximum(others, 1)
+    close = book.draws_of(SISTERS, np.arange(count)) / np.maximum(sisters, 1)
+    for rows in book.members.values():
+        same = (sister[rows][:, None] == sister[rows][None]) & ~np.eye(len(rows), dtype=bool)  # target x source
+        weight = wide[:, rows, None] * ~np.eye(len(rows), dtype=bool) + close[:, rows, None] * same
+        slope[:, rows] = np.einsum("t,dts->ds", earned[rows], weight) * scale[rows]
+        bend[:, rows] = np.einsum("t,dts->ds", earned[rows] / 2, weight**2) * scale[rows] ** 2
+    return slope, bend
+
+
+def ahead_of(book: Book) -> Book:
+    """Return the book of the periods ahead only: what came before is not asked."""
+    cut = book.cut
+    head = {**book.head, "first": book.first + cut, "cut": 0}
+    return replace(
+        book,
+        head=head,
+        base=book.base[:, cut:],
+        context=book.context[:, cut:],
+        lift=book.lift[:, cut:],
+        regular=book.regular[:, cut:],
+        cost=book.cost[:, cut:],
+        sold=book.sold[:, -8:],
+        calendar=np.zeros((0, 8)),
+        mechanics=np.zeros(0, object),
+        promotions=np.zeros(0, object),
+        halo=np.zeros((0, 4)),
+    )
+
+
+def learned(table: Table, way: str) -> Priced:
+    """Return the state of a modelling table; `way` is how coefficients are drawn together: bayes, ols or pooled."""
+    from tradewind.models._kit.trade.bind import bind
+    from tradewind.models._kit.trade.fit import learn
+    from tradewind.models._kit.trade.panel import panel_of
+
+    panel = panel_of(table)
+    first, second = learn(panel, way=way), learn(panel, form="exponential", way=way)
+    books = [ahead_of(bind(panel, fit, halo=False)) for fit in (first, second)]
+    rival = np.log(np.maximum(panel.competitor[:, panel.cut - 1], 1e-9))
+    better = float(np.clip(second.likelihood - first.likelihood, -50, 50))
+    return Priced(books[0], books[1], rival, first.known, float(np.clip(1 / (1 + np.exp(-better)), *WEIGHTS)))

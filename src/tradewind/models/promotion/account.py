@@ -1,0 +1,195 @@
+"""The account of a promotion, on draws: base, gross, pulled forward, cannibalised, halo; units and margin."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.random import default_rng  # while it may still be imported: a worker opens no file later
+
+from tradewind.models._kit.trade.book import DRAWS, Book, chance
+from tradewind.models._kit.trade.design import AFTER, CUT, PRICE, SIBLINGS, SISTERS
+from tradewind.models.promotion.asking import Cells
+
+Array = np.ndarray[Any, Any]
+CHUNK = 600  # cells worked on at once
+STILL = 1e-6  # a log move smaller than this is none
+PAST = 0.7  # share of the drift of a coming level that a past, smoothed level still has
+PARTS = ("base", "gross", "pulled_forward", "cannibalised", "halo")
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """Draws (DRAWS x E) per promotion: units by part, their margin, units sold with chance, and money given away."""
+
+    units: dict[str, Array]
+    margin: dict[str, Array]  # the same parts but base, at shelf price less cost
+    sold: Array
+    given: Array  # shelf price less price paid, on everything sold while it ran
+    costed: Array  # E, bool: the margin of every part is known
+
+
+def account(book: Book, cells: Cells, *, shift: Array | None = None) -> Account:
+    """Return the account of every promotion; `shift` (C) moves the log base of each cell."""
+    count = len(cells.names)
+    units = {part: np.zeros((DRAWS, count)) for part in PARTS}
+    margin = {part: np.zeros((DRAWS, count)) for part in PARTS[1:]}
+    sold, given, costed = np.zeros((DRAWS, count)), np.zeros((DRAWS, count)), np.ones(count, bool)
+    for start in range(0, len(cells.event), CHUNK):
+        part = slice(start, start + CHUNK)
+        one = _chunk(book, cells, part, shift[part] if shift is not None else None)
+        event = cells.event[part]
+        for name in PARTS:
+            _add(units[name], event, one.units[name])
+        for name in PARTS[1:]:
+            _add(margin[name], event, one.margin[name])
+        _add(sold, event, one.sold)
+        _add(given, event, one.given)
+        np.logical_and.at(costed, event, one.costed)
+    return Account(units, margin, sold, given, costed)
+
+
+def _add(total: Array, event: Array, values: Array) -> None:
+    for at in range(len(event)) if len(event) < 40 else ():
+        total[:, event[at]] += values[:, at]
+    if len(event) >= 40:
+        np.add.at(total.T, event, values.T)
+
+
+def own_lift(book: Book, cells: Cells, part: slice) -> tuple[Array, Array]:
+    """Return draws of the log lift of each cell (DRAWS x C), and of its price-equivalent move."""
+    series = cells.series[part]
+    moved = np.log(np.maximum(cells.ratio[part], 1e-3))
+    price, cut = book.draws_of(PRICE, series), book.draws_of(CUT, series)
+    attention = book.draws_of("display", series) * cells.display[part] + book.draws_of("feature", series) * cells.feature[part]
+    kind = cells.kind[part]
+    told = kind >= 0
+    if told.any():
+        attention[:, told] += book.beta[:, series[told], kind[told]] * cells.share[part][told]
+    extra = cut * np.minimum(moved, 0.0) + attention
+    return price * moved + extra, moved + extra / np.minimum(price, -0.5)
+
+
+def mean_lift(book: Book, cells: Cells) -> Array:
+    """Return the log lift of each cell at the mean coefficients."""
+    series = cells.series
+    moved = np.log(np.maximum(cells.ratio, 1e-3))
+
+    def mean(name: str) -> Array:
+        at = book.place(name)
+        return book.series[series, at] if at >= 0 else np.zeros(len(series))
+
+    told = cells.kind >= 0
+    kind = np.where(told, book.series[series, np.maximum(cells.kind, 0)] * cells.share, 0.0) if len(book.names) else 0.0
+    attention = mean("display") * cells.display + mean("feature") * cells.feature + kind
+    return np.asarray(mean(PRICE) * moved + mean(CUT) * np.minimum(moved, 0.0) + attention)
+
+
+def _chunk(book: Book, cells: Cells, part: slice, shift: Array | None) -> Account:
+    series, period = cells.series[part], cells.period[part]
+    lift, move = own_lift(book, cells, part)
+    level = np.exp(book.levels[:, series] * np.where(period < book.cut, PAST, 1.0))
+    log_base = book.base[series, period] + book.context[series, period] + (shift if shift is not None else 0.0)
+    base = level * np.exp(log_base) * book.smear[series]
+    gross = base * np.expm1(lift)
+    shelf = book.regular[series, period]
+    unit = shelf - book.cost[series, period]
+    sold = (base + gross) * chance(book.variance[series], series, period)
+    pulled, pulled_margin = _pulled(book, cells, part, lift, level)
+    taken, taken_margin, taken_known = _siblings(book, cells, part, move, level)
+    halo, halo_margin, halo_known = _halo(book, cells, part, move)
+    known = np.isfinite(unit) & taken_known & halo_known
+    unit = np.nan_to_num(unit)
+    units = {"base": base, "gross": gross, "pulled_forward": pulled, "cannibalised": taken, "halo": halo}
+    margin = {"gross": gross * unit, "pulled_forward": pulled_margin, "cannibalised": taken_margin, "halo": halo_margin}
+    given = (base + gross) * (shelf * (1 - cells.ratio[part]))
+    return Account(units, margin, sold, given, known)
+
+
+def _pulled(book: Book, cells: Cells, part: slice, lift: Array, level: Array) -> tuple[Array, Array]:
+    """Return what is missing after each cell: its own lift's share, by period, off what would have sold then."""
+    series = cells.series[part]
+    after = book.draws_of(AFTER, series)
+    units, margin = np.zeros_like(lift), np.zeros_like(lift)
+    if not len(book.fade) or not after.any() or np.abs(lift).max() < STILL:
+        return units, margin
+    width = book.base.shape[1]
+    gained = np.expm1(np.clip(lift, 0.0, 3.0))
+    ends = _last_period(cells, part)
+    sign = np.where(cells.known[cells.event[part]], 1.0, -1.0)
+    for lag, share in enumerate(book.fade.tolist(), 1):
+        at = np.minimum(ends + lag, width - 1)
+        usual = level * np.exp(book.base[series, at] + book.context[series, at] + book.lift[series, at]) * book.smear[series]
+        lost = -sign * usual * np.expm1(-sign * np.minimum(after, 0.0) * share * gained)
+        units += lost
+        margin += lost * np.nan_to_num(book.regular[series, at] - book.cost[series, at])
+    return units, margin
+
+
+def _last_period(cells: Cells, part: slice) -> Array:
+    """Return the last period of the promotion of each cell's series."""
+    ends: dict[tuple[int, int], int] = {}
+    event, series, period = cells.event[part].tolist(), cells.series[part].tolist(), cells.period[part].tolist()
+    for key, at in zip(zip(event, series, strict=True), period, strict=True):
+        ends[key] = max(ends.get(key, at), at)
+    return np.array([ends[key] for key in zip(event, series, strict=True)])
+
+
+def _siblings(book: Book, cells: Cells, part: slice, move: Array, level: Array) -> tuple[Array, Array, Array]:
+    """Return what the siblings of each cell gain (less than nothing: lose) while it runs, in units and margin."""
+    units, margin = np.zeros_like(move), np.zeros_like(move)
+    known = np.ones(move.shape[1], bool)
+    if book.place(SIBLINGS) < 0 and book.place(SISTERS) < 0:
+        return units, margin, known
+    group, sister, others, sisters = book.group
+    series, period = cells.series[part], cells.period[part]
+    sign = np.where(cells.known[cells.event[part]], -1.0, 1.0)
+    rows = [book.members[int(group[one])] for one in series.tolist()]
+    cell = np.repeat(np.arange(len(series)), [len(row) for row in rows])
+    target = np.concatenate(rows)
+    keep = (target != series[cell]) & (book.living[target] | (period[cell] < book.cut))
+    keep &= (np.abs(move).max(0) > STILL)[cell]
+    cell, target = cell[keep], target[keep]
+    if not len(cell):
+        return units, margin, known
+    at = period[cell]
+    weight = book.draws_of(SIBLINGS, target) / np.maximum(others[target], 1)
+    same = (sister[target] == sister[series[cell]]).astype("f4")
+    weight = weight + book.draws_of(SISTERS, target) * same / np.maximum(sisters[target], 1)
+    usual = np.exp(book.base[target, at] + book.context[target, at] + book.lift[target, at]) * book.smear[target]
+    turn = sign[cell]
+    gained = (usual * turn) * np.expm1(turn * weight * move[:, cell])
+    unit = book.regular[target, at] - book.cost[target, at]
+    known &= np.bincount(cell, ~np.isfinite(unit), minlength=len(series)) == 0
+    starts = np.flatnonzero(np.r_[True, np.diff(cell) > 0])
+    places = cell[starts]
+    units[:, places] = np.add.reduceat(gained, starts, axis=1) * level[:, places]
+    margin[:, places] = np.add.reduceat(gained * np.nan_to_num(unit), starts, axis=1) * level[:, places]
+    return units, margin, known
+
+
+def _halo(book: Book, cells: Cells, part: slice, move: Array) -> tuple[Array, Array, Array]:
+    """Return what products outside the category gain in the same store."""
+    units, margin = np.zeros_like(move), np.zeros_like(move)
+    known = np.ones(move.shape[1], bool)
+    if not len(book.halo):
+        return units, margin, known
+    series, period = cells.series[part], cells.period[part]
+    product = book.product[series]
+    rng = default_rng(3)
+    noise = rng.standard_normal((DRAWS, len(book.halo))).astype("f4")
+    for pair in np.flatnonzero(np.isin(book.halo[:, 0], product)).tolist():
+        source, target, mean, spread = book.halo[pair].tolist()
+        for at in np.flatnonzero(product == source).tolist():
+            other = book.where.get((int(target), int(book.store[series[at]])))
+            if other is None or not (book.living[other] or period[at] < book.cut):
+                continue
+            when = period[at]
+            usual = float(np.exp(book.base[other, when] + book.context[other, when] + book.lift[other, when]) * book.smear[other])
+            gained = usual * np.expm1((mean + spread * noise[:, pair]) * move[:, at])
+            unit = book.regular[other, when] - book.cost[other, when]
+            units[:, at] += gained
+            margin[:, at] += gained * np.nan_to_num(unit)
+            known[at] &= bool(np.isfinite(unit))
+    return units, margin, known

@@ -1,0 +1,92 @@
+"""What the averaged recipe holds when it serves, and what its trees look at."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tradewind.core.table import Array
+from tradewind.models._kit.trade.book import Book
+from tradewind.models._kit.trees import Trees
+from tradewind.models.promotion.account import mean_lift
+from tradewind.models.promotion.asking import Cells
+
+if TYPE_CHECKING:
+    from tradewind.models._kit.trade.panel import Panel
+
+HELD = 8  # last periods on which the weight is chosen
+WEIGHTS = tuple(round(0.1 * step, 1) for step in range(11))
+MOST_SHIFT = 1.0
+EARLIEST = 26  # periods that must be left to learn from before the held ones
+YEAR = {"day": 365.25, "week": 52.18, "month": 12.0, "quarter": 4.0}
+
+
+@dataclass(frozen=True, slots=True)
+class Averaged:
+    """The book, the trees, how much the trees count, and what they look at beside the question."""
+
+    book: Book
+    trees: Trees
+    weight: float  # of the trees
+    others: Array  # n x T: mean log price signal of the siblings
+    centre: Array  # n: mean log units
+    skill: Mapping[str, float]
+
+
+def shift_of(state: Averaged, cells: Cells) -> Array:
+    """Return by how much trees move the log base of each cell."""
+    if state.weight <= 0:
+        return np.zeros(len(cells.event))
+    gap = trees_log(state, cells) - structural_log(state.book, cells)
+    found: Array = state.weight * np.clip(gap, -MOST_SHIFT, MOST_SHIFT)
+    return found
+
+
+def structural_log(book: Book, cells: Cells) -> Array:
+    """Return the structural log mean of each cell."""
+    found: Array = book.base[cells.series, cells.period] + book.context[cells.series, cells.period] + mean_lift(book, cells)
+    return found
+
+
+def trees_log(state: Averaged, cells: Cells) -> Array:
+    """Return what the trees say of each cell, in logs."""
+    book = state.book
+    rows = features(book, cells, state.others, state.centre)
+    found: Array = state.trees.predict(rows) + state.centre[cells.series]
+    return found
+
+
+def features(book: Book, cells: Cells, others: Array, centre: Array) -> Array:
+    """Return what the trees look at, one float32 row per cell: who, at what price, beside whom, under what support, when."""
+    series, period = cells.series, np.minimum(cells.period, book.cut - 1)
+    regular, usual = book.regular[series, cells.period], book.usual[series]
+    angle = 2 * np.pi * (book.first + cells.period) / YEAR[book.clock.grain.name]
+    kinds = [(cells.kind == at) * cells.share for at in range(len(book.names))]
+    levers = [value for value, name in zip(kinds, book.names.tolist(), strict=True) if name.startswith("mechanic_") or name == "promotion"]
+    columns = [
+        book.product[series],
+        book.store[series],
+        np.log(np.maximum(regular * cells.ratio / usual, 1e-6)),
+        np.log(np.maximum(cells.ratio, 1e-6)),
+        np.log(np.maximum(usual, 1e-6)),
+        others[series, cells.period],
+        cells.display,
+        cells.feature,
+        *levers,
+        centre[series],
+        np.sin(angle),
+        np.cos(angle),
+        period,
+    ]
+    return np.stack(columns, 1).astype("f4")
+
+
+def others_of(panel: Panel, paid: Array, usual: Array) -> Array:
+    """Return the mean log price of each series' siblings against their usual, n x T."""
+    from tradewind.models._kit.trade.design import groups_of, others
+
+    moved = np.nan_to_num(np.log(np.maximum(paid, 1e-6) / usual[:, None]))
+    return others(moved, groups_of(panel)[0])

@@ -1,0 +1,157 @@
+"""What every recipe of promotion does alike when it serves: what everything is, effects, notes, draws for the planner."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from tradewind.core.errors import BadValue, NotFound
+from tradewind.core.table import Table
+from tradewind.models._kit.trade.book import Book
+from tradewind.models._kit.trade.design import AFTER, COMPETITOR, CUT, PRICE, SIBLINGS, SISTERS
+from tradewind.models.promotion.account import PARTS, Account
+from tradewind.models.promotion.answering import money
+from tradewind.models.promotion.asking import Cells
+
+Array = np.ndarray[Any, Any]
+RECENT = 26  # periods of past promotions that "everything" goes back
+NORMAL = {"80": 1.2815515655446004, "95": 1.959963984540054}
+_KINDS = {PRICE: "elasticity", CUT: "elasticity", SIBLINGS: "elasticity", SISTERS: "elasticity", COMPETITOR: "elasticity", AFTER: "share"}
+_REQUEST = ("promotion", "product", "store", "start", "end", "date", "mechanic", "discount", "price", "display", "feature", "cost")
+
+
+def costed(book: Book) -> Book:
+    """Return the book with the cost of a product that has none taken from the usual share of its category, or of all."""
+    missing = ~np.isfinite(book.cost).all(1)
+    if not missing.any() or missing.all():
+        return book
+    share = book.cost[:, book.cut - 1] / book.regular[:, book.cut - 1]
+    category = book.categories[book.product].astype(str)
+    cost = book.cost.copy()
+    for at in np.flatnonzero(missing).tolist():
+        like = ~missing & (category == category[at])
+        usual = float(np.median(share[like if like.any() else ~missing]))
+        cost[at] = np.where(np.isfinite(cost[at]), cost[at], usual * book.regular[at])
+    named = sorted(set(book.products[book.product[missing]].tolist()))
+    return replace(book, cost=cost, head={**book.head, "cost_guessed": named})
+
+
+def everything(book: Book, horizon: int | None, where: Mapping[str, Any]) -> Table:
+    """Return the promotions of the calendar from half a year back that fit `where`; without a calendar the next period of every series.
+
+    `horizon` is how many periods ahead a planned one may start. Raises NotFound, BadValue.
+    """
+    strange = [name for name in where if name not in ("promotion", "product", "store", "mechanic")]
+    if strange:
+        raise BadValue(f"where cannot be by {', '.join(strange)}", hint="by promotion, product, store, mechanic")
+    if not len(book.calendar):
+        return _next(book, where)
+    series = book.calendar[:, 1].astype(int)
+    fields = {
+        "promotion": book.promotions[book.calendar[:, 0].astype(int)],
+        "product": book.products[book.product[series]],
+        "store": book.stores[book.store[series]],
+        "mechanic": book.mechanics,
+    }
+    period = book.period(book.calendar[:, 2].astype("i8").astype("M8[D]"))
+    keep = (period >= max(book.cut - RECENT, 0)) & (period < book.cut + (horizon if horizon is not None else book.base.shape[1]))
+    for name, value in where.items():
+        wanted = {str(one) for one in value} if isinstance(value, list | tuple) else {str(value)}
+        keep = np.isin(fields[name].astype(str), list(wanted)) & (keep if name != "promotion" else True)
+    names = list(dict.fromkeys(fields["promotion"][keep].tolist()))
+    if not names:
+        raise NotFound("no promotion of the calendar fits", hint="leave out `where`, or give product, start and end")
+    return Table.from_columns({"promotion": np.array(names, object)})
+
+
+def _next(book: Book, where: Mapping[str, Any]) -> Table:
+    keep = book.living.copy()
+    for name, values in (("product", book.products[book.product]), ("store", book.stores[book.store])):
+        if name in where:
+            keep &= values.astype(str) == str(where[name])
+    if not keep.any():
+        raise NotFound("no series fits", hint="leave out `where`")
+    date = book.clock.date(np.full(int(keep.sum()), book.first + book.cut)).astype("M8[D]")
+    columns = {"product": book.products[book.product[keep]], "date": date}
+    if (book.stores != "").any():
+        columns["store"] = book.stores[book.store[keep]]
+    return Table.from_columns(columns)
+
+
+def effects(book: Book) -> Table:
+    """Return one row per product and lever: elasticities, log lifts, the share that is pulled forward; with intervals."""
+    names, products = book.names.tolist(), book.products
+    rows = len(products) * len(names)
+    error = np.sqrt(np.diagonal(book.spread, axis1=1, axis2=2))
+    effect = book.mean.astype("f8")
+    columns: dict[str, Array] = {
+        "product": np.repeat(products, len(names)),
+        "lever": np.array(names * len(products), object),
+        "kind": np.array([_KINDS.get(name, "log lift") for name in names] * len(products), object),
+        "effect": effect.reshape(rows),
+    }
+    for level, width in NORMAL.items():
+        columns[f"lo{level}"] = (effect - width * error).reshape(rows)
+        columns[f"hi{level}"] = (effect + width * error).reshape(rows)
+    return Table.from_columns(columns)
+
+
+def notes(book: Book, asked: Table) -> list[str]:
+    """Return what an answer must say of what it took for granted."""
+    said = []
+    guessed = book.head.get("cost_guessed") or []
+    if guessed:
+        said.append(
+            f"{len(guessed)} products lack a unit cost; theirs is the usual share of price of their category: {', '.join(guessed[:5])}."
+        )
+    if not np.isfinite(book.cost).any():
+        said.append("No unit cost is known, so nothing can be said of margin and return: load unit_cost with products or prices.")
+    if "product" in asked and "cost" not in asked:
+        said.append("No cost was told: trade spend is taken as the discount on everything sold while it runs.")
+    if book.place(AFTER) < 0:
+        said.append("Past promotions are too few to tell what they pull forward: net is not reduced by it.")
+    return said
+
+
+def responded(book: Book, request: Mapping[str, Any], draw: Callable[[Table], tuple[Cells, Account]]) -> dict[str, Array]:
+    """Answer the calendar planner.
+
+    `about` is "calendar" (the planned promotions nobody has run yet, as rows) or "candidates" with columns as in a question: `net`
+    margin less spend, `units`, `spend` as draws x candidate, and what each is.
+    """
+    about = request.get("about")
+    if about == "calendar":
+        ahead = book.calendar[:, 2] >= float(book.clock.date(np.array([book.first + book.cut])).astype("M8[D]").astype("i8")[0])
+        entries = book.calendar[ahead]
+        return {"promotion": np.array(sorted({str(book.promotions[int(at)]) for at in entries[:, 0]}), object)}
+    if about != "candidates":
+        raise BadValue(f"promotion responds to calendar and candidates, not to {about!r}")
+    columns = {name: np.asarray(request[name]) for name in _REQUEST if request.get(name) is not None}
+    asked = Table.from_columns({name: _typed(name, values) for name, values in columns.items()})
+    cells, accounts = draw(asked)
+    if not accounts.costed.all():
+        raise BadValue("a calendar cannot be planned on margins that are not known", hint="load unit_cost with products or prices")
+    said = money(accounts, cells)
+    net = sum((accounts.units[part] for part in PARTS[1:]), np.zeros_like(said.margin))
+    days = [values.astype("M8[D]").astype("i8").astype("f8") for values in (cells.start, cells.end)]
+    categories = dict(zip(book.products.tolist(), book.categories.tolist(), strict=True))
+    return {
+        "promotion": cells.names,
+        "product": cells.products,
+        "category": np.array([categories[name] for name in cells.products.tolist()], object),
+        "mechanic": cells.mechanic,
+        "start": days[0],
+        "end": days[1],
+        "gain": said.margin - said.spend,
+        "units": net,
+        "spend": said.spend.mean(0),
+    }
+
+
+def _typed(name: str, values: Array) -> Array:
+    if name in ("start", "end", "date"):
+        return values.astype("M8[D]")
+    return values.astype(object) if values.dtype.kind in "OU" else values.astype("f8")

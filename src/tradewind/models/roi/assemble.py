@@ -1,0 +1,270 @@
+"""Business tables -> one modelling table: a row per period (and geo) with the outcome, spend by channel and what else moved it.
+
+Columns: `date`, [`geo`], `outcome`, `rows` (how many rows of outcomes were added up), [`value`], `spend_<channel>`, [`exposure_<channel>`],
+`responds_<channel>`, `belief_<channel>` and controls (any other number). Experiments are rows of their own: `test` names them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from tradewind.core.errors import BadValue, EmptyTable, MissingColumn
+from tradewind.core.schema import Column, Role, Schema
+from tradewind.core.table import Table
+from tradewind.models._kit.calendar import GRAINS, Clock, clock_of, holiday_dates
+
+OUTCOMES = ("outcome", "kpi", "revenue", "sales", "turnover", "conversions", "new_customers", "y")
+MONEY = ("revenue", "sales", "turnover", "amount", "value")
+WORTH = ("value_per_conversion", "value_per_outcome", "revenue_per_conversion", "revenue_per_kpi")
+FOLLOWS = re.compile(r"customer|conversion|order|revenue|sales|turnover|units|click|impression|lead|signup|booking", re.IGNORECASE)
+TESTS = ("test", "test_channel", "test_geo", "test_end", "test_lift", "test_error", "test_change")
+MOST_EVENTS = 12
+YEAR_OF_DAYS = 364
+
+
+def assemble(tables: Mapping[str, Table], *, country: str = "", subdivision: str = "", **_: Any) -> Table:
+    """Return the modelling table. Daily data of a year or more is added up to whole weeks.
+
+    The outcome is the column whose role is target, or the first of OUTCOMES; columns that move with it because they are parts of it (roles
+    past, names such as `new_customers_tv`) are no controls. Raises MissingColumn, EmptyTable, BadValue.
+    """
+    for name in ("marketing", "outcomes"):
+        if name not in tables:
+            raise MissingColumn(f"roi needs the table {name!r}", hint="load marketing (date, channel, spend) and outcomes (date, revenue)")
+        if len(tables[name]) == 0:
+            raise EmptyTable(f"the {name} table has no rows")
+    outcomes, marketing = tables["outcomes"], tables["marketing"]
+    for table, name, column in ((outcomes, "outcomes", "date"), (marketing, "marketing", "date"), (marketing, "marketing", "spend")):
+        if column not in table:
+            raise MissingColumn(f'column "{column}" is missing in {name}', hint=f"there are: {', '.join(table.names)}")
+    clock = _clock(outcomes)
+    keys = ["date", "geo"] if all("geo" in table and _several(table) for table in (outcomes, marketing)) else ["date"]
+    target = _target(outcomes)
+    frame, described = _outcomes(outcomes, target, keys, clock)
+    frame = _spent(frame, marketing, keys, clock, described)
+    for name, add in (("prices", _priced), ("promotions", _promoted)):
+        if name in tables and len(tables[name]):
+            frame = add(frame, tables[name], clock, described)
+    frame = _evented(frame, tables.get("events"), clock, described, (country, subdivision))
+    frame = frame.sort(keys)
+    if "experiments" in tables and len(tables["experiments"]):
+        frame = _tested(frame, tables["experiments"], described)
+    return Table(Schema(tuple(described.get(name, Column(name)) for name in frame.columns), tuple(keys)), frame=frame)
+
+
+def _several(table: Table) -> bool:
+    return len({str(value) for value in table.column("geo").tolist() if value is not None}) > 1
+
+
+def _clock(outcomes: Table) -> Clock:
+    """Return the clock of the outcomes; a year of days becomes weeks that end on the last day known."""
+    dates = outcomes.column("date")
+    if dates.dtype.kind != "M":
+        raise BadValue('column "date" of outcomes must hold dates', hint="write dates as in 2026-11-30")
+    days = np.unique(dates[~np.isnat(dates)].astype("M8[D]"))
+    clock = clock_of(days)
+    if clock.grain.name in ("hour", "day") and len(days) and (days[-1] - days[0]).astype(int) + 1 >= YEAR_OF_DAYS:
+        return Clock(GRAINS["week"], int((days[-1].astype("i8") + 4) % 7))
+    return clock
+
+
+def _target(outcomes: Table) -> str:
+    marked = [column.name for column in outcomes.schema if column.role is Role.TARGET and column.name in outcomes]
+    named = [name for name in OUTCOMES if name in outcomes]
+    if not marked and not named:
+        raise MissingColumn("no column of outcomes is the outcome", hint=f"name it one of {', '.join(OUTCOMES)}")
+    return (marked or named)[0]
+
+
+def _starts(frame: Any, clock: Clock) -> Any:
+    """Return the frame with `date` moved to the start of its period; rows without a date are left out."""
+    import polars as pl
+
+    frame = frame.filter(pl.col("date").is_not_null())
+    dates = Table.from_frame(frame.select("date")).column("date")
+    return frame.with_columns(pl.Series("date", clock.date(clock.number(dates)).astype("M8[ms]")).cast(pl.Date))
+
+
+def _outcomes(outcomes: Table, target: str, keys: list[str], clock: Clock) -> tuple[Any, dict[str, Column]]:
+    import polars as pl
+
+    roles = {column.name: column for column in outcomes.schema}
+    frame = _starts(outcomes.frame, clock)
+    worth = next((name for name in WORTH if name in outcomes), None)
+    controls = []
+    for name in outcomes.names:
+        follows = name.startswith(f"{target}_") or roles[name].role in (Role.PAST, Role.TARGET) or FOLLOWS.search(name)
+        if name not in (*keys, "geo", "date", target, worth) and not follows and frame.schema[name].is_numeric():
+            controls.append(name)
+    known = pl.col(target).cast(pl.Float64).fill_nan(None)
+    made = [
+        pl.when(known.is_not_null().any()).then(known.sum()).alias("outcome"),
+        pl.len().cast(pl.Float64).alias("rows"),
+        *(pl.col(name).cast(pl.Float64).fill_nan(None).mean() for name in controls),
+        *([pl.col(worth).cast(pl.Float64).fill_nan(None).mean().alias("value")] if worth else []),
+    ]
+    whole = frame.group_by(keys, maintain_order=True).agg(made)
+    if clock.grain.name == "week" and clock_of(np.unique(outcomes.column("date"))).grain.name in ("hour", "day"):
+        days = frame.group_by("date").agg(pl.col("date").len().alias("_rows"))
+        full = days.filter(pl.col("_rows") >= days["_rows"].median() * 0.99).select("date")
+        whole = whole.join(full, on="date", how="semi").with_columns(pl.lit(1.0).alias("rows"))
+    unit = "money" if target.lower() in MONEY or (roles[target].unit == "money") else ""
+    described = {
+        "date": Column("date", Role.TIME, roles["date"].type, required=True),
+        "outcome": Column("outcome", Role.TARGET, required=True, unit=unit, meaning=target),
+    }
+    if "geo" in keys:
+        described["geo"] = roles["geo"]
+    return whole, described | {name: Column(name, roles[name].role) for name in controls}
+
+
+def _spent(frame: Any, marketing: Table, keys: list[str], clock: Clock, described: dict[str, Column]) -> Any:
+    """Add spend and exposure by channel; periods with spend only are kept: what was carried over, and the plan."""
+    import polars as pl
+
+    given = _starts(marketing.frame, clock).filter(pl.col("channel").is_not_null())
+    given = given.with_columns(pl.col("channel").cast(pl.String), pl.col("spend").cast(pl.Float64).fill_nan(None))
+    if (given["spend"] < 0).any():
+        raise BadValue("marketing holds negative spend", hint="a refund belongs to the period that it corrects")
+    exposure = _exposure(given)
+    for name, kind, values in (("spend", Role.LEVER, pl.col("spend")), ("exposure", Role.INPUT, exposure)):
+        if values is None:
+            continue
+        one = given.group_by([*keys, "channel"]).agg(values.sum().alias("_v"))
+        wide = one.pivot(on="channel", index=keys, values="_v", sort_columns=True)
+        names = [column for column in wide.columns if column not in keys]
+        wide = wide.rename({column: f"{name}_{column}" for column in names})
+        frame = frame.join(wide, on=keys, how="full", coalesce=True)
+        described |= {f"{name}_{column}": Column(f"{name}_{column}", kind, unit="money" if name == "spend" else "") for column in names}
+    for given_as, name in (("responds_to_demand", "responds"), ("belief", "belief")):
+        if given_as not in given.columns:
+            continue
+        last = given.filter(pl.col(given_as).is_not_null()).group_by("channel").agg(pl.col(given_as).last())
+        for channel, value in last.rows():
+            said = pl.lit(str(value)) if name == "belief" else pl.lit(float(value))
+            frame = frame.with_columns(said.alias(f"{name}_{channel}"))
+            described[f"{name}_{channel}"] = Column(f"{name}_{channel}", Role.STATIC, marketing.schema.get(given_as).type)  # type: ignore[union-attr]
+    spends = [name for name in frame.columns if name.startswith("spend_")]
+    return frame.with_columns(pl.col(name).fill_null(0.0) for name in spends)
+
+
+def _exposure(given: Any) -> Any:
+    """Return impressions, or reach times frequency where only these are known, as an expression."""
+    import polars as pl
+
+    if "impressions" in given.columns:
+        return pl.col("impressions").cast(pl.Float64).fill_nan(None)
+    if "reach" in given.columns and "frequency" in given.columns:
+        return pl.col("reach").cast(pl.Float64) * pl.col("frequency").cast(pl.Float64)
+    return None
+
+
+def _priced(frame: Any, prices: Table, clock: Clock, described: dict[str, Column]) -> Any:
+    """Add `price` (and `competitor_price`) as an index: the mean over products of price over its own mean, each holding until the next."""
+    import polars as pl
+
+    names = [name for name in ("price", "competitor_price") if name in prices]
+    given = _starts(prices.frame, clock)
+    for name in names:
+        value = pl.col(name).cast(pl.Float64)
+        if (given[name].cast(pl.Float64) <= 0).any():
+            raise BadValue(f"prices hold a {name} of zero or less", hint="a price must lie above zero")
+        one = given.filter(value.is_not_null()).group_by(["product", "date"]).agg(value.mean().alias("_p"))
+        wide = one.pivot(on="product", index="date", values="_p")
+        grid = frame.select("date").unique().join(wide, on="date", how="full", coalesce=True).sort("date")
+        products = [column for column in grid.columns if column != "date"]
+        grid = grid.with_columns(pl.col(product).forward_fill().backward_fill() for product in products)
+        index = pl.mean_horizontal([(pl.col(product) / pl.col(product).mean()).log() for product in products]).exp()
+        frame = frame.drop(name, strict=False).join(grid.select("date", index.alias(name)), on="date", how="left")
+        described[name] = Column(name, Role.KNOWN, meaning="index, 1 is the mean", minimum=0)
+    return frame
+
+
+def _days(clock: Clock) -> float:
+    return {"hour": 1 / 24, "day": 1.0, "week": 7.0, "month": 30.44, "quarter": 91.3}[clock.grain.name]
+
+
+def _shares(spans: Any, frame: Any, clock: Clock, by: str) -> Any:
+    """Return per period and `by` how many days of it lie inside the spans (start, end, both inclusive)."""
+    import polars as pl
+
+    low, high = frame["date"].min(), frame["date"].max()
+    spans = spans.filter(pl.col("start").is_not_null(), pl.col("end") >= pl.col("start"))
+    spans = spans.filter((pl.col("end") >= low) & (pl.col("start") <= high + pl.duration(days=round(_days(clock)))))
+    days = spans.with_columns(pl.date_ranges("start", "end").alias("date")).explode("date", empty_as_null=False)
+    return _starts(days.select("date", by), clock).group_by(["date", by]).len()
+
+
+def _promoted(frame: Any, promotions: Table, clock: Clock, described: dict[str, Column]) -> Any:
+    """Add `promotion`: the share of products and days that were on promotion."""
+    import polars as pl
+
+    given = promotions.frame.with_columns(pl.col("start").cast(pl.Date), pl.col("end").cast(pl.Date))
+    count = _shares(given, frame, clock, "product").group_by("date").agg(pl.col("len").sum().alias("_n"))
+    most = max(float(count["_n"].max() or 1), 1.0)
+    frame = frame.drop("promotion", strict=False).join(count, on="date", how="left")
+    described["promotion"] = Column("promotion", Role.KNOWN, meaning="how much was on promotion: 1 is the most ever", minimum=0)
+    return frame.with_columns((pl.col("_n").fill_null(0) / most).alias("promotion")).drop("_n")
+
+
+def _evented(frame: Any, events: Table | None, clock: Clock, described: dict[str, Column], where: tuple[str, str]) -> Any:
+    """Add a column per event or holiday that comes at least twice: the share of the period it takes."""
+    import polars as pl
+
+    rows: list[tuple[Any, Any, str]] = []
+    if events is not None and len(events):
+        given = events.frame.with_columns(pl.col("date").cast(pl.Date))
+        until = pl.col("until").cast(pl.Date) if "until" in given.columns else pl.lit(None, pl.Date)
+        rows += given.select("date", pl.coalesce(until, "date").alias("end"), pl.col("name").cast(pl.String)).drop_nulls().rows()
+    if where[0]:
+        years = range(frame["date"].min().year, frame["date"].max().year + 1)
+        rows += [(day, day, name) for name, days in holiday_dates(*where, years).items() for day in days]
+    if not rows:
+        return frame
+    spans = pl.DataFrame(rows, schema=["start", "end", "name"], orient="row")
+    there = _shares(spans, frame, clock, "name").join(
+        frame.filter(pl.col("outcome").is_not_null()).select("date").unique(), on="date", how="semi"
+    )
+    often = there.group_by("name").len().filter(pl.col("len") >= 2).sort(["len", "name"], descending=[True, False])["name"].to_list()
+    shares = _shares(spans, frame, clock, "name")
+    for name in often[:MOST_EVENTS]:
+        column = f"event_{re.sub(r'[^0-9a-z]+', '_', name.lower()).strip('_')}"
+        one = shares.filter(pl.col("name") == name).select("date", (pl.col("len") / _days(clock)).clip(0, 1).alias("_e"))
+        one = one.group_by("date").agg(pl.col("_e").max())
+        frame = (
+            frame.drop(column, strict=False)
+            .join(one, on="date", how="left")
+            .with_columns(pl.col("_e").fill_null(0.0).alias(column))
+            .drop("_e")
+        )
+        described[column] = Column(column, Role.EVENT, minimum=0, maximum=1)
+    return frame
+
+
+def _tested(frame: Any, experiments: Table, described: dict[str, Column]) -> Any:
+    """Add a row per experiment; `lift` is in the unit of the outcome."""
+    import polars as pl
+
+    given = experiments.frame.filter(pl.col("start").is_not_null(), pl.col("end").is_not_null(), pl.col("channel").is_not_null())
+    if (given["standard_error"].cast(pl.Float64) <= 0).any() or given["standard_error"].is_null().any():
+        raise BadValue("an experiment without a standard error above zero", hint="a lift without its error cannot be weighed")
+    if (given["end"] < given["start"]).any():
+        raise BadValue("an experiment ends before it starts")
+    change = pl.col("spend_change").cast(pl.Float64) if "spend_change" in given.columns else pl.lit(None, pl.Float64)
+    geo = pl.col("geo").cast(pl.String) if "geo" in given.columns else pl.lit(None, pl.String)
+    rows = given.select(
+        pl.col("start").cast(pl.Date).alias("date"),
+        pl.col("name").cast(pl.String).alias("test"),
+        pl.col("channel").cast(pl.String).alias("test_channel"),
+        geo.alias("test_geo"),
+        pl.col("end").cast(pl.Date).alias("test_end"),
+        pl.col("lift").cast(pl.Float64).alias("test_lift"),
+        pl.col("standard_error").cast(pl.Float64).alias("test_error"),
+        change.alias("test_change"),
+    )
+    described |= {column.name: column for column in Table.from_frame(rows).schema if column.name in TESTS}
+    return pl.concat([frame, rows], how="diagonal")

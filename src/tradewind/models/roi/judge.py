@@ -1,0 +1,117 @@
+"""How recipes of roi are examined: the outcome of periods that were held out, at the spend that was paid in them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from tradewind.core.errors import LearnFailed
+from tradewind.core.model import WHOLE, Exam, Marks
+from tradewind.core.table import Array, Table
+from tradewind.models._kit.intervals import LEVELS
+from tradewind.models.roi.media import EXPOSURE, FEWEST, SPEND
+
+MOST = 13  # periods of one exam
+PART = 10  # of the history that an exam takes at most: one in ten
+
+
+def exams(table: Table, *, folds: int, seed: int) -> list[Exam]:
+    """Return the last blocks of periods one by one, each after what was learned from; raises LearnFailed where there are too few.
+
+    Asked are the spend of every channel and the whole outcome, with the controls as they came: what is examined is what media and
+    controls explain, not whether these can be foreseen.
+    """
+    tested = np.array([value is not None for value in table.column("test").tolist()]) if "test" in table else np.zeros(len(table), bool)
+    outcome = table.column("outcome").astype("f8")
+    dates = table.column("date").astype("M8[D]")
+    known = np.unique(dates[~tested & np.isfinite(outcome)])
+    size = min(MOST, len(known) // PART)
+    folds = min(folds, (len(known) - FEWEST) // max(size, 1))
+    if size < 1 or folds < 1:
+        raise LearnFailed(
+            f"{len(known)} periods are too few to hold any out", hint=f"load at least {FEWEST + PART} periods, better two years"
+        )
+    found = []
+    for fold in range(folds, 0, -1):
+        first = known[len(known) - fold * size]
+        after = known[min(len(known) - (fold - 1) * size, len(known) - 1)] if fold > 1 else None
+        ends = table.column("test_end").astype("M8[D]") if tested.any() else dates
+        seen = np.where(tested, ends < first, dates < first)
+        held = ~tested & (dates >= first) & np.isfinite(outcome)
+        if after is not None:
+            held &= dates < after
+        found.append(Exam(table.take(seen), asked(table.take(held)), table.take(held).select(_kept(table))))
+    return found
+
+
+def _kept(table: Table) -> list[str]:
+    return [name for name in ("date", "geo", "outcome") if name in table]
+
+
+def asked(held: Table) -> Table:
+    """Return the questions of held-out rows: a row per channel with its spend, then the whole outcome with the controls, in their order."""
+    channels = [name.removeprefix(SPEND) for name in held.names if name.startswith(SPEND)]
+    rows = len(held)
+    fixed = ("outcome", "rows", "value", "date", "geo")
+    controls = [name for name in held.names if name not in fixed and not name.startswith((SPEND, EXPOSURE, "responds_", "belief_", "test"))]
+    controls = [name for name in controls if held.column(name).dtype.kind in "biuf"]
+    columns: dict[str, Array] = {
+        "channel": np.concatenate([np.repeat(np.array(channels, object), rows), np.full(rows, WHOLE, object)]),
+        "date": np.tile(held.column("date"), len(channels) + 1),
+        "spend": np.concatenate([*(np.nan_to_num(held.column(SPEND + one).astype("f8")) for one in channels), np.full(rows, np.nan)]),
+    }
+    if "geo" in held:
+        columns["geo"] = np.tile(held.column("geo"), len(channels) + 1)
+    for name in controls:
+        columns[name] = np.concatenate([np.full(rows * len(channels), np.nan), held.column(name).astype("f8")])
+    return Table.from_columns(columns)
+
+
+def marks(exams: Sequence[Exam], answers: Sequence[Table]) -> Marks:
+    """Return how the whole outcome was foreseen: CRPS and WAPE over its mean, bias, coverage; `mean_wape` is the last year's mean."""
+    truth, mean, plain, losses, inside, groups = [], [], [], [], [], []
+    for place, (exam, answer) in enumerate(zip(exams, answers, strict=True)):
+        held = np.flatnonzero(np.array([one == WHOLE for one in exam.asked.column("channel").tolist()]))
+        actual = exam.truth.column("outcome").astype("f8")
+        part = answer.take(held)
+        losses.append(_crps(part, actual))
+        truth.append(actual)
+        mean.append(part.column("mean"))
+        plain.append(_plain(exam))
+        inside.append((actual >= part.column("lo80")) & (actual <= part.column("hi80")))
+        groups.append(np.full(len(actual), place))
+    real, said, flat = (np.concatenate(each) for each in (truth, mean, plain))
+    loss = np.concatenate(losses)
+    size = np.abs(real).sum()
+    metrics = {
+        "crps": float(loss.sum() / size),
+        "wape": float(np.abs(real - said).sum() / size),
+        "bias": float((said - real).sum() / size),
+        "coverage_80": float(np.concatenate(inside).mean()),
+        "mean_wape": float(np.abs(real - flat).sum() / size),
+    }
+    return Marks(metrics, loss, np.concatenate(groups))
+
+
+def _crps(answer: Table, actual: Array) -> Array:
+    """Return twice the mean pinball loss over the shown levels, weighted by the probability around each (Gneiting and Ranjan 2011)."""
+    names = sorted(LEVELS, key=lambda name: LEVELS[name])
+    levels = np.array([LEVELS[name] for name in names])
+    edges = np.concatenate([[0.0], (levels[1:] + levels[:-1]) / 2, [1.0]])
+    total = np.zeros(len(actual))
+    for name, level, weight in zip(names, levels, np.diff(edges), strict=True):
+        gap = actual - answer.column(name)
+        total += weight * 2 * np.maximum(level * gap, (level - 1) * gap)
+    return total
+
+
+def _plain(exam: Exam) -> Array:
+    """Return the mean outcome of the last year seen, by geo where there are geos, for each row held out."""
+    seen, held = exam.seen, exam.truth
+    dates, outcome = seen.column("date").astype("M8[D]"), seen.column("outcome").astype("f8")
+    late = np.isfinite(outcome) & (dates > dates.max() - np.timedelta64(365, "D"))
+    if "geo" not in seen:
+        return np.full(len(held), outcome[late].mean())
+    geos = seen.column("geo")
+    return np.array([outcome[late & (geos == geo)].mean() for geo in held.column("geo").tolist()])

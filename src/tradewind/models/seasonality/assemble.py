@@ -1,0 +1,268 @@
+"""Business tables -> one panel: figures by category, product or geo, with the price, promotions and events that moved them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from tradewind.core.errors import EmptyTable, MissingColumn, NotFound
+from tradewind.core.schema import Column, Role, Schema, Type
+from tradewind.core.table import Table
+from tradewind.models._kit.calendar import Clock, clock_of, holiday_dates
+from tradewind.models.seasonality.seasons import AHEAD, RANGE
+
+TARGET = "units"
+MOST_EVENTS = 30
+NAMES = ("new_customers", "conversions", "units", "revenue", "turnover", "orders", "y")
+
+
+def assemble(tables: Mapping[str, Table], *, country: str = "", subdivision: str = "", **_: Any) -> Table:
+    """Return the modelling table: a row per series and period up to a year after the last figure; those to come have no units.
+
+    A series is a category where products have one, else a product; stores are added up. Prices are the mean of the products' own prices
+    over their usual ones, and promotions the share of usual sales that is on promotion, so a change of range is no change of price.
+    Without `sales`, the target of `outcomes` by geo. `country` adds public holidays, offline. Raises NotFound, MissingColumn, EmptyTable.
+    """
+    if "sales" in tables:
+        frame, columns, clock, places = _of_sales(tables)
+    elif "outcomes" in tables:
+        frame, columns, clock, places = _of_outcomes(tables["outcomes"])
+    else:
+        raise NotFound("neither sales nor outcomes are loaded", hint="tradewind load FILE --table sales")
+    keys = [name for name in ("category", "product", "geo") if name in frame.columns]
+    frame = _ahead(frame, keys, clock)
+    days = _event_days(tables["events"].frame if "events" in tables else None, frame, country, subdivision)
+    frame = _dated(frame, days, clock, columns, places)
+    described = tuple(columns.get(name, Column(name)) for name in frame.columns)
+    return Table(Schema(described, (*keys, "date")), frame=frame.sort([*keys, "date"]))
+
+
+def _needed(table: Table, name: str, *names: str) -> None:
+    for column in names:
+        if column not in table:
+            raise MissingColumn(f'column "{column}" is missing in {name}', hint=f"there are: {', '.join(table.names)}")
+    if len(table) == 0:
+        raise EmptyTable(f"the {name} table has no rows")
+
+
+def _columns(clock: Clock) -> dict[str, Column]:
+    columns = {name: Column(name, Role.ENTITY, Type.TEXT) for name in ("category", "product", "geo")}
+    columns["date"] = Column("date", Role.TIME, Type.TIMESTAMP if clock.grain.name == "hour" else Type.DATE)
+    columns[TARGET] = Column(TARGET, Role.TARGET, unit="units", required=True)
+    columns["price"] = Column("price", Role.LEVER, minimum=0, meaning="over its usual level")
+    columns["promotion"] = Column("promotion", Role.LEVER, minimum=0, maximum=1)
+    columns[RANGE] = Column(RANGE, Role.PAST, minimum=0, maximum=1, meaning="share of usual sales that was on sale")
+    return columns
+
+
+def _at(frame: Any, clock: Clock) -> Any:
+    import polars as pl
+
+    frame = frame.filter(pl.col("date").is_not_null())
+    return frame.with_columns(pl.Series("_at", clock.number(Table.from_frame(frame.select("date")).column("date"))))
+
+
+def _of_sales(tables: Mapping[str, Table]) -> tuple[Any, dict[str, Column], Clock, Any]:
+    """Return figures and levers by series and period, and how much of sales lies in each region."""
+    import polars as pl
+
+    sales = tables["sales"]
+    _needed(sales, "sales", "date", "product", "units")
+    clock = clock_of(np.unique(sales.column("date")))
+    cell = ["product", *(["store"] if "store" in sales else [])]
+    frame = _at(sales.frame, clock).drop_nulls(cell)
+    frame = _priced(frame, tables.get("prices"), cell, clock)
+    levers = [pl.col(name).cast(pl.Float64).mean() for name in ("price", "promotion") if name in frame.columns]
+    known = pl.when(pl.col("units").is_not_null().any()).then(pl.col("units").cast(pl.Float64).sum()).alias(TARGET)
+    frame = frame.group_by([*cell, "_at"], maintain_order=True).agg(known, *levers)
+    frame = _promoted(frame, tables.get("promotions"), cell, clock)
+    frame = frame.with_columns(pl.col(TARGET).mean().over(cell).fill_null(0.0).alias("_weight"))
+    if "price" in frame.columns:
+        usual = pl.col("price").filter(pl.col("price") > 0).median().over(cell)
+        apart = pl.when(pl.col("price") > 0).then((pl.col("price") / usual).log()).clip(-1.5, 1.5)
+        frame = frame.with_columns(apart.alias("_apart"))
+    products = tables.get("products")
+    grouped = "product"
+    if products is not None and "category" in products and products.frame["category"].drop_nulls().len() > 0:
+        kinds = products.frame.select("product", "category").unique("product", keep="first")
+        frame, grouped = frame.join(kinds, on="product", how="left").with_columns(pl.col("category").fill_null("other")), "category"
+    made = [pl.when(pl.col(TARGET).is_not_null().any()).then(pl.col(TARGET).sum()).alias(TARGET)]
+    weight = pl.col("_weight")
+    if "_apart" in frame.columns:
+        there = weight.filter(pl.col("_apart").is_not_null())
+        made.append(((pl.col("_apart") * weight).sum() / there.sum()).fill_nan(None).exp().alias("price"))
+    if "promotion" in frame.columns:
+        made.append(((pl.col("promotion").fill_null(0.0) * weight).sum() / weight.sum()).fill_nan(0.0).clip(0, 1).alias("promotion"))
+    places = _regions(frame, tables.get("stores"), cell, clock)
+    kept = _range(frame, cell, grouped, clock)
+    frame = frame.group_by([grouped, "_at"], maintain_order=True).agg(made).join(kept, on=[grouped, "_at"], how="left")
+    return frame, _columns(clock), clock, places
+
+
+def _range(frame: Any, cell: list[str], grouped: str, clock: Clock) -> Any:
+    """Return for each series and period which share of its usual sales was on sale then: products and stores come and go."""
+    import polars as pl
+
+    last = int(frame["_at"].max())
+    quiet = clock.grain.quiet if clock.grain.cycle > 1 else 4
+    sold = frame.filter(pl.col(TARGET) > 0).group_by([grouped, *(name for name in cell if name != grouped)])
+    lives = sold.agg(pl.col("_at").min().alias("_low"), pl.col("_at").max().alias("_high"), pl.col(TARGET).mean().alias("_usual"))
+    lives = lives.with_columns(pl.when(pl.col("_high") > last - quiet).then(last).otherwise(pl.col("_high")).alias("_high"))
+    days = lives.with_columns(pl.int_ranges("_low", pl.col("_high") + 1).alias("_at")).explode("_at", empty_as_null=False)
+    sums = days.group_by([grouped, "_at"]).agg(pl.col("_usual").sum().alias("_sum"))
+    return sums.select(grouped, "_at", (pl.col("_sum") / pl.col("_sum").max().over(grouped)).clip(0.01, 1).alias(RANGE))
+
+
+def _regions(frame: Any, stores: Table | None, cell: list[str], clock: Clock) -> Any:
+    """Return for each period and region which share of usual sales lies there: stores open and close. None where no region is known."""
+    import polars as pl
+
+    if stores is None or "store" not in cell or "region" not in stores:
+        return None
+    last = int(frame["_at"].max())
+    lives = frame.filter(pl.col(TARGET) > 0).group_by("store").agg(pl.col("_at").min().alias("_low"), pl.col("_at").max().alias("_high"))
+    daily = frame.group_by("store", "_at").agg(pl.col(TARGET).sum()).group_by("store").agg(pl.col(TARGET).mean().alias("_usual"))
+    open_ = pl.when(pl.col("_high") > last - clock.grain.quiet).then(last + AHEAD[clock.grain.name]).otherwise(pl.col("_high"))
+    days = lives.with_columns(pl.int_ranges("_low", open_ + 1).alias("_at")).explode("_at", empty_as_null=False)
+    both = days.join(daily, on="store").join(stores.frame.select("store", "region").unique("store"), on="store", how="left")
+    sums = both.group_by("_at", "region").agg(pl.col("_usual").sum().alias("_part"))
+    whole = sums.group_by("_at").agg(pl.col("_part").sum().alias("_all"))
+    return (
+        sums.drop_nulls("region")
+        .join(whole, on="_at")
+        .select("_at", pl.col("region").alias("_place"), _there=pl.col("_part") / pl.col("_all"))
+    )
+
+
+def _priced(frame: Any, prices: Table | None, cell: list[str], clock: Clock) -> Any:
+    """Add the price that held, where sales say none."""
+    import polars as pl
+
+    if prices is None or "price" not in prices or len(prices) == 0:
+        return frame
+    rows = _at(prices.frame, clock).drop_nulls("price")
+    on = ["product", *(["store"] if "store" in cell and "store" in rows.columns and rows["store"].is_not_null().all() else [])]
+    one = rows.group_by([*on, "_at"]).agg(pl.col("price").last().cast(pl.Float64).alias("_held")).sort("_at")
+    frame = frame.sort("_at").join_asof(one, on="_at", by=on, strategy="backward", check_sortedness=False)
+    own = pl.coalesce("price", "_held") if "price" in frame.columns else pl.col("_held")
+    return frame.with_columns(own.alias("price")).drop("_held")
+
+
+def _promoted(frame: Any, promotions: Table | None, cell: list[str], clock: Clock) -> Any:
+    """Add whether a promotion ran, from start to end."""
+    import polars as pl
+
+    if promotions is None or len(promotions) == 0 or "start" not in promotions or "end" not in promotions:
+        return frame
+    rows = promotions.frame.filter(pl.col("end") >= pl.col("start")).drop_nulls("product")
+    rows = rows.with_columns(pl.date_ranges("start", "end").alias("date")).explode("date", empty_as_null=False)
+    on = ["product", *(["store"] if "store" in cell and "store" in rows.columns and rows["store"].is_not_null().all() else [])]
+    length = {"week": 7.0, "month": 30.4, "quarter": 91.3}.get(clock.grain.name, 1.0)
+    days = _at(rows.select(*on, "date").unique(), clock).group_by([*on, "_at"]).agg((pl.len() / length).clip(0, 1).alias("_runs"))
+    frame = frame.join(days, on=[*on, "_at"], how="left", maintain_order="left")
+    own = pl.col("promotion").fill_null(0.0) if "promotion" in frame.columns else pl.lit(0.0)
+    return frame.with_columns(pl.max_horizontal(pl.col("_runs").fill_null(0.0), own).alias("promotion")).drop("_runs")
+
+
+def _of_outcomes(outcomes: Table) -> tuple[Any, dict[str, Column], Clock, Any]:
+    """Return the target of outcomes by geo and period, and the numbers that are known ahead."""
+    import polars as pl
+
+    _needed(outcomes, "outcomes", "date")
+    numbers = [name for name in outcomes.names if name not in ("date", "geo") and outcomes.frame.schema[name].is_numeric()]
+    told = [name for name in outcomes.schema.of(Role.TARGET) if name in numbers] or [name for name in NAMES if name in numbers]
+    target = told[0] if told else numbers[0] if len(numbers) == 1 else ""
+    if not target:
+        raise MissingColumn(
+            "outcomes have no column whose season is meant", hint=f"name it {' or '.join(NAMES[:3])}; there are: {', '.join(numbers)}"
+        )
+    clock = clock_of(np.unique(outcomes.column("date")))
+    frame = _at(outcomes.frame, clock)
+    geo = ["geo"] if "geo" in frame.columns else []
+    frame = frame.drop_nulls(geo) if geo else frame
+    roles = {column.name: column.role for column in outcomes.schema}
+    ahead = [name for name in numbers if name != target and roles.get(name) in (Role.KNOWN, Role.LEVER, Role.EVENT)]
+    known = pl.when(pl.col(target).is_not_null().any()).then(pl.col(target).cast(pl.Float64).sum()).alias(TARGET)
+    frame = frame.group_by([*geo, "_at"], maintain_order=True).agg(known, *(pl.col(name).cast(pl.Float64).mean() for name in ahead))
+    return frame, _columns(clock) | {name: Column(name, roles[name]) for name in ahead}, clock, None
+
+
+def _ahead(frame: Any, keys: list[str], clock: Clock) -> Any:
+    """Return every period of every series from its first figure to a year after the last one of all."""
+    import polars as pl
+
+    known = frame.filter(pl.col(TARGET).is_not_null() & pl.col(TARGET).is_not_nan())
+    if known.height == 0:
+        raise EmptyTable("no figure is known: every row of the target is empty")
+    end = int(known["_at"].max())
+    spans = known.group_by([pl.col(key) for key in keys] or [pl.lit(1).alias("_one")]).agg(pl.col("_at").min().alias("_low"))
+    last = end + AHEAD[clock.grain.name]
+    cells = spans.with_columns(pl.int_ranges("_low", last + 1).alias("_at")).select(*keys, "_at").explode("_at", empty_as_null=False)
+    whole = cells.join(frame, on=[*keys, "_at"], how="left", maintain_order="left")
+    dates = pl.Series("date", clock.date(whole["_at"].to_numpy()).astype("M8[ms]"))
+    whole = whole.with_columns(dates if clock.grain.name == "hour" else dates.cast(pl.Date)).sort([*keys, "_at"])
+    if "price" in whole.columns:  # a price holds until the next one; after the last figure it is the usual one
+        held = pl.col("price").forward_fill().backward_fill().over(keys) if keys else pl.col("price").forward_fill().backward_fill()
+        whole = whole.with_columns(pl.when(pl.col("_at") <= end).then(held).otherwise(1.0).alias("price"))
+    return whole.with_columns(pl.col("promotion").fill_null(0.0)) if "promotion" in whole.columns else whole
+
+
+def _event_days(events: Any, frame: Any, country: str, subdivision: str) -> Any:
+    """Return one row per event and day: name, date, and the region it is held in, empty where it is held everywhere."""
+    import polars as pl
+
+    years = range(frame["date"].min().year, frame["date"].max().year + 1)
+    named = holiday_dates(country, subdivision, years) if country else {}
+    rows = [(_slug(name), date, "") for name, dates in named.items() for date in dates]
+    days = pl.DataFrame(rows, schema={"name": pl.String, "date": pl.Date, "_place": pl.String}, orient="row")
+    if events is None or events.height == 0:
+        return days
+    until = pl.coalesce("until", "date") if "until" in events.columns else pl.col("date")
+    spans = events.filter(pl.col("date").is_not_null(), pl.col("name").is_not_null())
+    place = next((name for name in ("geo", "region") if name in spans.columns), "")
+    where = (pl.col(place).fill_null("") if place else pl.lit("")).alias("_place")
+    own = spans.select(
+        pl.col("name").map_elements(_slug, return_dtype=pl.String),
+        pl.date_ranges(pl.col("date"), pl.max_horizontal(until, pl.col("date"))).alias("date"),
+        where,
+    ).explode("date", empty_as_null=False)
+    return pl.concat([own.with_columns(pl.col("date").cast(pl.Date)), days]).unique(maintain_order=True)
+
+
+def _dated(frame: Any, days: Any, clock: Clock, columns: dict[str, Column], places: Any) -> Any:
+    """Add one column per event: 1 where it is held everywhere, by geo where series have one, else the share of sales that it is held at."""
+    import polars as pl
+
+    if days.height:
+        days = _at(days, clock).filter(pl.col("_at").is_between(frame["_at"].min(), frame["_at"].max()))
+    if days.height == 0:
+        return frame.drop("_at")
+    local = "geo" in frame.columns
+    geos = pl.DataFrame({"_geo": sorted({"", *(frame["geo"].unique().to_list() if local else [])})})
+    share: Any = pl.when(pl.col("_place") == "").then(1.0)
+    if local:
+        share = share.when(pl.col("_place") == pl.col("_geo")).then(1.0).otherwise(0.0)
+    elif places is not None:
+        days = days.join(places, on=["_at", "_place"], how="left")
+        share = share.otherwise(pl.col("_there").fill_null(0.0))
+    else:
+        share = share.otherwise(1.0)
+    there = days.join(geos, how="cross").with_columns(share.alias("_share")).filter(pl.col("_share") > 0)
+    names = there["name"].value_counts(sort=True).sort("count", "name", descending=[True, False])["name"].to_list()[:MOST_EVENTS]
+    if not names:
+        return frame.drop("_at")
+    length = {"week": 7.0, "month": 30.4, "quarter": 91.3}.get(clock.grain.name, 1.0)
+    flags = [(pl.col("_share").filter(pl.col("name") == name).sum() / length).clip(0, 1).alias(f"event_{name}") for name in sorted(names)]
+    wide = there.group_by(["_at", "_geo"]).agg(flags)
+    place = (pl.col("geo") if local else pl.lit("")).alias("_geo")
+    out = frame.with_columns(place).join(wide, on=["_at", "_geo"], how="left", maintain_order="left")
+    added = [name for name in wide.columns if name.startswith("event_")]
+    columns |= {name: Column(name, Role.EVENT, minimum=0, maximum=1) for name in added}
+    return out.with_columns(pl.col(name).fill_null(0.0) for name in added).drop("_geo", "_at")
+
+
+def _slug(text: str) -> str:
+    return re.sub(r"\W+", "_", text.strip().lower()).strip("_") or "unnamed"

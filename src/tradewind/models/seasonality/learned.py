@@ -1,0 +1,244 @@
+"""From a modelling table to what every recipe starts from, and from what a recipe found to components."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tradewind.core.errors import LearnFailed
+from tradewind.core.table import Table
+from tradewind.models._kit.forecast.notes import cleaned
+from tradewind.models._kit.forecast.stats_paths import filled
+from tradewind.models._kit.intervals import TAUS
+from tradewind.models._kit.panel import Panel, from_table
+from tradewind.models.seasonality import turning
+from tradewind.models.seasonality.seasons import BLOCK, RANGE, Season, of_history, phase, told
+from tradewind.models.seasonality.state import Components
+
+Array = np.ndarray[Any, Any]
+LEAST = 8  # periods below which there is nothing to take apart
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """A panel, its figures over their level and range (series, history) with NaN where unknown, both of these, and what was repaired."""
+
+    panel: Panel
+    figures: Array
+    level: Array
+    kept: Array  # log share of the range that was on sale
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Own:
+    """Windows and levers with what they do."""
+
+    names: tuple[str, ...] = ()
+    levers: tuple[str, ...] = ()
+    columns: dict[str, Array] | None = None
+    coefficient: Array | None = None
+    error: Array | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What a recipe found, in logs over the level."""
+
+    trend: Array
+    trend_error: Array
+    slope: Array
+    seasons: tuple[Season, ...]
+    index: dict[str, Array]
+    index_error: dict[str, Array]
+    own: Own = Own()
+    pooled: Array | None = None  # standard errors of the mean coefficient over series
+    wider: Array | float = 1.0  # by how much figures stray more than those that were learned from
+
+
+def given(table: Table) -> Given:
+    """Read the modelling table; raises LearnFailed for a history too short or all zero."""
+    panel = from_table(table)
+    if panel.cut < LEAST:
+        raise LearnFailed(f"{panel.cut} periods are too few to take apart", hint=f"load at least {LEAST}, two years to see a year's season")
+    past = panel.target[:, : panel.cut].astype("f8")
+    known = np.isfinite(past)
+    sold = np.where(known, past, 0).sum(1)
+    if not (sold > 0).any():
+        raise LearnFailed("every figure is zero: there is no season in nothing", hint="check the column that was loaded as units")
+    rows = np.flatnonzero(sold > 0)
+    notes = cleaned(table, panel, "units")
+    if len(rows) < len(panel):
+        notes.append(f"{len(panel) - len(rows)} series are all zero and are left out")
+    panel, past, known = panel.take(rows), past[rows], known[rows]
+    flat = int((np.nanmax(past, 1) == np.nanmin(past, 1)).sum())
+    if flat:
+        notes.append(f"{flat} series never change: their seasons are one throughout")
+    kept = np.zeros_like(past)
+    if RANGE in panel.past:
+        share = panel.past[RANGE].astype("f8")
+        kept = np.log(np.where(np.isfinite(share) & (share > 0), share, 1.0))
+    whole = past / np.exp(kept)
+    level = np.where(known, whole, 0).sum(1) / known.sum(1)
+    return Given(panel, whole / level[:, None], level, kept, tuple(notes))
+
+
+def components(given: Given, made: Made, *, look: bool) -> Components:
+    """Work out what is left, strengths and turns, and put all in one."""
+    panel, figures = given.panel, given.figures
+    numbers = panel.numbers()[: panel.cut]
+    seasonal = {season.name: made.index[season.name][:, phase(season, panel.clock, numbers)] for season in made.seasons}
+    whole = made.trend + sum(seasonal.values())
+    own = made.own
+    columns = own.columns or {}
+    empty = np.zeros((len(panel), 0))
+    coefficient, own_error = (empty if part is None else part for part in (own.coefficient, own.error))
+    for at, name in enumerate(own.names):
+        whole = whole + coefficient[:, at : at + 1] * columns[name][:, : panel.cut]
+    known = np.isfinite(figures)
+    ratio = np.where(known, figures / np.exp(whole), np.nan)
+    smear = np.log(np.clip(np.nanmean(ratio, 1), 0.8, 1.25))[:, None]  # logarithms lie below the logarithm of the mean
+    trend, whole, ratio = made.trend + smear, whole + smear, ratio / np.exp(smear) - 1
+    left = np.where(known, np.log(np.maximum(figures, 0.02)) - whole, np.nan)  # a zero is a small number here and no abyss
+    spread = np.maximum(_quantile_width(ratio), 1e-4)
+    shape = np.quantile((ratio / spread[:, None])[known], TAUS)
+    facts = _facts(given, made, coefficient)
+    if "year" in seasonal:
+        facts["shifts"] = shifts(given, made.index["year"], left)
+    return Components(
+        panel.clock,
+        panel.first,
+        dict(panel.keys),
+        made.seasons,
+        trend + given.kept + np.log(given.level)[:, None],
+        made.trend_error,
+        made.slope,
+        made.index,
+        made.index_error,
+        own.names,
+        own.levers,
+        {name: columns[name] for name in own.names},
+        coefficient,
+        own_error,
+        spread * made.wider,
+        shape,
+        strengths(trend, seasonal, left),
+        _turns(panel, trend + np.nan_to_num(left), known) if look else (),
+        facts,
+    )
+
+
+def _facts(given: Given, made: Made, coefficient: Array) -> dict[str, Any]:
+    """Return what is told in words and by the way: plain JSON data."""
+    panel, own = given.panel, made.own
+    facts: dict[str, Any] = {
+        "notes": [*given.notes, *_unseen(given, made.seasons)],
+        "untold": [season.name for season in of_history(panel.grain.name, panel.cut)[1]],
+        "periods": panel.cut,
+        "drift": _drift(made.trend),
+        "kinds": {name: panel.kinds[name] for name in own.levers},
+    }
+    if own.names and made.pooled is not None:
+        facts["pooled"] = {name: [float(coefficient[:, at].mean()), float(made.pooled[at])] for at, name in enumerate(own.names)}
+    return facts
+
+
+def _turns(panel: Panel, level: Array, known: Array) -> tuple[tuple[int, int, float, float], ...]:
+    size = {"hour": 24, "day": 7}.get(panel.grain.name, 1)
+    start = int(panel.first)
+    return tuple((row, start + at, step, error) for row, at, step, error in turning.turns(level, known, size))
+
+
+def strengths(trend: Array, seasonal: dict[str, Array], left: Array) -> dict[str, Array]:
+    """Return 0-1 of the trend and each season: one less the share of what is left in their sum (Wang, Smith and Hyndman 2006)."""
+    rest = np.nanvar(left, 1)
+    out = {}
+    for name, value in {"trend": trend, **seasonal}.items():
+        both = np.nanvar(value + left, 1)
+        out[name] = np.clip(1 - rest / np.maximum(both, 1e-12), 0, 1)
+    return out
+
+
+def _unseen(given: Given, seasons: tuple[Season, ...]) -> list[str]:
+    """Say which phases have no figure at all: their index is what the others leave."""
+    known = np.isfinite(given.figures).any(0)
+    numbers = given.panel.numbers()[: given.panel.cut]
+    said = []
+    for season in seasons:
+        if season.phases < 366:
+            there = np.bincount(phase(season, given.panel.clock, numbers)[known], minlength=season.phases)
+            none = [told(season, at) for at in np.flatnonzero(there == 0).tolist()]
+            if none:
+                said.append(f"no figure is known of any {', '.join(none)}: that index is what the others leave, and no more than a guess")
+    return said
+
+
+def shifts(given: Given, index: Array, left: Array) -> list[tuple[int, int, float, float]]:
+    """Return (series, year, days later than usual, standard error) of every whole year: what is left against the slope of the index.
+
+    A season that comes s days late leaves -s times its slope, so s is a regression; its error is over blocks of time.
+    """
+    panel = given.panel
+    season = next(season for season in seasons_of(panel) if season.name == "year")
+    numbers = panel.numbers()[: panel.cut]
+    days = 366 / season.phases
+    slope = (np.roll(index, -1, 1) - np.roll(index, 1, 1)) / (2 * days)
+    at, years = phase(season, panel.clock, numbers), panel.clock.date(numbers).astype("M8[Y]").astype("i8") + 1970
+    block = BLOCK[panel.grain.name]
+    found = []
+    for year in np.unique(years).tolist():
+        mine = np.flatnonzero(years == year)
+        if len(mine) < 0.95 * season.length:
+            continue
+        x, y = slope[:, at[mine]], np.nan_to_num(left[:, mine])
+        power = np.maximum((x**2).sum(1), 1e-12)
+        late = -(x * y).sum(1) / power
+        score = x * (y + late[:, None] * x)
+        sums = np.add.reduceat(score, np.arange(0, len(mine), block), 1)
+        error = np.sqrt((sums**2).sum(1)) / power
+        found += [(row, year, float(late[row]), float(error[row])) for row in range(len(late))]
+    return found
+
+
+def _quantile_width(ratio: Array) -> Array:
+    """Return each series' spread as half the width between its 10 % and 90 % quantiles."""
+    out = []
+    for row in ratio:
+        fine = row[np.isfinite(row)]
+        out.append(0.5 * float(np.diff(np.quantile(fine, (0.1, 0.9)))[0]) if len(fine) else 0.0)
+    return np.array(out)
+
+
+def _drift(trend: Array) -> float:
+    """Return how far the trend strays a period, by its own past changes over a season of the year or what there is."""
+    lag = max(1, min(trend.shape[1] // 3, 91))
+    moved = trend[:, lag:] - trend[:, :-lag]
+    return float(np.sqrt(np.mean((moved - moved.mean(1, keepdims=True)) ** 2) / lag)) if moved.size else 0.0
+
+
+def by_phase(values: Array, known: Array, season: Season, panel: Panel) -> tuple[Array, Array]:
+    """Return the mean of each phase and its standard error, (series, phases): a day of the year with its neighbours."""
+    at = phase(season, panel.clock, panel.numbers()[: panel.cut])
+    near = 10 if season.phases == 366 else 0  # a day of the year alone has two or three figures
+    total, square, count = (np.zeros((len(values), season.phases)) for _ in range(3))
+    for place in range(season.phases):
+        away = np.abs(at - place)
+        mine = np.minimum(away, season.phases - away) <= near
+        there = known[:, mine]
+        part = np.where(there, values[:, mine], 0)
+        total[:, place], square[:, place], count[:, place] = part.sum(1), (part**2).sum(1), there.sum(1)
+    mean = total / np.maximum(count, 1)
+    variance = np.maximum(square / np.maximum(count, 1) - mean**2, 0)
+    return mean, np.sqrt(variance / np.maximum(count - 1, 1))
+
+
+def without_gaps(figures: Array) -> Array:
+    """Return log figures with gaps filled by straight lines."""
+    return filled(np.where(np.isfinite(figures), np.log(np.maximum(np.nan_to_num(figures), 0.02)), np.nan))
+
+
+def seasons_of(panel: Panel) -> tuple[Season, ...]:
+    """Return the seasons that the history can tell."""
+    return of_history(panel.grain.name, panel.cut)[0]

@@ -1,0 +1,127 @@
+"""Price: the guard, the bounds, and what is refused."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+import numpy as np
+import polars as pl
+import pytest
+
+from tradewind.core.catalog import TABLES
+from tradewind.core.errors import BadValue, LearnFailed
+from tradewind.core.table import Table
+from tradewind.models import recipe
+from tradewind.models._kit.trade.shrink import Prior, alone, pooled, shrink
+from tradewind.models.price.assemble import assemble
+
+
+def shop(
+    elasticity: float, *, weeks: int = 104, noise: float = 0.05, follow: float = 0.0, moves: float = 0.08, cost: float = 0.6
+) -> dict[str, Table]:
+    """Return two products of one category: price moves at random, or after demand where `follow` is set."""
+    rng = np.random.default_rng(3)
+    rows = []
+    for name in ("A", "B"):
+        shock = rng.normal(0, 0.2, weeks) if follow else np.zeros(weeks)
+        price = 5 * np.exp(moves * rng.normal(size=weeks) + follow * shock)
+        units = np.round(200 * (price / 5) ** elasticity * np.exp(shock + noise * rng.normal(size=weeks)))
+        rows += [(dt.date(2024, 1, 1) + dt.timedelta(weeks=at), name, units[at], price[at]) for at in range(weeks)]
+    sales = pl.DataFrame(rows, schema=["date", "product", "units", "price"], orient="row")
+    products = pl.DataFrame({"product": ["A", "B"], "category": ["c", "c"], "unit_cost": [5 * cost, 5 * cost]})
+    return {"sales": Table.from_frame(sales, TABLES["sales"]), "products": Table.from_frame(products, TABLES["products"])}
+
+
+def learned(name: str = "bayes", **more):
+    one = recipe("price", name)
+    return one, one.load(one.dump(one.fit(assemble(shop(**more)), {}, 0)))
+
+
+def asked(**columns) -> Table:
+    return Table.from_frame(pl.DataFrame({"product": ["A"]} | {name: [value] for name, value in columns.items()}))
+
+
+def test_a_price_that_is_too_low_is_raised_and_one_that_is_right_is_kept():
+    one, state = learned(elasticity=-1.5)
+    low = one.predict(state, asked(cost=3.0)).frame.row(0, named=True)  # best is cost x 1.5 / .5 = 9
+    assert low["verdict"] == "change" and low["price"] > low["price_now"]
+    assert low["chance"] >= 0.8 and low["chance_second"] >= 0.8 and low["gain"] > 0
+    right = one.predict(state, asked(cost=low["price_now"] / 3)).frame.row(0, named=True)
+    assert abs(right["price"] / right["price_now"] - 1) < 0.06
+    assert low["elasticity_lo95"] <= -1.5 <= low["elasticity_hi95"]
+
+
+def test_bounds_are_kept_and_nonsense_is_refused():
+    one, state = learned(elasticity=-1.5)
+    now = one.predict(state, asked()).column("price_now")[0]
+    assert one.predict(state, asked(ceiling=now * 1.02)).column("price")[0] <= now * 1.02 + 1e-9
+    assert abs(one.predict(state, asked(move=0.03)).column("price")[0] / now - 1) <= 0.03 + 1e-9
+    for bad, said in (({"floor": 6.0, "ceiling": 5.0}, "above the ceiling"), ({"price": 0.0}, "above zero"), ({"cost": -1.0}, "cost must")):
+        with pytest.raises(BadValue, match=said):
+            one.predict(state, asked(**bad))
+    with pytest.raises(BadValue, match="within floor"):
+        one.predict(state, asked(cost=50.0))
+    with pytest.raises(BadValue, match="never sold"):
+        one.predict(state, Table.from_columns({"product": np.array(["nothing"], object)}))
+
+
+def test_prices_that_followed_demand_give_no_recommendation():
+    one, state = learned("ols", elasticity=-1.0, follow=1.0, moves=0.01)
+    answer = one.predict(state, asked()).frame.row(0, named=True)
+    assert answer["verdict"] == "unsure" and answer["price"] == answer["price_now"]
+    assert any("follow demand" in note for note in one.notes(state, asked()))
+
+
+def test_a_price_that_never_moved_gives_no_recommendation():
+    one, state = learned(elasticity=-2.0, moves=0.0)
+    answer = one.predict(state, asked()).frame.row(0, named=True)
+    assert answer["verdict"] == "unsure" and answer["learned"] < 0.3
+
+
+def test_without_a_cost_a_price_can_be_tried_but_none_is_best():
+    tables = shop(-2.0)
+    one = recipe("price", "bayes")
+    state = one.fit(assemble({"sales": tables["sales"]}), {}, 0)
+    with pytest.raises(BadValue, match="no cost"):
+        one.predict(state, asked())
+    tried = one.predict(state, asked(price=4.5))
+    assert "margin" not in tried and tried.column("verdict")[0] == "tried"
+    assert "gain" in one.predict(state, asked(cost=2.0))
+
+
+def test_constant_units_cannot_be_learned_from():
+    tables = shop(-2.0)
+    frame = tables["sales"].frame.with_columns(units=pl.lit(7.0))
+    with pytest.raises(LearnFailed, match="never change"):
+        recipe("price", "bayes").fit(assemble(tables | {"sales": Table.from_frame(frame, TABLES["sales"])}), {}, 0)
+
+
+def test_days_are_kept_where_prices_move_from_day_to_day():
+    rng = np.random.default_rng(0)
+    days = pl.date_range(dt.date(2024, 1, 1), dt.date(2024, 6, 30), eager=True)
+    count = len(days)
+    daily = pl.DataFrame(
+        {"date": days, "product": "A", "units": rng.poisson(50, count).astype(float), "price": 5 * np.exp(0.1 * rng.normal(size=count))}
+    )
+    assert len(assemble({"sales": Table.from_frame(daily, TABLES["sales"])})) == count
+    slow = daily.with_columns(price=pl.col("date").dt.month().cast(pl.Float64))
+    assert len(assemble({"sales": Table.from_frame(slow, TABLES["sales"])})) < count / 6
+
+
+def test_shrinking_lies_between_alone_and_pooled():
+    rng = np.random.default_rng(1)
+    true = -2 + 0.3 * rng.normal(size=(40, 1))
+    x = rng.normal(size=(40, 30, 1))
+    y = (x @ true[:, :, None])[..., 0] + 2.0 * rng.normal(size=(40, 30))
+    normal, moment = np.einsum("ntk,ntl->nkl", x, x) / 4, np.einsum("ntk,nt->nk", x, y) / 4
+    group = np.repeat(np.arange(4), 10)
+    prior = Prior(*(np.array([value]) for value in (-2.0, 1.0, 0.5, 0.3)))
+    errors = [
+        float(np.sqrt(np.mean((found.series - true) ** 2)))
+        for found in (
+            shrink(normal, moment, group, about=np.ones((4, 1)), prior=prior),
+            alone(normal, moment, group, together=1.0),
+            pooled(normal, moment, group, together=1.0),
+        )
+    ]
+    assert errors[0] < errors[1] and errors[0] < errors[2] + 0.03

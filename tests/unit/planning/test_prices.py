@@ -1,0 +1,106 @@
+"""The price planner: what it may do, and that it changes nothing where nothing gains surely."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tradewind.core.errors import BadValue
+from tradewind.core.table import Table
+from tradewind.planning import prices
+
+COUNT = 6
+
+
+def shop(own: float = -1.5, spread: float = 0.1, cost: float = 0.5):
+    """Return a respond function of six products at a price of 10."""
+    rng = np.random.default_rng(0)
+    draws = own + spread * rng.normal(size=(100, COUNT))
+    quiet = np.zeros((100, COUNT))
+
+    def respond(request):
+        assert request["about"] == "prices"
+        said = dict.fromkeys(("own", "own_second"), draws)
+        said |= dict.fromkeys(("siblings", "siblings_second"), quiet + 0.1) | dict.fromkeys(("sisters", "sisters_second"), quiet)
+        names = np.array([f"P{at}" for at in range(COUNT)], object)
+        text = {"product": names, "category": np.array(["c"] * COUNT, object), "brand": np.array(["b"] * COUNT, object)}
+        return (
+            said
+            | text
+            | {
+                "price": np.full(COUNT, 10.0),
+                "cost": np.full(COUNT, 10 * cost),
+                "units": np.full(COUNT, 100.0),
+                "weight": np.array([0.5]),
+                "signed": np.ones(COUNT),
+            }
+        )
+
+    return respond
+
+
+def wishes(asked=None, lock=None, **limits):
+    return {"asked": asked, "budget": None, "lock": lock or {}, "limits": limits}
+
+
+def fact(planned, name):
+    return next(one.value for one in planned.facts if one.name == name)
+
+
+def test_prices_that_are_too_low_are_raised_to_the_largest_move():
+    planned = prices.plan(shop(), wishes(move=0.08))
+    np.testing.assert_allclose(planned.table.column("price"), 10.8, atol=1e-3)
+    assert fact(planned, "gain") > 0 and fact(planned, "chance") >= 0.8 and fact(planned, "chance_second") >= 0.8
+    assert "Change 6 prices" in planned.words
+
+
+def test_nothing_is_changed_where_nothing_gains_surely():
+    planned = prices.plan(shop(own=-2.0, spread=1.5), wishes())
+    assert planned.table.column("price").tolist() == [10.0] * COUNT
+    assert planned.words.startswith("Do not change") and fact(planned, "changes") == 0
+
+
+def test_limits_are_kept():
+    rows = Table.from_columns({"product": np.array(["P0", "P1", "P2"], object), "ceiling": np.array([10.2, np.nan, np.nan])})
+    planned = prices.plan(shop(), wishes(asked=rows, frozen=["P1"], lock={"P5": 9.0}))
+    price = planned.table.column("price")
+    assert price[0] <= 10.2 + 1e-6 and price[1] == 10.0 and price[3] == price[4] == 10.0 and price[5] == 9.0 and price[2] > 10.5
+
+
+def test_endings_and_the_number_of_changes_are_kept():
+    planned = prices.plan(shop(), wishes(endings=[0.99, 0.49], changes=2))
+    price = planned.table.column("price")
+    changed = price[np.abs(price - 10) > 1e-9]
+    assert len(changed) == 2 and all(min(abs(one % 1 - 0.99), abs(one % 1 - 0.49)) < 1e-6 for one in changed)
+
+
+def test_ladders_volume_and_revenue_are_kept():
+    planned = prices.plan(shop(), wishes(ladders=[["P0", "P1"]], lock={"P1": 10.0}, volume=0.97))
+    assert planned.table.column("price")[0] <= 10.0 + 1e-6
+    assert fact(planned, "volume_change") >= -0.031
+
+
+def test_the_front_holds_no_point_that_another_beats():
+    table = prices.plan(shop(), wishes(front=9)).table
+    rows = np.stack([table.column(name) for name in ("margin_change", "revenue_change", "volume_change")], 1)
+    assert len(rows) >= 2
+    for one in rows:
+        assert not any((other >= one - 1e-9).all() and (other > one + 1e-6).any() for other in rows)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"colour": 1}, "no limit"),
+        ({"move": 3.0}, "move must"),
+        ({"chance": 0.5}, "chance must"),
+        ({"objective": "fame"}, "no objective"),
+        ({"frozen": ["P9"]}, "cannot be planned"),
+        ({"ladders": [["P0"]]}, "pair of products"),
+        ({"index": 1.0}, "needs competitor prices"),
+        ({"margin_floor": 0.9}, "no price fits"),
+    ],
+)
+def test_limits_that_cannot_be_are_refused(given, said):
+    with pytest.raises(BadValue, match=said):
+        prices.plan(shop(), wishes(**given))
