@@ -155,27 +155,21 @@ def random_scores(files: list[Labelled], seed: int) -> list[Array]:
 
 
 def windowed_gaussian(files: list[Labelled], window: int = 6400, step: int = 100) -> list[Array]:
-    """Return NAB's windowed Gaussian detector: one minus the tail of a normal distribution of the last full window."""
+    """Return NAB's windowed Gaussian detector: one minus the tail of a normal distribution of all records so far, later of a window.
+
+    The window grows up to `window` records, then moves by `step` at a time.
+    """
     from scipy.stats import norm
 
     found = []
     for file in files:
-        score = np.zeros(len(file.value))
-        mean, spread = 0.0, 1.0
-        buffer: list[float] = []
-        data: list[float] = []
-        for at, value in enumerate(file.value.tolist()):
-            if data:
-                tail = norm.sf(abs(value - mean) / spread)
-                score[at] = 1 - 2 * tail if spread > 0 else 0.0
-            if len(data) < window:
-                data.append(value)
-                mean, spread = float(np.mean(data)), max(float(np.std(data)), 1e-6)
-            else:
-                buffer.append(value)
-                if len(buffer) == step:
-                    data = data[step:] + buffer
-                    buffer = []
-                    mean, spread = float(np.mean(data)), max(float(np.std(data)), 1e-6)
-        found.append(score)
+        sums, squares = np.cumsum(file.value), np.cumsum(file.value**2)
+        at = np.arange(1, len(file.value))
+        last = np.where(at <= window, at, window + (at - window) // step * step)  # records the distribution is fitted to end here
+        first = np.maximum(last - window, 0)
+        count = last - first
+        low, low_square = np.r_[0.0, sums][first], np.r_[0.0, squares][first]
+        mean = (sums[last - 1] - low) / count
+        spread = np.sqrt(np.maximum((squares[last - 1] - low_square) / count - mean**2, 1e-12))
+        found.append(np.r_[0.0, 1 - 2 * norm.sf(np.abs(file.value[1:] - mean) / spread)])
     return found
