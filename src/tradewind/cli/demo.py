@@ -34,19 +34,30 @@ def build(call: Call, folder: Path, *, small: bool = False) -> tuple[Answer, str
     start = time.monotonic()
     call.note(f"the sample company in {folder}: products, stores, prices, promotions, customers, media, events, reviews")
     desk = call.hold(front.demo(folder, **(SMALL if small else {})))
-    trained = [model for model in models.names() if not desk.deployment(model).stable and _learn(call, desk, model)]
+    wanted = [model for model in ("demand", *models.names()) if not desk.deployment(model).stable]
+    refused = [model for model in dict.fromkeys(wanted) if not _learn(call, desk, model)]
     token = str(desk.create_token("admin", name="demo", days=DAYS).fact("token"))
     _keep(folder / KEPT, token)
-    facts = (Fact("seconds", round(time.monotonic() - start, 1), "s"), Fact("trained", len(trained), "models"))
+    facts = (Fact("seconds", round(time.monotonic() - start, 1), "s"), Fact("trained", len(set(wanted)) - len(refused), "models"))
     words = f"The sample company is ready; a token that works for {DAYS} days is in {folder / KEPT}."
+    if refused:
+        facts += (Fact("refused", ", ".join(refused), "", "models of which no version passed its gates"),)
+        words += f" Not served, as no version passed its gates: {', '.join(refused)}."
     return Answer(facts, words=words, source={"folder": str(folder), "models": list(models.names())}), token
 
 
 def _learn(call: Call, desk: Desk, model: str) -> bool:
+    """Train and promote a model; return False where its gates refuse it, and say why: the others are still worth showing."""
+    from tradewind.core.errors import GoalMissed
+
     with progress(call, f"train {model}") as listen:
         learned = desk.train(model, progress=listen)
     call.note(learned.words)
-    call.note(desk.promote(model).words)
+    try:
+        call.note(desk.promote(model).words)
+    except GoalMissed as error:
+        call.note(error.message)
+        return False
     return True
 
 

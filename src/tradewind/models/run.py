@@ -17,11 +17,13 @@ from tradewind import models
 from tradewind.core.bundle import join, pack_arrays, split, unpack_arrays
 from tradewind.core.errors import BadValue, Incompatible, TradewindError, Unexpected
 from tradewind.core.model import SPANS, WHOLE, Effects, Expands, Explains, Quantiles, Recipe, Responds, State, Totals
+from tradewind.core.schema import Role
 from tradewind.core.table import Array, Table
 
 Server = Callable[[bytes], bytes]
 DOINGS = ("predict", "effects", "respond")
 MOST_LEVELS = 99
+REPEATED = (Role.PAST, Role.STATIC)  # what an answer repeats of the data may be missing there
 
 
 def prepare(model: str, recipe: str) -> None:
@@ -107,9 +109,11 @@ def _beside(table: Table, more: Table) -> Table:
 
 
 def _finite(table: Table) -> Table:
+    """Return the table; raises Unexpected for a number that is none, or missing in a column that is said rather than repeated."""
     for name in table.names:
-        values = table.column(name)
-        if values.dtype.kind == "f" and not np.isfinite(values).all():
+        values, described = table.column(name), table.schema.get(name)
+        known = described is not None and described.role in REPEATED
+        if values.dtype.kind == "f" and not (np.isfinite(values) | (known & np.isnan(values))).all():
             raise Unexpected(f'the answer\'s column "{name}" holds a value that is not a number')
     return table
 

@@ -48,7 +48,7 @@ MODEL = Model(
     gives=Schema(
         (
             *_KEYS,
-            Column("units", Role.OUTPUT, unit="units", meaning="the figure itself"),
+            Column("units", Role.PAST, unit="units", meaning="the figure itself; missing where nothing is known"),
             _given("score", "how odd: 0 not at all, one half as likely an incident as none, 1 certain", 0, 1),
             _given("p_value", "share of usual figures that look at least as odd", 0, 1),
             _given("q_value", "expected share of false alarms among the alarms of that period that are at least as strong", 0, 1),

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from tradewind.core.table import Table
-from tradewind.models.anomaly import hidden, quality
+from tradewind.models.anomaly import MODEL, hidden, quality
 from tradewind.models.anomaly.grid import KEYS
 from tradewind.models.anomaly.watch import Cells, Watch
 
@@ -51,7 +51,7 @@ def answer(watch: Watch, cells: Cells, rows: Array, at: Array, names: Array) -> 
         np.where(mark > 0, np.array(quality.MARKS, object)[mark.astype("i8")], kinds[cells.kind[pick].astype("i8")]),
         "",
     )
-    return Table.from_columns(columns)
+    return Table.from_columns(columns, MODEL.gives)
 
 
 def score(odds: Array, *, plain: bool) -> Array:

@@ -112,7 +112,7 @@ def money(state: Leaving, matrix: Array, leaves: Array, *, stays: Array | None =
         "value_lo80": value * np.minimum(low, 1.0),
         "value_hi80": value * np.maximum(high, 1.0),
         "value_at_risk": leaves * yearly,
-        "threshold": cost / np.maximum(saved * yearly, 1e-9),
+        "threshold": np.minimum(cost / np.maximum(saved * yearly, 1e-9), 1.0),  # at one no offer ever pays
         "gain": gain,
         "act": (gain > 0).astype("f8"),
     }
