@@ -65,7 +65,7 @@ def together(held: Table) -> Table:
 
 
 def asked(held: Table) -> Table:
-    """Return the questions of held-out dates: a row per channel with its spend, then the whole outcome with the controls, in their order."""
+    """Return the questions of held-out dates: a row per channel with its spend, then the whole outcome with the controls, in order."""
     channels = [name.removeprefix(SPEND) for name in held.names if name.startswith(SPEND)]
     rows = len(held)
     fixed = ("outcome", "rows", "value", "date")
