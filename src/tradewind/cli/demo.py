@@ -38,7 +38,10 @@ def build(call: Call, folder: Path, *, small: bool = False) -> tuple[Answer, str
     refused = [model for model in dict.fromkeys(wanted) if not _learn(call, desk, model)]
     token = str(desk.create_token("admin", name="demo", days=DAYS).fact("token"))
     _keep(folder / KEPT, token)
-    facts = (Fact("seconds", round(time.monotonic() - start, 1), "s"), Fact("trained", len(set(wanted)) - len(refused), "models"))
+    facts: tuple[Fact, ...] = (
+        Fact("seconds", round(time.monotonic() - start, 1), "s"),
+        Fact("trained", len(set(wanted)) - len(refused), "models"),
+    )
     words = f"The sample company is ready; a token that works for {DAYS} days is in {folder / KEPT}."
     if refused:
         facts += (Fact("refused", ", ".join(refused), "", "models of which no version passed its gates"),)
