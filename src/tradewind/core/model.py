@@ -229,7 +229,8 @@ class Judge(Protocol):
 class Goal:
     """What good means: the metric (lower is better) and how a version must compare with its naive baseline.
 
-    Default: beat the baseline by `by_errors` standard errors of the paired difference. `at_most` is a fixed bound instead.
+    Default: beat the baseline by `by_errors` standard errors of the paired difference; below zero it is enough not to be worse by more
+    than that, for questions whose answers a forecast error cannot tell apart. `at_most` is a fixed bound instead.
     """
 
     metric: str

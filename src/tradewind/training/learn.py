@@ -280,7 +280,10 @@ def _scales(fold: Fold, target: str, season: int) -> Array:
 
 
 def winner(lesson: Lesson, board: Mapping[str, Mapping[str, Any]]) -> Candidate:
-    """Return the candidate with the best goal metric, the incumbent aside; raises LearnFailed where none has one."""
+    """Return the candidate with the best goal metric, the incumbent aside; raises LearnFailed where none has one.
+
+    Where the goal is only not to be clearly worse than the baseline, the baseline wins only over those that are.
+    """
     able = {candidate.label: candidate for candidate in lesson.candidates if candidate.label in board and candidate.label != "incumbent"}
     metric = lesson.model.goal.metric
     usable = [label for label in able if np.isfinite(board[label][metric])]
@@ -288,7 +291,11 @@ def winner(lesson: Lesson, board: Mapping[str, Mapping[str, Any]]) -> Candidate:
         raise LearnFailed(
             f"no {metric} can be computed: nothing happened in the held-out blocks", hint="load newer data, or ask for fewer folds"
         )
-    return able[min(usable, key=lambda label: board[label][metric])]
+    best = min(usable, key=lambda label: board[label][metric])
+    if lesson.model.goal.by_errors < 0 and best == lesson.candidates[0].label:  # what is asked is not to be clearly worse
+        near = [one for one in usable if one != best and board[one]["gain"] >= lesson.model.goal.by_errors * board[one]["gain_error"]]
+        best = min(near, key=lambda label: board[label][metric], default=best)
+    return able[best]
 
 
 def manifest_facts(trained: Trained) -> str:

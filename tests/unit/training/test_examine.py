@@ -114,3 +114,16 @@ def test_what_an_earlier_version_knew_is_kept_by_its_own_recipe():
     assert json.loads(trained.parts["mean.json"]) > 3000
     other, _ = examine.learn(lesson(Constant("poor", 2.0), Keeper("good", 1.0), **{**given, "earlier_recipe": "poor"}), Listed())
     assert json.loads(other.parts["mean.json"]) < 20
+
+
+def test_where_not_worse_is_enough_the_baseline_wins_only_over_what_is_clearly_worse():
+    base, near, far = Constant("base", 1.0), Constant("near", 1.0005), Constant("far", 2.0)
+    given = lesson(base, near, far)
+    strict, _ = examine.learn(given, Listed())
+    loose, _ = examine.learn(replace(given, model=replace(given.model, goal=Goal("mae", by_errors=-1.0))), Listed())
+    only_far, _ = examine.learn(
+        replace(given, candidates=(given.candidates[0], given.candidates[2]), model=replace(given.model, goal=Goal("mae", by_errors=-1.0))),
+        Listed(),
+    )
+    assert loose.recipe == "near" and only_far.recipe == "base"
+    assert strict.recipe in ("base", "near")

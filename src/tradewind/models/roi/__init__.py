@@ -57,7 +57,7 @@ MODEL = Model(
         ),
         ("channel", "date", "geo"),
     ),
-    goal=Goal("wape", by_errors=0.0),
+    goal=Goal("wape", by_errors=-1.0),
     recipes=("ridge", "exact", "fast"),
     horizon=13,
     plans="spend",

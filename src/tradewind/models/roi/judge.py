@@ -13,6 +13,7 @@ from tradewind.models._kit.intervals import LEVELS
 from tradewind.models.roi.media import EXPOSURE, FEWEST, SPEND
 
 MOST = 13  # periods of one exam
+TOGETHER = 4  # periods that err together
 PART = 10  # of the history that an exam takes at most: one in ten
 
 
@@ -93,7 +94,7 @@ def marks(exams: Sequence[Exam], answers: Sequence[Table]) -> Marks:
         mean.append(part.column("mean"))
         plain.append(_plain(exam))
         inside.append((actual >= part.column("lo80")) & (actual <= part.column("hi80")))
-        groups.append(np.full(len(actual), place))
+        groups.append(place * MOST + np.arange(len(actual)) // TOGETHER)
     real, said, flat = (np.concatenate(each) for each in (truth, mean, plain))
     loss = np.abs(real - said)
     size = np.abs(real).sum()
