@@ -50,10 +50,11 @@ def _row(state: Priced, one: Question) -> dict[str, Any]:
         raise BadValue(f"product {name!r} has no cost: no price can be called best", hint="give cost with the question, or load unit_cost")
     now = usual_price(first)
     signed = _signed(state, one)
+    second = market(state, one, second=True) if costed else first
     if tried:
         ratio, verdict = one.told["price"] / now, "tried"
     elif signed:
-        ratio = best(first, market(state, one, second=True), one)
+        ratio = best(first, second, one)
         verdict = "keep" if abs(ratio - 1) < 1e-9 else "change"
     else:
         ratio, verdict = 1.0, "unsure"
@@ -67,7 +68,7 @@ def _row(state: Priced, one: Question) -> dict[str, Any]:
     if costed:
         margin = (units * (first.now * ratio - first.cost)).sum(1)
         gain = gains(first, ratio, "log")
-        other = gains(market(state, one, second=True), ratio, "exponential")
+        other = gains(second, ratio, "exponential")
         drawn |= {"margin_": margin, "gain_": gain}
         said |= {"margin": float(margin.mean()), "gain": float(gain.mean())}
         said |= {"chance": float((gain > 0).mean()), "chance_second": float((other > 0).mean())}

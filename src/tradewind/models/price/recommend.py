@@ -118,17 +118,21 @@ def _others(state: Priced, one: Question, *, second: bool) -> tuple[Array, Array
     return slope[:, one.series].sum(1), bend[:, one.series].sum(1)
 
 
-def sold(one: Market, ratio: float, form: str) -> Array:
-    """Return draws of units of each series at a ratio to today's price."""
-    moved = change(np.array(ratio), form) if form == "log" else one.scale * (ratio - 1)
+def sold(one: Market, ratio: float | Array, form: str) -> Array:
+    """Return draws of units of each series at a ratio to today's price; one more axis in front where there are several ratios."""
+    ratio = np.asarray(ratio, "f8")[..., None, None] if np.ndim(ratio) else np.array(ratio)
+    moved = change(ratio, form) if form == "log" else one.scale * (ratio - 1)
     found: Array = one.units * np.exp(np.clip(one.own * moved, -8, 8))
     return found
 
 
-def gains(one: Market, ratio: float, form: str) -> Array:
-    """Return draws of the change of margin per period against today's price, siblings included."""
-    margin = (sold(one, ratio, form) * (one.now * ratio - one.cost)).sum(1) - (one.units * (one.now - one.cost)).sum(1)
-    moved = float(np.log(ratio)) if form == "log" else ratio - 1
+def gains(one: Market, ratio: float | Array, form: str) -> Array:
+    """Return draws of the change of margin per period against today's price, siblings included; a row per ratio where there are several."""
+    ratios = np.asarray(ratio, "f8")
+    rows = ratios[..., None]
+    earned = (sold(one, ratio, form) * (one.now * rows[..., None] - one.cost)).sum(-1)
+    margin = (earned if ratios.ndim else earned.reshape(len(one.units))) - (one.units * (one.now - one.cost)).sum(1)
+    moved = np.log(rows) if form == "log" else rows - 1
     return np.asarray(margin + one.others[0] * moved + one.others[1] * moved**2)
 
 
@@ -147,15 +151,12 @@ def best(first: Market, second: Market, one: Question) -> float:
             "no price lies within floor, ceiling, cost and the largest move", hint="widen move, or look at the price and cost of today"
         )
     kept, most = (1.0, 0.0) if low <= 1 <= high else (float(np.clip(1.0, low, high)), -np.inf)
-    for ratio in np.linspace(low, high, GRID).tolist():
-        if abs(ratio - 1) < 1e-9:
-            continue
-        one_gain, two_gain = gains(first, ratio, "log"), gains(second, ratio, "exponential")
-        sure = (one_gain > 0).mean() >= SURE and (two_gain > 0).mean() >= SURE
-        gain = min(float(one_gain.mean()), float(two_gain.mean()))
-        if sure and gain > most:
-            kept, most = ratio, gain
-    return kept
+    ratios = np.linspace(low, high, GRID)
+    ratios = ratios[np.abs(ratios - 1) >= 1e-9]
+    one_gain, two_gain = gains(first, ratios, "log"), gains(second, ratios, "exponential")
+    sure = ((one_gain > 0).mean(1) >= SURE) & ((two_gain > 0).mean(1) >= SURE)
+    gain = np.where(sure, np.minimum(one_gain.mean(1), two_gain.mean(1)), -np.inf)
+    return float(ratios[gain.argmax()]) if len(ratios) and gain.max() > most else kept
 
 
 def usual_price(one: Market) -> float:
