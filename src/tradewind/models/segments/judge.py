@@ -14,12 +14,15 @@ from tradewind.models._kit.clusters.agree import adjusted_rand, mutual, numbered
 from tradewind.models._kit.customers.attributes import PREFIX
 
 FEWEST = 30
+SHARE = 0.8  # of the customers that an exam shows
 
 
 def exams(table: Table, *, folds: int, seed: int) -> list[Exam]:
-    """Return one exam per resample of the customers at the last cut whose following period is known; all of them are asked.
+    """Return one exam per sample of four in five customers at the last cut whose following period is known; all of them are asked.
 
-    What came after the cut is hidden, and so is the label of every customer that is not in the sample. Raises LearnFailed.
+    Four in five without replacement is what consensus clustering draws (Monti et al. 2003); a bootstrap has only 63 % different
+    customers, and fewer groups are supported by them. What came after the cut is hidden, and so is the label of every customer that is
+    not in the sample. Raises LearnFailed.
     """
     rows = _judged(table)
     if len(rows) < FEWEST:
@@ -30,7 +33,7 @@ def exams(table: Table, *, folds: int, seed: int) -> list[Exam]:
     asked = rows.select([name for name in rows.names if name not in (*hidden, "cut", "label")])
     found = []
     for _ in range(folds):
-        chosen = np.unique(rng.integers(0, len(rows), len(rows)))  # each once: a customer is in a table once
+        chosen = np.sort(rng.choice(len(rows), max(1, int(SHARE * len(rows))), replace=False))
         truth = rows.with_columns({"held": ~np.isin(np.arange(len(rows)), chosen)})
         found.append(Exam(seen.take(chosen), asked, truth))
     return found
