@@ -18,11 +18,11 @@ from tradewind.training.roll import Candidate
 from tradewind.training.search import Trial
 
 
-def job(parts: Mapping[str, bytes], progress: Progress) -> dict[str, bytes]:
-    """Learn a model as the job says; return its parts, leaderboard and golden questions."""
+def job(parts: dict[str, bytes], progress: Progress) -> dict[str, bytes]:
+    """Learn a model as the job says; return its parts, leaderboard and golden questions. Takes the table out of `parts`."""
     said = json.loads(parts["job"])
     model = get(said["model"])
-    table = Table.from_bytes(parts["table"])
+    table = Table.from_bytes(parts.pop("table"))
     names, route, skipped = _routed(model, said, table)
     candidates = [Candidate(name, recipe(model.name, name), said["params"].get(name, {})) for name in names]
     now = said["incumbent"]

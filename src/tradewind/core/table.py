@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import polars as pl
 
 Array = np.ndarray[Any, Any]
+LARGE = 100_000  # rows from which a table is not held in two forms
 EXACT = 1e15  # numbers above it have no six decimals to round to
 
 
@@ -114,6 +115,8 @@ class Table:
 
             made = {name: _series(name, array) for name, array in self._columns.items()}
             self._frame = pl.DataFrame(list(made.values()))
+            if len(self._frame) >= LARGE:
+                self._columns = {}  # held once; what is asked for again is read off the frame
         return self._frame
 
     def to_pandas(self) -> pd.DataFrame:

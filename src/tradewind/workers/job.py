@@ -69,5 +69,7 @@ def _work(channel: Channel, config: Mapping[str, Any]) -> None:
         channel.send(PIECE, bundle.join({name: data}))
 
     _, function = load_entry(config["entry"])
-    made = function(bundle.split(parts), Progress(listen, keep))
+    given = bundle.split(parts)
+    del parts  # the message itself: a large table need not be held twice
+    made = function(given, Progress(listen, keep))
     channel.send(1, bundle.join(made))

@@ -11,7 +11,7 @@ import pytest
 from tradewind.core.catalog import TABLES
 from tradewind.core.errors import BadValue, InvalidInput, MissingColumn
 from tradewind.core.schema import Column, Role, Schema, Type
-from tradewind.core.table import Table
+from tradewind.core.table import LARGE, Table
 
 SALES = TABLES["sales"]
 
@@ -106,3 +106,25 @@ def test_pandas_nullable_and_categories_are_read() -> None:
 def test_a_schema_survives_plain_data() -> None:
     for schema in TABLES.values():
         assert Schema.from_dict(schema.as_dict()) == schema
+
+
+def test_a_large_table_is_held_in_one_form_and_reads_the_same():
+    rows = LARGE + 5
+    columns = {
+        "units": np.where(np.arange(rows) % 7 == 0, np.nan, np.arange(rows, dtype="f8")),
+        "name": np.array(["a", None, "b", "c", "d"] * (rows // 5), object),
+        "day": np.datetime64("2024-01-01") + np.arange(rows),
+        "count": np.arange(rows),
+    }
+    table = Table.from_columns(columns)
+    before = table.digest()
+    assert table.frame.height == rows and not table._columns
+    for name, values in columns.items():
+        again = table.column(name)
+        assert again.dtype == values.dtype
+        assert (
+            again.tolist() == values.tolist()
+            if values.dtype == object
+            else np.array_equal(again, values, equal_nan=values.dtype.kind == "f")
+        )
+    assert Table(table.schema, frame=table.frame).digest() == before
