@@ -246,7 +246,9 @@ def from_table(table: Table, *, target: str = "units", reach: int | None = None)
     grid = _Grid(len(next(iter(labels.values()))), width, index[inside], at[inside])
     columns = _sorted_columns(table, keys, {when, target, "available"})
     levers = set(table.schema.of(Role.LEVER))
-    filled = {name: _known_ahead(name, grid.fill(frame[name].filter(pl.Series(inside)))) for name in columns["ahead"]}
+    present = np.zeros((len(grid), width), bool)
+    present[grid.row, grid.column] = True
+    filled = {name: _known_ahead(name, grid.fill(frame[name].filter(pl.Series(inside))), present) for name in columns["ahead"]}
     # events yet to come, and columns that are empty, teach nothing
     filled = {name: said for name, said in filled.items() if np.isfinite(said[1]).any() and (name in levers or said[1][:, :cut].any())}
     ahead = {name: value for name, (_, value) in filled.items()}
@@ -303,14 +305,19 @@ def _sorted_columns(table: Table, keys: list[str], taken: set[str]) -> dict[str,
     return {kind: names[:MOST] for kind, names in found.items()}
 
 
-def _known_ahead(name: str, matrix: Array) -> tuple[str, Array]:
-    """Return the kind of a column known ahead, and the column without gaps."""
+def _known_ahead(name: str, matrix: Array, present: Array) -> tuple[str, Array]:
+    """Return the kind of a column known ahead, and the column without gaps; `present` says which series have a row in which period."""
     known = matrix[np.isfinite(matrix)]
     if PRICE.search(name) and not name.startswith(("mechanic_", "event_")):
         return "price", carry(np.where(matrix > 0, matrix, np.nan))
     if known.size and (known.min() < 0 or known.max() > 1):
         return "number", carry(matrix)
     whole = np.nan_to_num(matrix)
+    if np.isfinite(matrix[present]).all():  # said in every row there is: what all rows of a period agree on is the period's own
+        most, least = np.where(present, whole, -np.inf).max(0), np.where(present, whole, np.inf).min(0)
+        some = present.any(0)
+        if bool((most[some] == least[some]).all()):
+            return "share", np.where(some, most, 0).astype(whole.dtype)[None]
     return "share", whole[:1].copy() if bool((whole == whole[:1]).all()) else whole
 
 
