@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -123,3 +124,33 @@ def holiday_dates(country: str, subdivision: str, years: Iterable[int]) -> dict[
         for name in str(names).split("; "):
             named.setdefault(name.removesuffix(" (observed)").removesuffix(" (estimated)"), []).append(date)
     return named
+
+
+def event_days(events: Any, frame: Any, country: str, subdivision: str) -> Any:
+    """Return one row per event and day: name, date, and the geo or region it is held in as `_place`, empty where it is held everywhere.
+
+    Public holidays of the years of `frame` come beside the rows of `events`. Needs polars.
+    """
+    import polars as pl
+
+    years = range(frame["date"].min().year, frame["date"].max().year + 1)
+    named = holiday_dates(country, subdivision, years) if country else {}
+    rows = [(slug(name), date, "") for name, dates in named.items() for date in dates]
+    days = pl.DataFrame(rows, schema={"name": pl.String, "date": pl.Date, "_place": pl.String}, orient="row")
+    if events is None or events.height == 0:
+        return days
+    until = pl.coalesce("until", "date") if "until" in events.columns else pl.col("date")
+    spans = events.filter(pl.col("date").is_not_null(), pl.col("name").is_not_null())
+    place = next((name for name in ("geo", "region") if name in spans.columns), "")
+    where = (pl.col(place).fill_null("") if place else pl.lit("")).alias("_place")
+    own = spans.select(
+        pl.col("name").map_elements(slug, return_dtype=pl.String),
+        pl.date_ranges(pl.col("date"), pl.max_horizontal(until, pl.col("date"))).alias("date"),
+        where,
+    ).explode("date", empty_as_null=False)
+    return pl.concat([own.with_columns(pl.col("date").cast(pl.Date)), days]).unique(maintain_order=True)
+
+
+def slug(text: str) -> str:
+    """Return a name that can be part of a column's: lower case, anything else an underscore."""
+    return re.sub(r"\W+", "_", text.strip().lower()).strip("_") or "unnamed"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,7 +10,7 @@ import numpy as np
 from tradewind.core.errors import EmptyTable, MissingColumn, NotFound
 from tradewind.core.schema import Column, Role, Schema, Type
 from tradewind.core.table import Table
-from tradewind.models._kit.calendar import Clock, clock_of, holiday_dates
+from tradewind.models._kit.calendar import Clock, clock_of, event_days, slug
 from tradewind.models._kit.forecast.spend import PREFIX
 from tradewind.models._kit.forecast.spending import ASSUMED
 
@@ -36,7 +35,7 @@ def assemble(tables: Mapping[str, Table], *, country: str = "", subdivision: str
     frame = _ahead(frame, clock)
     if "marketing" in tables and len(tables["marketing"]):
         frame = _spent(frame, tables["marketing"], clock, columns)
-    days = _event_days(tables["events"].frame if "events" in tables else None, frame, country, subdivision)
+    days = event_days(tables["events"].frame if "events" in tables else None, frame, country, subdivision).rename({"date": "_day"})
     frame = _dated(frame, days, clock, columns)
     keys = [name for name in ("geo", "channel") if name in frame.columns]
     described = tuple(columns.get(name, Column(name)) for name in frame.columns)
@@ -158,7 +157,7 @@ def _spent(frame: Any, marketing: Table, clock: Clock, columns: dict[str, Column
     added: list[Any] = []
     for channel in totals["channel"].to_list()[:MOST_CHANNELS]:
         rows = given.filter(pl.col("channel") == channel)
-        name = PREFIX + _slug(channel)
+        name = PREFIX + slug(channel)
         sums = rows.group_by([*on, "_at"]).agg(pl.col("spend").cast(pl.Float64).sum().alias(name))
         first, until = int(rows["_at"].min()), int(given["_at"].max())
         until = until if until <= last else max(int(rows["_at"].max()), last)  # a plan need not name every channel as far
@@ -166,10 +165,10 @@ def _spent(frame: Any, marketing: Table, clock: Clock, columns: dict[str, Column
         inside = pl.col("_at").is_between(first, until)
         frame = frame.with_columns(pl.when(inside).then(pl.col(name).fill_null(0.0)).otherwise(None).alias(name))
         frame = _usual(frame, name, clock, until)
-        late = (pl.col("_at") > max(until, last)).cast(pl.Float64).alias(ASSUMED + _slug(channel))
+        late = (pl.col("_at") > max(until, last)).cast(pl.Float64).alias(ASSUMED + slug(channel))
         added.append(late)
         columns[name] = Column(name, Role.LEVER, unit="money", minimum=0, meaning=f"spend of {channel}")
-        columns[ASSUMED + _slug(channel)] = Column(ASSUMED + _slug(channel), Role.KNOWN, minimum=0, maximum=1)
+        columns[ASSUMED + slug(channel)] = Column(ASSUMED + slug(channel), Role.KNOWN, minimum=0, maximum=1)
     return frame.with_columns(added)
 
 
@@ -185,25 +184,6 @@ def _usual(frame: Any, name: str, clock: Clock, until: int) -> Any:
     frame = frame.with_columns(phase).join(usual, on=[*keys, "_phase"], how="left", maintain_order="left")
     filled = pl.when(pl.col("_at") > until).then(pl.col("_usual")).otherwise(pl.col(name)).fill_null(0.0)
     return frame.with_columns(filled.alias(name)).drop("_phase", "_usual")
-
-
-def _event_days(events: Any, frame: Any, country: str, subdivision: str) -> Any:
-    """Return one row per event and day: name, date, and the geo it is held in, empty where it is held everywhere."""
-    import polars as pl
-
-    years = range(frame["date"].min().year, frame["date"].max().year + 1)
-    named = holiday_dates(country, subdivision, years) if country else {}
-    rows = [(_slug(name), date, "") for name, dates in named.items() for date in dates]
-    days = pl.DataFrame(rows, schema={"name": pl.String, "_day": pl.Date, "_place": pl.String}, orient="row")
-    if events is None or events.height == 0:
-        return days
-    until = pl.coalesce("until", "date") if "until" in events.columns else pl.col("date")
-    spans = events.filter(pl.col("date").is_not_null(), pl.col("name").is_not_null())
-    spans = spans.with_columns(pl.date_ranges(pl.col("date"), pl.max_horizontal(until, pl.col("date"))).alias("_day"))
-    place = next((name for name in ("geo", "region") if name in spans.columns), "")
-    where = (pl.col(place).fill_null("") if place else pl.lit("")).alias("_place")
-    own = spans.select(pl.col("name").map_elements(_slug, return_dtype=pl.String), "_day", where).explode("_day", empty_as_null=False)
-    return pl.concat([own.with_columns(pl.col("_day").cast(pl.Date)), days]).unique(maintain_order=True)
 
 
 def _dated(frame: Any, days: Any, clock: Clock, columns: dict[str, Column]) -> Any:
@@ -229,7 +209,3 @@ def _dated(frame: Any, days: Any, clock: Clock, columns: dict[str, Column]) -> A
     for name in added:
         columns[name] = Column(name, Role.EVENT, minimum=0, maximum=1)
     return out.with_columns(pl.col(name).fill_null(0.0) for name in added).drop("_geo", "_at")
-
-
-def _slug(text: str) -> str:
-    return re.sub(r"\W+", "_", text.strip().lower()).strip("_") or "unnamed"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -47,16 +48,16 @@ class State:
     memo: dict[str, Any] = field(default_factory=dict)  # the notes to the last question
 
 
-class Engine:
+class Engine(ABC):
     """Learn, answer, explain and be written down; a recipe says how a shelf is ranked."""
 
     name = ""
     knobs: tuple[Knob, ...] = ()
     likes = False  # whether it learns what items say for each other
 
+    @abstractmethod
     def score(self, state: State, who: Profiles, made: Grid, shelf: str) -> Array:
         """Return (rows, items), higher is better; whether an item may be offered is looked at later."""
-        raise NotImplementedError
 
     def fit(self, table: Table, params: Mapping[str, Any], seed: int) -> State:
         """Learn from all purchases; chances and the power of the trend from what was bought after past days."""

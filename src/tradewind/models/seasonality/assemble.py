@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,7 +10,7 @@ import numpy as np
 from tradewind.core.errors import EmptyTable, MissingColumn, NotFound
 from tradewind.core.schema import Column, Role, Schema, Type
 from tradewind.core.table import Table
-from tradewind.models._kit.calendar import Clock, clock_of, holiday_dates
+from tradewind.models._kit.calendar import Clock, clock_of, event_days
 from tradewind.models.seasonality.seasons import AHEAD, RANGE
 
 TARGET = "units"
@@ -34,7 +33,7 @@ def assemble(tables: Mapping[str, Table], *, country: str = "", subdivision: str
         raise NotFound("neither sales nor outcomes are loaded", hint="tradewind load FILE --table sales")
     keys = [name for name in ("category", "product", "geo") if name in frame.columns]
     frame = _ahead(frame, keys, clock)
-    days = _event_days(tables["events"].frame if "events" in tables else None, frame, country, subdivision)
+    days = event_days(tables["events"].frame if "events" in tables else None, frame, country, subdivision)
     frame = _dated(frame, days, clock, columns, places)
     described = tuple(columns.get(name, Column(name)) for name in frame.columns)
     return Table(Schema(described, (*keys, "date")), frame=frame.sort([*keys, "date"]))
@@ -210,28 +209,6 @@ def _ahead(frame: Any, keys: list[str], clock: Clock) -> Any:
     return whole.with_columns(pl.col("promotion").fill_null(0.0)) if "promotion" in whole.columns else whole
 
 
-def _event_days(events: Any, frame: Any, country: str, subdivision: str) -> Any:
-    """Return one row per event and day: name, date, and the region it is held in, empty where it is held everywhere."""
-    import polars as pl
-
-    years = range(frame["date"].min().year, frame["date"].max().year + 1)
-    named = holiday_dates(country, subdivision, years) if country else {}
-    rows = [(_slug(name), date, "") for name, dates in named.items() for date in dates]
-    days = pl.DataFrame(rows, schema={"name": pl.String, "date": pl.Date, "_place": pl.String}, orient="row")
-    if events is None or events.height == 0:
-        return days
-    until = pl.coalesce("until", "date") if "until" in events.columns else pl.col("date")
-    spans = events.filter(pl.col("date").is_not_null(), pl.col("name").is_not_null())
-    place = next((name for name in ("geo", "region") if name in spans.columns), "")
-    where = (pl.col(place).fill_null("") if place else pl.lit("")).alias("_place")
-    own = spans.select(
-        pl.col("name").map_elements(_slug, return_dtype=pl.String),
-        pl.date_ranges(pl.col("date"), pl.max_horizontal(until, pl.col("date"))).alias("date"),
-        where,
-    ).explode("date", empty_as_null=False)
-    return pl.concat([own.with_columns(pl.col("date").cast(pl.Date)), days]).unique(maintain_order=True)
-
-
 def _dated(frame: Any, days: Any, clock: Clock, columns: dict[str, Column], places: Any) -> Any:
     """Add one column per event: 1 where it is held everywhere, by geo where series have one, else the share of sales that it is held at."""
     import polars as pl
@@ -262,7 +239,3 @@ def _dated(frame: Any, days: Any, clock: Clock, columns: dict[str, Column], plac
     added = [name for name in wide.columns if name.startswith("event_")]
     columns |= {name: Column(name, Role.EVENT, minimum=0, maximum=1) for name in added}
     return out.with_columns(pl.col(name).fill_null(0.0) for name in added).drop("_geo", "_at")
-
-
-def _slug(text: str) -> str:
-    return re.sub(r"\W+", "_", text.strip().lower()).strip("_") or "unnamed"
