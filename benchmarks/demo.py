@@ -14,8 +14,8 @@ from pathlib import Path
 from benchmarks._result import Result, Row, at_most
 from benchmarks._run import ROOT, SURROUNDINGS, Failed, child, temporary
 
-CHECK = "make demo in a clean clone, installation included, < 6 minutes; then the printed curl answers and the page is there"
-LIMIT_S = 900
+CHECK = "make demo in a clean clone, installation included, < 12 minutes with all eleven models; then the printed curl answers and the page is there"
+LIMIT_S = 2400
 
 
 def run() -> Result:
@@ -36,7 +36,7 @@ def run() -> Result:
         commit = child(["git", "rev-parse", "--short", "HEAD"], cwd=clone).out.strip()
     return Result(
         (
-            at_most("make demo until it serves", ready, 360, unit="s"),
+            at_most("make demo until it serves", ready, 720, unit="s"),
             Row("curl as printed", f"{len(answer['answer']['rows'])} rows", "", "30 rows or more", len(answer["answer"]["rows"]) >= 30),
             Row("the page", f"{len(page):,} bytes", "", "HTML", "<html" in page.lower()),
         ),
