@@ -15,9 +15,10 @@ from tradewind.core.table import Array
 
 ALL = 0.1  # weight of a pair that was not bought, beside one that was
 RIDGE = 0.003
-SWEEPS, STEPS = 5, 3
+SWEEPS, STEPS = 4, 2
 TINY = 1e-20
 TARGETS = 256  # items whose weights are chosen at once
+SIZED_BY = 4000  # customers at least, where there are so many
 ENTRIES = 20_000  # pairs looked at together: few enough to stay in the processor's cache
 
 
@@ -62,30 +63,34 @@ def _solved(bought: Any, fixed: Array, start: Array) -> Array:
     return np.asarray(made)
 
 
-def weights(bought: Any, made: Array, targets: Array, keep: int, strength: float) -> tuple[Array, Array, Array]:
-    """Return source, target and value of the `keep` largest weights into each target item, on the scale of EASE's.
+def weights(bought: Any, made: Array, sources: Array, targets: Array, *, keep: int, strength: float) -> tuple[Array, Array, Array]:
+    """Return source, target and value of the `keep` largest weights from the sources into each target, none of which is a source.
 
     A customer's factors are nearly the sum over what she bought of B y_i, where B is the inverse of what all items weigh; so item i says
-    y_i B y_j for item j, and nothing for itself. Each target's are then sized by the least squares that EASE minimises with `strength`.
+    y_i B y_j for item j. Each target's weights are then sized by the least squares that EASE minimises with `strength`, to be on its scale:
+    buyers of the target are all looked at, what the weights say of the others in every nth customer.
     """
     from scipy.sparse import csr_matrix
 
     whole = ALL * (made.T @ made).astype("f8") + RIDGE * ALL * len(made) * np.eye(made.shape[1])
-    said = np.linalg.inv(whole).astype("f4") @ made.T
+    said = np.linalg.inv(whole).astype("f4") @ made[sources].T
     columns = bought.tocsc()
+    profiles = columns[:, sources].tocsr()
+    nth = max(1, bought.shape[0] // SIZED_BY)
+    some_profiles, back = profiles[::nth], profiles.T.tocsr()
     parts = [(targets[:0], targets[:0], made[:0, 0])]
     for at in range(0, len(targets), TARGETS):
         some = targets[at : at + TARGETS]
         score = made[some] @ said
-        score[np.arange(len(some)), some] = 0
         last = max(score.shape[1] - keep, 0)
         held: Any = score >= np.maximum(np.partition(score, last, axis=1)[:, last], TINY)[:, None]
         row, source = np.divmod(np.flatnonzero(held), score.shape[1])
         value = score[row, source]
-        told = (bought @ csr_matrix((value, (source, row)), shape=score.shape[::-1])).tocsc()  # (customers, some)
-        over = np.asarray(told.multiply(columns[:, some]).sum(0)).ravel()
-        under = np.asarray(told.multiply(told).sum(0)).ravel() + strength * np.bincount(row, value**2, len(some))
+        table = csr_matrix((value, (source, row)), shape=score.shape[::-1])
+        over = np.asarray((back @ columns[:, some]).multiply(table).sum(0)).ravel()
+        told = some_profiles @ table
+        under = nth * np.bincount(told.indices, told.data**2, len(some)) + strength * np.bincount(row, value**2, len(some))
         size = over / np.maximum(under, TINY)
-        parts.append((source, some[row], (value * size[row]).astype("f4")))
+        parts.append((sources[source], some[row], (value * size[row]).astype("f4")))
     source, target, value = (np.concatenate(part) for part in zip(*parts, strict=True))
     return source, target, value

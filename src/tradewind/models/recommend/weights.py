@@ -101,7 +101,7 @@ def learn(log: Log, seen: Seen, *, strength: float, keep: int, most: int, factor
     parts = [(head[source], target, value) for source, target, value in parts]
     if len(tail):
         few = max(min(keep, MOST_KEPT // len(tail)), 1)
-        parts.append(_factored(seen, able, tail, width, keep=few, strength=strength, factors=factors, seed=seed))
+        parts.append(_factored(seen, head, tail, width, keep=few, strength=strength, factors=factors, seed=seed))
     source, target, value = (np.concatenate(part) for part in zip(*parts, strict=True))
     order = np.argsort(source, kind="stable")
     start = np.concatenate([[0], np.cumsum(np.bincount(source, minlength=width))])
@@ -109,15 +109,18 @@ def learn(log: Log, seen: Seen, *, strength: float, keep: int, most: int, factor
 
 
 def _factored(
-    seen: Seen, able: Array, tail: Array, width: int, *, keep: int, strength: float, factors: int, seed: int
+    seen: Seen, head: Array, tail: Array, width: int, *, keep: int, strength: float, factors: int, seed: int
 ) -> tuple[Array, Array, Array]:
-    """Return source, target and value of weights into the tail, by factors of all items that enough customers bought."""
+    """Return source, target and value of weights from the head into the tail, by factors of both."""
     from scipy.sparse import csr_matrix
 
+    able = np.sort(np.concatenate([head, tail]))
     owner, column = _entries(seen, able, width)
     bought = csr_matrix((np.ones(len(owner), "f4"), (owner, column)), shape=(len(seen.start) - 1, len(able)))
     made = als.factors(bought, factors, seed)
-    source, target, value = als.weights(bought, made, np.searchsorted(able, tail), keep, strength)
+    source, target, value = als.weights(
+        bought, made, np.searchsorted(able, head), np.searchsorted(able, tail), keep=keep, strength=strength
+    )
     return able[source], able[target], value
 
 
