@@ -88,7 +88,7 @@ class Engine(ABC):
         wishes = rules.read(state.shop, asked)
         parts = [self._answered(state, wishes[at : at + ROWS]) for at in range(0, len(wishes), ROWS)]
         rows = [row for part, _ in parts for row in part]
-        state.memo["asked"], state.memo["short"] = asked, [one for _, short in parts for one in short]
+        state.memo.update(asked=asked, wishes=wishes, short=[one for _, short in parts for one in short])
         number = [at for at, (found, *_) in enumerate(rows) for _ in found]
         columns: dict[str, Array] = {"asked": np.array(number, "i8")}
         columns["customer"] = _objects(wishes[at].customer or None for at in number)
@@ -140,7 +140,9 @@ class Engine(ABC):
 
     def notes(self, state: State, asked: Table) -> list[str]:
         """Say who is unknown, what of a basket is, why a row got fewer items than it asked for, and which items are ranked by factors."""
-        wishes = rules.read(state.shop, asked)
+        if state.memo.get("asked") is not asked:
+            self.predict(state, asked)
+        wishes, short = state.memo["wishes"], state.memo["short"]
         said = []
         held = np.bincount(state.weights.known, minlength=4).tolist() if state.weights is not None else [0] * 4
         if held[weights.FACTORED]:
@@ -153,9 +155,6 @@ class Engine(ABC):
         strange = [name for one in wishes for name in one.strange]
         if strange:
             said.append(f"{_some(strange)} in a basket {'is' if len(set(strange)) == 1 else 'are'} not of the range and left out.")
-        if state.memo.get("asked") is not asked:
-            self.predict(state, asked)
-        short = state.memo["short"]
         more = [f"{len(short) - 3} more rows got fewer items than they asked for."] if len(short) > 3 else []
         return [*said, *short[:3], *more]
 
