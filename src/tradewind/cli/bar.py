@@ -60,8 +60,11 @@ def _bar(bars: rich.progress.Progress, title: str) -> Iterator[Progress]:
     def listen(step: Step) -> None:
         bars.update(task, completed=step.fraction, description=_worded(title, step), left=left(step.eta_s))
 
-    yield Progress(listen)
-    bars.remove_task(task)
+    try:
+        yield Progress(listen)
+        bars.refresh()
+    finally:
+        bars.remove_task(task)
 
 
 def _lines(title: str) -> Callable[[Step], None]:
