@@ -118,6 +118,7 @@ def test_a_loaded_version_waits_for_nothing(contract):
     assert {"place", "concepts"} <= vars(again).keys()
     assert "_session" in vars(again.forest) and "_session" in vars(again.hazard.forest)
     assert {"paths", "patterns"} <= vars(again.forest.trees).keys()
+    assert "patterns" not in vars(again.hazard.forest.trees)  # the hazard gives no reasons
 
 
 def test_no_row_can_be_drawn_twice_before_a_split(flagged):

@@ -67,7 +67,7 @@ class Leaving:
         _ = self.place, self.concepts
         for forest in (self.forest, self.money, self.hazard.forest):
             if forest is not None:
-                forest.open()
+                forest.open(reasons=forest is self.forest)
 
     def column(self, matrix: Array, name: str) -> Array:
         """Return one column of a matrix as float64; NaN where the model has no such column."""
