@@ -50,6 +50,7 @@ def bind(panel: Panel, fit: Fit, *, halo: bool = True) -> Book:
         carry=found.carry[:, at],
         mean=found.product[:, at],
         spread=found.spread[:, at][:, :, at],
+        common=found.common[:, at],
         halo=_halo(panel, fit) if halo else np.zeros((0, 4)),
     )
 
