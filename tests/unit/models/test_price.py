@@ -143,10 +143,8 @@ def crowd(*, choose: bool, busy: float = 0.0, weeks: int = 80) -> tuple[np.ndarr
     """Return log residuals and units of 12 products in 3 categories: of customers who choose one, or of products nobody compares."""
     rng = np.random.default_rng(7)
     worth = rng.normal(0, 0.4, (12, weeks))
-    if choose:
-        units = 1000 * np.exp(worth) / (1 + np.exp(worth).sum(0))
-    else:
-        units = 80 * np.exp(worth)
+    among = (1 + np.exp(worth).sum(0)) if choose else 12.0
+    units = 1000 * np.exp(worth) / among
     units = units * np.exp(busy * rng.normal(size=weeks))
     logged = np.log(units)
     return logged - logged.mean(1, keepdims=True), units

@@ -115,9 +115,8 @@ def notes(state: Priced, asked: Table) -> list[str]:
             " Vary the price by chance in some stores."
         )
     if state.rest[0] > 0:
-        said.append(
-            f"About {100 * state.rest[0]:.0f} % of what leaves a product is bought in other categories of the store, and counts in the gain."
-        )
+        share = f"{100 * state.rest[0]:.0f} % of what leaves a product"
+        said.append(f"About {share} is bought in other categories of the store, and counts in the gain.")
     if not np.isfinite(state.book.cost).all():
         said.append("Siblings without a known cost do not count in the gain.")
     return said

@@ -17,6 +17,7 @@ from tradewind.models._kit.trade.panel import Panel, panel_of
 from tradewind.models._kit.trees import Trees, from_lightgbm
 from tradewind.models.promotion import serving
 from tradewind.models.promotion.asking import Cells
+from tradewind.models.promotion.audit_learn import audited
 from tradewind.models.promotion.average_state import EARLIEST, HELD, WEIGHTS, Averaged, features, others_of, structural_log, trees_log
 
 FEWEST_ROWS = 200
@@ -30,7 +31,7 @@ def learn(table: Table, knobs: dict[str, Any], seed: int) -> Averaged:
             "too little history for boosted trees", hint=f"at least {EARLIEST + HELD} periods and {FEWEST_ROWS} rows of sales"
         )
     weight, skill = _weighed(panel, knobs, seed)
-    return _state(panel, knobs, seed, weight, skill)
+    return _state(panel, knobs, seed, weight, skill, final=True)
 
 
 def _weighed(panel: Panel, knobs: dict[str, Any], seed: int) -> tuple[float, dict[str, float]]:
@@ -53,8 +54,10 @@ def _until(panel: Panel, cut: int) -> Panel:
     return replace(panel, cut=cut, units=units, sold=sold, price=price)
 
 
-def _state(panel: Panel, knobs: dict[str, Any], seed: int, weight: float, skill: dict[str, float]) -> Averaged:
-    book = serving.costed(bind(panel, learn_panel(panel)))
+def _state(panel: Panel, knobs: dict[str, Any], seed: int, weight: float, skill: dict[str, float], *, final: bool = False) -> Averaged:
+    fit = learn_panel(panel)
+    book = serving.costed(bind(panel, fit))
+    book = audited(book, panel, fit, seed=seed) if final else book
     prices = prices_of(panel)
     others = others_of(panel, prices.paid, prices.usual)
     logged = np.log(np.maximum(panel.units[:, : panel.cut], 0.5))
