@@ -30,15 +30,16 @@ class Account:
     costed: Array  # E, bool: the margin of every part is known
 
 
-def account(book: Book, cells: Cells, *, shift: Array | None = None) -> Account:
-    """Return the account of every promotion; `shift` (C) moves the log base of each cell."""
+def account(book: Book, cells: Cells, *, shift: Array | None = None, doubt: Array | None = None) -> Account:
+    """Return the account of every promotion; `shift` (C) moves the log base of each cell, with a standard deviation of `doubt` (C)."""
     count = len(cells.names)
     units = {part: np.zeros((DRAWS, count)) for part in PARTS}
     margin = {part: np.zeros((DRAWS, count)) for part in PARTS[1:]}
     sold, given, costed = np.zeros((DRAWS, count)), np.zeros((DRAWS, count)), np.ones(count, bool)
     for start in range(0, len(cells.event), CHUNK):
         part = slice(start, start + CHUNK)
-        one = _chunk(book, cells, part, shift[part] if shift is not None else None)
+        moved = [values[part] if values is not None else None for values in (shift, doubt)]
+        one = _chunk(book, cells, part, moved[0], moved[1])
         event = cells.event[part]
         for name in PARTS:
             _add(units[name], event, one.units[name])
@@ -86,10 +87,14 @@ def mean_lift(book: Book, cells: Cells) -> Array:
     return np.asarray(mean(PRICE) * moved + mean(CUT) * np.minimum(moved, 0.0) + attention)
 
 
-def _chunk(book: Book, cells: Cells, part: slice, shift: Array | None) -> Account:
+def _chunk(book: Book, cells: Cells, part: slice, shift: Array | None, doubt: Array | None) -> Account:
     series, period = cells.series[part], cells.period[part]
     lift, move = own_lift(book, cells, part)
-    level = np.exp(book.levels[:, series] * np.where(period < book.cut, PAST, 1.0))
+    stray = book.levels[:, series] * np.where(period < book.cut, PAST, 1.0)
+    if doubt is not None:
+        half = default_rng(6).standard_normal((DRAWS // 2, len(book.products))).astype("f4")
+        stray = stray + np.concatenate([half, -half])[:, book.product[series]] * doubt
+    level = np.exp(stray)
     log_base = book.base[series, period] + book.context[series, period] + (shift if shift is not None else 0.0)
     base = level * np.exp(log_base) * book.smear[series]
     gross = base * np.expm1(lift)

@@ -36,7 +36,7 @@ def learn(table: Table, knobs: dict[str, Any], seed: int) -> Averaged:
 
 def _weighed(panel: Panel, knobs: dict[str, Any], seed: int) -> tuple[float, dict[str, float]]:
     """Return the weight that was best on the last periods, learned without them."""
-    early = _until(panel, panel.cut - HELD)
+    early = _until(panel, panel.cut - HELD)  # judged with the season that the whole history will have, or trees win for knowing one
     state = _state(early, knobs | {"trees": max(int(knobs["trees"]) // 2, 10), "rate": min(2 * float(knobs["rate"]), 0.5)}, seed, 1.0, {})
     cells = _cells(panel, state.book, slice(early.cut, panel.cut))
     truth = np.log(np.maximum(panel.units[cells.series, cells.period], 0.5))
@@ -55,7 +55,7 @@ def _until(panel: Panel, cut: int) -> Panel:
 
 
 def _state(panel: Panel, knobs: dict[str, Any], seed: int, weight: float, skill: dict[str, float], *, final: bool = False) -> Averaged:
-    fit = learn_panel(panel)
+    fit = learn_panel(panel, short=0 if final else HELD)
     book = serving.costed(bind(panel, fit))
     book = audited(book, panel, fit, seed=seed) if final else book
     prices = prices_of(panel)
