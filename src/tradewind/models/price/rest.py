@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from tradewind.models._kit.trade.group import summed
+
 Array = np.ndarray[Any, Any]
 CLEAR = 2.0  # standard errors that a share must lie above none to count
 MOST_ERROR = 1.5  # log units beyond which an error is an accident
@@ -34,15 +36,9 @@ def kept(residual: Array, units: Array, store: Array, group: Array, *, together:
     periods = int(known.any(0).sum())
     if alone <= 0 or periods < FEWEST:
         return 0.0, 0.0
-    leaves = [float(np.sqrt((_summed(moved, code) ** 2).sum() / alone)) for code in (group, store)]
+    codes = [np.unique(code, return_inverse=True)[1] for code in (group, store)]
+    leaves = [float(np.sqrt((summed(moved, code, int(code.max()) + 1) ** 2).sum() / alone)) for code in codes]
     count = periods * max(len(np.unique(store)) / max(together, 1.0), 1.0)
     share = min(leaves[0], 1.0) - leaves[1]
     error = float(np.sqrt((leaves[0] ** 2 + leaves[1] ** 2) / (2 * count)))
     return (share, error) if share > CLEAR * error else (0.0, 0.0)
-
-
-def _summed(values: Array, code: Array) -> Array:
-    code = np.unique(code, return_inverse=True)[1]
-    out = np.zeros((int(code.max()) + 1, values.shape[1]))
-    np.add.at(out, code, values)
-    return out

@@ -10,6 +10,7 @@ from numpy.random import default_rng  # while it may still be imported: a worker
 
 from tradewind.models._kit.trade.book import DRAWS, Book, chance
 from tradewind.models._kit.trade.design import AFTER, CUT, PRICE, SIBLINGS, SISTERS
+from tradewind.models._kit.trade.group import summed
 from tradewind.models.promotion.asking import Cells
 
 Array = np.ndarray[Any, Any]
@@ -52,10 +53,8 @@ def account(book: Book, cells: Cells, *, shift: Array | None = None, doubt: Arra
 
 
 def _add(total: Array, event: Array, values: Array) -> None:
-    for at in range(len(event)) if len(event) < 40 else ():
-        total[:, event[at]] += values[:, at]
-    if len(event) >= 40:
-        np.add.at(total.T, event, values.T)
+    first, last = int(event.min()), int(event.max())
+    total[:, first : last + 1] += summed(values.T, event - first, last - first + 1).T
 
 
 def own_lift(book: Book, cells: Cells, part: slice) -> tuple[Array, Array]:

@@ -65,7 +65,8 @@ def _state(panel: Panel, knobs: dict[str, Any], seed: int, weight: float, skill:
     centre = np.where(known, logged, 0.0).sum(1) / np.maximum(known.sum(1), 1)
     cells = _cells(panel, book, slice(0, panel.cut))
     rows = features(book, cells, others, centre)
-    trees = _boosted(rows, logged[cells.series, cells.period] - centre[cells.series], knobs, seed)
+    grown = knobs if weight > 0 else knobs | {"trees": 1}  # trees that do not count are not grown
+    trees = _boosted(rows, logged[cells.series, cells.period] - centre[cells.series], grown, seed)
     return Averaged(book, trees, weight, others, centre, skill)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from tradewind.models._kit.trade.group import summed
 from tradewind.models._kit.trade.panel import Panel
 
 Array = np.ndarray[Any, Any]
@@ -206,8 +207,7 @@ def others(values: Array, group: Array) -> Array:
     """Return the mean over the other members of each series' group, n x T; 0 where it has none."""
     inside = group >= 0
     code = np.unique(np.where(inside, group, group.max() + 1), return_inverse=True)[1]
-    total = np.zeros((code.max() + 1, values.shape[1]))
-    np.add.at(total, code, values)
+    total = summed(values, code, int(code.max()) + 1)
     count = np.bincount(code)[code] - 1
     made = (total[code] - values) / np.maximum(count, 1)[:, None]
     return np.where((inside & (count > 0))[:, None], made, 0.0)

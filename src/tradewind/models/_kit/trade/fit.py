@@ -78,7 +78,8 @@ def learn(panel: Panel, *, form: str = "log", way: str = "bayes", margin: bool =
     """Fit the panel; raises LearnFailed where nothing can be told.
 
     `way` is how coefficients are drawn together: bayes (as this module says), ols (not at all), pooled (one for all stores of a product).
-    `short` is by how many periods the history may fall short of what a season needs. Two passes: the first finds own effects, of which the second makes what promotions leave behind and what siblings feel.
+    `short` is by how many periods the history may fall short of what a season needs. Two passes: the first finds own effects, of which the
+    second makes what promotions leave behind and what siblings feel.
     """
     prices = shape.prices_of(panel)
     target = _target(panel)

@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.random import default_rng  # while it may still be imported: a worker opens no file later
 
+from tradewind.models._kit.trade.group import summed
+
 Array = np.ndarray[Any, Any]
 STEPS = 40
 COUNTED = 3.0  # observations that the first guess of a spread counts as
@@ -71,15 +73,12 @@ def shrink(normal: Array, moment: Array, group: Array, *, about: Array, prior: P
     for _ in range(steps):
         weak = np.diag(1 / inside)
         inverse = np.linalg.inv(normal + weak)
-        shared = np.zeros((products, width, width))
-        summed = np.zeros((products, width))
-        np.add.at(shared, group, weak - weak @ inverse @ weak)
-        np.add.at(summed, group, np.einsum("nij,nj->ni", inverse, moment) / inside)
-        shared, summed = shared / together, summed / together
+        shared = summed(weak - weak @ inverse @ weak, group, products) / together
+        drawing = summed(np.einsum("nij,nj->ni", inverse, moment) / inside, group, products) / together
         drawn = about @ theta
         sure = np.linalg.inv(whole)
         spread = np.linalg.inv(shared + sure)
-        mu = np.einsum("pij,pj->pi", spread, summed + drawn @ sure)
+        mu = np.einsum("pij,pj->pi", spread, drawing + drawn @ sure)
         theta = _regressed(about, mu, np.diagonal(whole), prior)
         gap = mu - about @ theta
         whole = (COUNTED * np.diag(prior.among**2) + gap.T @ gap + spread.sum(0)) / (COUNTED + products) + SMALL * eye
@@ -137,9 +136,8 @@ def alone(normal: Array, moment: Array, group: Array, *, together: float) -> Shr
     series = np.einsum("nij,nj->ni", inverse, moment)
     own = np.diagonal(inverse, axis1=1, axis2=2).copy()
     count = np.bincount(group)
-    product, noise = np.zeros((len(count), width)), np.zeros((len(count), width))
-    np.add.at(product, group, series / count[group][:, None])
-    np.add.at(noise, group, own / count[group][:, None] ** 2 * together)
+    product = summed(series / count[group][:, None], group, len(count))
+    noise = summed(own / count[group][:, None] ** 2 * together, group, len(count))
     spread = noise[:, :, None] * np.eye(width)
     wide, none = np.full(width, WIDE), np.zeros((0, width))
     return Shrunk(series, own, np.zeros_like(own), product, spread, np.zeros_like(product), none, wide, wide)
@@ -149,11 +147,9 @@ def pooled(normal: Array, moment: Array, group: Array, *, together: float) -> Sh
     """Return one set of coefficients for all series of a product, or for all there are where products have few series each."""
     products, width = int(group.max()) + 1, normal.shape[1]
     code = group if len(group) >= 3 * products else np.zeros(len(group), int)
-    total, summed = np.zeros((int(code.max()) + 1, width, width)), np.zeros((int(code.max()) + 1, width))
-    np.add.at(total, code, normal)
-    np.add.at(summed, code, moment)
+    total, drawing = (summed(values, code, int(code.max()) + 1) for values in (normal, moment))
     inverse = np.linalg.inv(total + RIDGE * np.eye(width))
-    found = np.einsum("gij,gj->gi", inverse, summed)
+    found = np.einsum("gij,gj->gi", inverse, drawing)
     of_product = np.zeros(products, int)
     of_product[group] = code
     wide, none = np.full(width, WIDE), np.zeros((0, width))

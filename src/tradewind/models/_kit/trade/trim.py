@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from tradewind.models._kit.trade.group import summed
 from tradewind.models._kit.trade.panel import Panel
 
 Array = np.ndarray[Any, Any]
@@ -59,10 +60,7 @@ def together_of(gap: Array, product: Array) -> float:
     known = np.isfinite(gap)
     filled = np.where(known, gap, 0.0)
     products = int(product.max()) + 1
-    total, squares, count = (np.zeros((products, gap.shape[1])) for _ in range(3))
-    np.add.at(total, product, filled)
-    np.add.at(squares, product, filled**2)
-    np.add.at(count, product, known)
+    total, squares, count = (summed(values, product, products) for values in (filled, filled**2, known * 1.0))
     many = count >= 2
     if not many.any():
         return 1.0
