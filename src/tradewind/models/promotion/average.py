@@ -28,8 +28,8 @@ class Average:
 
     name = "average"
     knobs = (
-        Knob("trees", 150, 20, 600, meaning="boosted trees", tune=False),
-        Knob("leaves", 31, 7, 255, meaning="leaves of one tree", tune=False),
+        Knob("trees", 120, 20, 600, meaning="boosted trees", tune=False),
+        Knob("leaves", 63, 7, 255, meaning="leaves of one tree", tune=False),
         Knob("rate", 0.1, 0.01, 0.5, meaning="how much of each tree is taken", tune=False),
     )
 

@@ -37,7 +37,7 @@ def learn(table: Table, knobs: dict[str, Any], seed: int) -> Averaged:
 def _weighed(panel: Panel, knobs: dict[str, Any], seed: int) -> tuple[float, dict[str, float]]:
     """Return the weight that was best on the last periods, learned without them."""
     early = _until(panel, panel.cut - HELD)  # judged with the season that the whole history will have, or trees win for knowing one
-    state = _state(early, knobs, seed, 1.0, {})
+    state = _state(early, knobs | {"trees": max(int(knobs["trees"]) // 2, 10), "rate": min(2 * float(knobs["rate"]), 0.5)}, seed, 1.0, {})
     cells = _cells(panel, state.book, slice(early.cut, panel.cut))
     truth = np.log(np.maximum(panel.units[cells.series, cells.period], 0.5))
     one, two = structural_log(state.book, cells), trees_log(state, cells)

@@ -31,7 +31,7 @@ class Averaged:
     book: Book
     trees: Trees
     weight: float  # of the trees
-    others: Array  # n x T x 3: mean, lowest and second lowest log price of the siblings, each against its usual
+    others: Array  # n x T: mean log price signal of the siblings
     centre: Array  # n: mean log units
     skill: Mapping[str, float]
 
@@ -71,7 +71,7 @@ def features(book: Book, cells: Cells, others: Array, centre: Array) -> Array:
         np.log(np.maximum(regular * cells.ratio / usual, 1e-6)),
         np.log(np.maximum(cells.ratio, 1e-6)),
         np.log(np.maximum(usual, 1e-6)),
-        *others[series, cells.period].T,
+        others[series, cells.period],
         cells.display,
         cells.feature,
         *levers,
@@ -84,20 +84,8 @@ def features(book: Book, cells: Cells, others: Array, centre: Array) -> Array:
 
 
 def others_of(panel: Panel, paid: Array, usual: Array) -> Array:
-    """Return mean, lowest and second lowest log price of each series' siblings against their usual, n x T x 3; 0 where it has none."""
+    """Return the mean log price of each series' siblings against their usual, n x T."""
     from tradewind.models._kit.trade.design import groups_of, others
 
     moved = np.nan_to_num(np.log(np.maximum(paid, 1e-6) / usual[:, None]))
-    group = groups_of(panel)[0]
-    low = np.zeros((*moved.shape, 2))
-    for code in np.unique(group).tolist():
-        rows = np.flatnonzero(group == code)
-        if len(rows) < 2:
-            continue
-        ranked = np.sort(moved[rows], 0)[: min(3, len(rows))]
-        first, second = ranked[0], ranked[min(1, len(ranked) - 1)]
-        third = ranked[-1]
-        own = moved[rows]
-        low[rows, :, 0] = np.where(own <= first, second, first)
-        low[rows, :, 1] = np.where(own <= second, third, second)
-    return np.concatenate([others(moved, group)[..., None], low], 2)
+    return others(moved, groups_of(panel)[0])
