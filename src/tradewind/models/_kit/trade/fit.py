@@ -146,8 +146,10 @@ def _about(panel: Panel, prices: Prices, *, margin: bool) -> tuple[Array, tuple[
         if len(chosen) >= 2:
             columns += [(values == name) - float(np.mean(values == name)) for name in chosen]
             names += [f"{kind} {name}" for name in chosen]
-    columns += [_standard(panel.tier)] if panel.tier.std() > 1e-6 else []
-    names += ["price tier"] if panel.tier.std() > 1e-6 else []
+    code = np.unique(panel.category.astype(str), return_inverse=True)[1]
+    dear = np.exp(np.clip(panel.tier - (np.bincount(code, panel.tier) / np.bincount(code))[code], -2, 2))
+    columns += [_standard(dear)] if dear.std() > 1e-6 else []
+    names += ["price tier"] if dear.std() > 1e-6 else []
     total = np.bincount(panel.product, np.nan_to_num(panel.cost[:, panel.cut - 1] / prices.usual, nan=-1.0), minlength=count)
     cost: Array = total / np.maximum(np.bincount(panel.product, minlength=count), 1)
     if margin and (cost > 0).all() and (cost < 1).all() and cost.std() > 1e-6:
