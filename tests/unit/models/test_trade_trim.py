@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tradewind.models._kit.trade.group import summed
-from tradewind.models._kit.trade.trim import going_on, together_of, trimmed
+from tradewind.models._kit.trade.trim import together_of, trimmed
 
 PRODUCTS, STORES, WEEKS = 20, 6, 60
 
@@ -65,15 +65,3 @@ def test_sums_by_group_are_those_of_adding_one_by_one():
     np.add.at(expected, code, values)
     np.testing.assert_allclose(summed(values, code, 9), expected, atol=1e-12)
     assert summed(values[:0], code[:0], 2).shape == (2, 3, 2) and summed(np.ones((2, 1), bool), np.array([1, 1]), 2).tolist() == [[0], [2]]
-
-
-def test_errors_that_go_on_in_time_widen_what_is_felt_for_weeks():
-    rng = np.random.default_rng(5)
-    product = np.repeat(np.arange(PRODUCTS), STORES)
-    after = np.repeat((rng.random((PRODUCTS, WEEKS)) < 0.1) * 1.0, STORES, 0)
-    felt = sum(np.roll(after, lag, 1) for lag in range(1, 5))
-    chance = rng.normal(size=felt.shape)
-    lasting = sum(np.roll(chance, lag, 1) for lag in range(4))
-    assert going_on(felt, chance, product, together=1.0) < 1.4
-    assert going_on(felt, lasting, product, together=1.0) > 1.8
-    assert going_on(np.zeros(felt.shape), chance, product, together=1.0) == 1.0

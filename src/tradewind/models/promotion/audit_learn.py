@@ -25,10 +25,10 @@ from tradewind.models.promotion.audit import Audited, is_mechanic, kept
 
 Array = np.ndarray[Any, Any]
 FEWEST_CELLS, FEWEST_GROUPS = 30, 5  # under a mechanic, and groups it must have run in
-MOST_CELLS = 6000  # that one audit looks at; a draw of the seed where there are more
+MOST_CELLS = 4000  # that one audit looks at; a draw of the seed where there are more
 BESIDE = 3  # periods without a promotion for each one with it
 FOLDS = 5
-GROWN = Boost(rounds=80, leaves=15, rate=0.1)
+GROWN = Boost(rounds=60, leaves=15, rate=0.12)
 
 
 def audited(book: Book, panel: Panel, fit: Fit, *, seed: int) -> Book:

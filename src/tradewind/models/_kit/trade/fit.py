@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from tradewind.models._kit.trade import design as shape
 from tradewind.models._kit.trade.design import AFTER, COMPETITOR, CUT, PRICE, SIBLINGS, SISTERS, Design, Prices
 from tradewind.models._kit.trade.panel import FEWEST, Panel
 from tradewind.models._kit.trade.shrink import Prior, Shrunk, alone, pooled, shrink
-from tradewind.models._kit.trade.trim import going_on, mean_of, together_of, trimmed
+from tradewind.models._kit.trade.trim import mean_of, together_of, trimmed
 
 Array = np.ndarray[Any, Any]
 _PRIORS: dict[str, tuple[float, float, float, float]] = {
@@ -103,19 +103,7 @@ def learn(panel: Panel, *, form: str = "log", way: str = "bayes", margin: bool =
     total = np.einsum("ntk,nk->nt", design.values, found.series) + events
     gap = target - total[:, : panel.cut]
     level = mean_of(np.clip(gap - np.nanmedian(gap, 1, keepdims=True), -1.5, 1.5)) + np.nan_to_num(np.nanmedian(gap, 1))
-    residual = gap - level[:, None]
-    found = _widened(found, design, residual, product=panel.product, together=together)
-    return Fit(design, prices, form, found, level, events, residual, variance, together, fade, named)
-
-
-def _widened(found: Shrunk, design: Design, residual: Array, *, product: Array, together: float) -> Shrunk:
-    """Return the posterior with what it says of after-effects as wide as their errors, which go on in time, make it."""
-    at = design.place(AFTER)
-    if at < 0:
-        return found
-    wider = np.ones(len(design.names))
-    wider[at] = np.sqrt(going_on(design.values[:, : residual.shape[1], at], residual, product, together=together))
-    return replace(found, spread=found.spread * wider[:, None] * wider[None], common=found.common * wider)
+    return Fit(design, prices, form, found, level, events, gap - level[:, None], variance, together, fade, named)
 
 
 State = tuple[Shrunk, Array, float]

@@ -1,4 +1,4 @@
-"""Which periods and promotions are accidents and are left out, how much the others tell, and where errors go on in time."""
+"""Which periods and promotions are accidents and are left out, and how much the others tell."""
 
 from __future__ import annotations
 
@@ -12,8 +12,6 @@ from tradewind.models._kit.trade.panel import Panel
 Array = np.ndarray[Any, Any]
 TRIM = 3.5  # robust standard deviations beyond which a period, or a whole promotion, counts as an accident
 ROBUST = 1.4826  # standard deviation of a normal over its middle absolute deviation
-LAGS = 4  # periods over which errors may go on
-MOST_WIDER = 4.0  # times that a variance is widened for it
 FEWEST_EVENTS = 10  # promotions without which none of them can be called strange
 
 
@@ -67,23 +65,3 @@ def together_of(gap: Array, product: Array) -> float:
     if not many.any():
         return 1.0
     return float(max(1.0, (total[many] ** 2).sum() / max(squares[many].sum(), 1e-12)))
-
-
-def going_on(column: Array, gap: Array, product: Array, *, together: float) -> float:
-    """Return how many times more a column's coefficient varies than errors by chance say, beyond what stores have in common.
-
-    What a promotion leaves behind is felt for weeks, and so are errors of the level: the variance of the score of one product is that of
-    its sums over stores, and of neighbouring periods with falling weights (Newey and West 1987). At least one.
-    """
-    known = np.isfinite(gap)
-    count = np.maximum(known.sum(1, keepdims=True), 1)
-    centred = np.where(known, column - np.where(known, column, 0.0).sum(1, keepdims=True) / count, 0.0)
-    score = centred * np.where(known, gap, 0.0)
-    alone = float((score**2).sum())
-    if alone <= 0:
-        return 1.0
-    whole = summed(score, product, int(product.max()) + 1)
-    total = float((whole**2).sum())
-    for lag in range(1, min(LAGS, gap.shape[1] - 1) + 1):
-        total += 2 * (1 - lag / (LAGS + 1)) * float((whole[:, lag:] * whole[:, :-lag]).sum())
-    return float(np.clip(total / alone / together, 1.0, MOST_WIDER))
