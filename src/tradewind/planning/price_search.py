@@ -65,14 +65,25 @@ def field_of(said: Mapping[str, Array]) -> Field:
     siblings = (category[:, None] == category[None]) & ~np.eye(len(category), dtype=bool)
     sisters = siblings & (brand[:, None] == brand[None]) & (brand != "")[:, None]
     shares = [group / np.maximum(group.sum(1, keepdims=True), 1) for group in (siblings, sisters)]
+    price, cost, units_ = (said[name].astype("f8") for name in ("price", "cost", "units"))
     made = []
     for end in ("", "_second"):
         matrix = said[f"siblings{end}"][:, :, None] * shares[0] + said[f"sisters{end}"][:, :, None] * shares[1]
         places = np.arange(len(category))
         matrix[:, places, places] += said[f"own{end}"]
-        made.append(matrix.astype("f8"))
-    price, cost, units_ = (said[name].astype("f8") for name in ("price", "cost", "units"))
+        made.append(matrix + _caught(matrix, units_, category, said["stays"]))
     return Field(said["product"], price, cost, units_, said["signed"] > 0.5, made[0], made[1], float(said["weight"][0]))
+
+
+def _caught(matrix: Array, units: Array, category: Array, stays: Array) -> Array:
+    """Return what other categories gain per move of each price (D x P x P): a share of what leaves, never more than siblings left over."""
+    other = category[:, None] != category[None]  # target x source
+    places = np.arange(len(units))
+    leaves = np.maximum(-matrix[:, places, places], 0.0) * units
+    left = np.maximum(leaves - np.maximum(np.einsum("p,dpq->dq", units, matrix) - matrix[:, places, places] * units, 0.0), 0.0)
+    caught = np.minimum(stays[:, None] * leaves, left) / np.maximum(units @ other, 1e-9)  # spread by what each of them sells
+    found: Array = caught[:, None, :] * other
+    return found
 
 
 def _moved(field: Field, price: Array, *, second: bool) -> Array:

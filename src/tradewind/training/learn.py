@@ -20,6 +20,7 @@ from tradewind.training.search import Trial, early, search
 from tradewind.training.split import Fold, described, grain, horizon_of, periods, rolling_origin
 from tradewind.training.weigh import weigh
 
+CLEAR = 2.0  # standard errors of a gain that make one recipe clearly better than another
 SEASON = {"day": 7, "week": 52, "month": 12}
 BLOCKS = 3  # fewer say too little about seasons to set intervals by
 MOST_BLOCKS = 6  # more of them say little more
@@ -282,7 +283,8 @@ def _scales(fold: Fold, target: str, season: int) -> Array:
 def winner(lesson: Lesson, board: Mapping[str, Mapping[str, Any]]) -> Candidate:
     """Return the candidate with the best goal metric, the incumbent aside; raises LearnFailed where none has one.
 
-    Where the goal is only not to be clearly worse than the baseline, the baseline wins only over those that are.
+    Where the goal is only not to be clearly worse than the baseline, the baseline wins only over those that are. A recipe that the model
+    prefers, for what the goal metric cannot see, gives way only to one that gains more by over two standard errors.
     """
     able = {candidate.label: candidate for candidate in lesson.candidates if candidate.label in board and candidate.label != "incumbent"}
     metric = lesson.model.goal.metric
@@ -295,6 +297,10 @@ def winner(lesson: Lesson, board: Mapping[str, Mapping[str, Any]]) -> Candidate:
     if lesson.model.goal.by_errors < 0 and best == lesson.candidates[0].label:  # what is asked is not to be clearly worse
         near = [one for one in usable if one != best and board[one]["gain"] >= lesson.model.goal.by_errors * board[one]["gain_error"]]
         best = min(near, key=lambda label: board[label][metric], default=best)
+    wanted = lesson.model.prefers
+    if wanted in usable:
+        more, error = (board[best]["gain"] - board[wanted]["gain"], max(board[best]["gain_error"], board[wanted]["gain_error"]))
+        best = best if more > CLEAR * error else wanted
     return able[best]
 
 

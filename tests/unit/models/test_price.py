@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from dataclasses import replace
 
 import numpy as np
 import polars as pl
@@ -12,8 +13,9 @@ from tradewind.core.catalog import TABLES
 from tradewind.core.errors import BadValue, LearnFailed
 from tradewind.core.table import Table
 from tradewind.models import recipe
-from tradewind.models._kit.trade.shrink import Prior, alone, pooled, shrink
+from tradewind.models._kit.trade.shrink import Prior, Shrunk, alone, draws, pooled, shrink
 from tradewind.models.price.assemble import assemble
+from tradewind.models.price.rest import kept
 
 
 def shop(
@@ -125,3 +127,47 @@ def test_shrinking_lies_between_alone_and_pooled():
         )
     ]
     assert errors[0] < errors[1] and errors[0] < errors[2] + 0.03
+
+
+def test_an_error_of_the_companys_mean_moves_all_products_at_once():
+    products = 40
+    ones, spread = np.ones((products, 1)), np.full((products, 1, 1), 1.04)
+    found = Shrunk(0 * ones, 0 * ones, ones, 0 * ones, spread, ones, np.zeros(0), np.zeros(0), np.zeros(0))
+    moved = draws(found, np.arange(products), 400, 0)[..., 0]
+    assert 0.85 < moved.mean(1).std() < 1.15 and 0.9 < moved.std() < 1.15
+    apart = draws(replace(found, common=0 * ones), np.arange(products), 400, 0)[..., 0]
+    assert apart.mean(1).std() < 0.25
+
+
+def crowd(*, choose: bool, busy: float = 0.0, weeks: int = 80) -> tuple[np.ndarray, np.ndarray]:
+    """Return log residuals and units of 12 products in 3 categories: of customers who choose one, or of products nobody compares."""
+    rng = np.random.default_rng(7)
+    worth = rng.normal(0, 0.4, (12, weeks))
+    among = (1 + np.exp(worth).sum(0)) if choose else 12.0
+    units = 1000 * np.exp(worth) / among
+    units = units * np.exp(busy * rng.normal(size=weeks))
+    logged = np.log(units)
+    return logged - logged.mean(1, keepdims=True), units
+
+
+def test_what_other_categories_catch_is_read_from_customers_who_choose():
+    group, store = np.arange(12) // 4, np.zeros(12, int)
+    share, error = kept(*crowd(choose=True), store, group, together=1.0)
+    assert 0.5 < share < 0.85 and 0 < error < 0.15  # truth: 8 of 13 equal choices lie in other categories, 0.67 of what leaves
+    assert kept(*crowd(choose=False), store, group, together=1.0) == (0.0, 0.0)
+    assert kept(*crowd(choose=True, busy=0.6), store, group, together=1.0) == (0.0, 0.0)  # busy weeks hide it: nothing is claimed
+    assert kept(*(part[:, :10] for part in crowd(choose=True)), store, group, together=1.0) == (0.0, 0.0)
+
+
+def test_one_category_has_no_others_to_catch_anything():
+    assert kept(*crowd(choose=True), np.zeros(12, int), np.zeros(12, int), together=1.0) == (0.0, 0.0)
+
+
+def test_what_other_categories_catch_counts_in_the_gain_of_one_price():
+    one, state = learned(elasticity=-2.0)
+    rows = asked(price=5.4)
+    apart = one.predict(state, rows).frame.row(0, named=True)
+    split = replace(state, rest=(0.5, 0.01), book=replace(state.book, categories=np.array(["c", "d"], object)))
+    caught = one.predict(split, rows).frame.row(0, named=True)
+    assert caught["gain"] > apart["gain"] + 1
+    assert any("50 % of what leaves" in words for words in one.notes(split, rows))

@@ -7,12 +7,12 @@ import pytest
 
 from tradewind.core.errors import BadValue
 from tradewind.core.table import Table
-from tradewind.planning import prices
+from tradewind.planning import price_search, prices
 
 COUNT = 6
 
 
-def shop(own: float = -1.5, spread: float = 0.1, cost: float = 0.5):
+def shop(own: float = -1.5, spread: float = 0.1, cost: float = 0.5, *, stays: float = 0.0, kinds: int = 1):
     """Return a respond function of six products at a price of 10."""
     rng = np.random.default_rng(0)
     draws = own + spread * rng.normal(size=(100, COUNT))
@@ -23,7 +23,11 @@ def shop(own: float = -1.5, spread: float = 0.1, cost: float = 0.5):
         said = dict.fromkeys(("own", "own_second"), draws)
         said |= dict.fromkeys(("siblings", "siblings_second"), quiet + 0.1) | dict.fromkeys(("sisters", "sisters_second"), quiet)
         names = np.array([f"P{at}" for at in range(COUNT)], object)
-        text = {"product": names, "category": np.array(["c"] * COUNT, object), "brand": np.array(["b"] * COUNT, object)}
+        text = {
+            "product": names,
+            "category": np.array([f"c{at % kinds}" for at in range(COUNT)], object),
+            "brand": np.array(["b"] * COUNT, object),
+        }
         return (
             said
             | text
@@ -33,6 +37,7 @@ def shop(own: float = -1.5, spread: float = 0.1, cost: float = 0.5):
                 "units": np.full(COUNT, 100.0),
                 "weight": np.array([0.5]),
                 "signed": np.ones(COUNT),
+                "stays": np.full(100, stays),
             }
         )
 
@@ -104,3 +109,20 @@ def test_the_front_holds_no_point_that_another_beats():
 def test_limits_that_cannot_be_are_refused(given, said):
     with pytest.raises(BadValue, match=said):
         prices.plan(shop(), wishes(**given))
+
+
+def test_customers_that_other_categories_keep_are_worth_a_higher_price():
+    alone = prices.plan(shop(own=-2.2, kinds=2), wishes())
+    caught = prices.plan(shop(own=-2.2, kinds=2, stays=0.4), wishes())
+    assert fact(alone, "changes") == 0 or fact(caught, "gain") > fact(alone, "gain")
+    assert (caught.table.column("price") > 10.5).all() and fact(caught, "volume_change") > -0.22
+
+
+def test_more_than_what_leaves_is_never_caught():
+    respond = shop(own=-2.0, kinds=2, stays=1.0)
+    said = respond({"about": "prices"})
+    field = price_search.field_of(said)
+    kept = np.einsum("p,dpq->dq", field.units, field.matrix)
+    assert (kept <= 1e-9).all()
+    other = np.arange(COUNT)[:, None] % 2 != np.arange(COUNT)[None] % 2
+    assert (field.matrix[:, other] > 0.2).all()

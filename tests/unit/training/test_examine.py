@@ -127,3 +127,14 @@ def test_where_not_worse_is_enough_the_baseline_wins_only_over_what_is_clearly_w
     )
     assert loose.recipe == "near" and only_far.recipe == "base"
     assert strict.recipe in ("base", "near")
+
+
+def test_a_preferred_recipe_gives_way_only_to_one_that_is_clearly_better():
+    base, close, far = Constant("base", 2.0), Constant("close", 1.003), Constant("far", 1.6)
+    rival = Constant("rival", 1.0)
+    for wanted, expected in ((close, "close"), (far, "rival")):
+        given = lesson(base, rival, wanted)
+        given = replace(given, model=replace(given.model, prefers=wanted.name))
+        trained, _ = examine.learn(given, Listed())
+        board = trained.leaderboard.column("recipe").tolist()
+        assert trained.recipe == expected and board[0] == "rival"  # the leaderboard hides nothing

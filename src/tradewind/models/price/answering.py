@@ -114,6 +114,9 @@ def notes(state: Priced, asked: Table) -> list[str]:
             f"Where {', '.join(unsigned[:5])} cost more they sold no less: prices seem to follow demand, so none can be called best."
             " Vary the price by chance in some stores."
         )
+    if state.rest[0] > 0:
+        share = f"{100 * state.rest[0]:.0f} % of what leaves a product"
+        said.append(f"About {share} is bought in other categories of the store, and counts in the gain.")
     if not np.isfinite(state.book.cost).all():
         said.append("Siblings without a known cost do not count in the gain.")
     return said

@@ -9,12 +9,13 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+from numpy.random import default_rng  # while it may still be imported: a worker opens no file later
 
 from tradewind.core.errors import Tampered
 from tradewind.core.table import Table
 from tradewind.models._kit import tensors
 from tradewind.models._kit.trade.book import DRAWS, Book
-from tradewind.models._kit.trade.design import SIBLINGS, SISTERS
+from tradewind.models._kit.trade.design import PRICE, SIBLINGS, SISTERS
 
 Array = np.ndarray[Any, Any]
 WEIGHTS = (0.1, 0.9)  # of the second form, least and most
@@ -31,6 +32,14 @@ class Priced:
     rival: Array  # n: log of the last competitor price, NaN where unknown
     learned: Array  # P: share of what is believed of the own elasticity that data say
     weight: float  # of the second form: how much better it fits, never all or nothing
+    rest: tuple[float, float]  # share of what leaves a product that other categories of the shop catch, and its standard error
+
+    @cached_property
+    def stays(self) -> Array:
+        """Return draws of the share of what leaves a product that other categories of its store catch, DRAWS."""
+        half = default_rng(5).standard_normal(DRAWS // 2)
+        found: Array = np.clip(self.rest[0] + self.rest[1] * np.concatenate([half, -half]), 0.0, 1.0)
+        return found
 
     @cached_property
     def beside(self) -> tuple[Array, Array]:
@@ -47,10 +56,13 @@ class Priced:
         parts = self.book.dump()
         other = self.second.dump()
         slim = tensors.load(other["book.safetensors"])
-        kept = {name: slim[name] for name in ("series", "own", "carry", "mean", "spread", "base", "context", "lift", "smear", "variance")}
+        kept = {
+            name: slim[name]
+            for name in ("series", "own", "carry", "mean", "spread", "common", "base", "context", "lift", "smear", "variance")
+        }
         parts["second.safetensors"] = tensors.save(kept)
         names = json.loads(other["book.json"])["names"]
-        parts["price.json"] = json.dumps({"names": names, "weight": self.weight}).encode()
+        parts["price.json"] = json.dumps({"names": names, "weight": self.weight, "rest": list(self.rest)}).encode()
         parts["price.safetensors"] = tensors.save({"rival": self.rival.astype("f4"), "learned": self.learned.astype("f4")})
         return parts
 
@@ -63,7 +75,8 @@ class Priced:
             head = json.loads(parts["price.json"])
             names = np.array(head["names"], object)
             second = replace(book, head={**book.head, "form": "exponential"}, names=names, **other)
-            made = cls(book, second, more["rival"], more["learned"], float(head["weight"]))
+            share, error = head["rest"]
+            made = cls(book, second, more["rival"], more["learned"], float(head["weight"]), (float(share), float(error)))
         except (KeyError, ValueError, TypeError) as error:
             raise Tampered("the parts of a price model do not fit together") from error
         _ = made.beside, made.beside_second, made.book.levels  # what every answer needs is worked out before the first one
@@ -74,12 +87,11 @@ def _beside(state: Priced, book: Book, *, second: bool) -> tuple[Array, Array]:
     """Return the first two terms of the exponential in which siblings answer to a move, in money of the next quarter's mean period."""
     count = len(book.product)
     slope, bend = np.zeros((2, DRAWS, count), "f4")
-    if book.place(SIBLINGS) < 0 and book.place(SISTERS) < 0:
-        return slope, bend
     _, sister, others, sisters = book.group
     span = slice(0, AHEAD[book.clock.grain.name])
     unit = np.nan_to_num(state.book.regular[:, span] - state.book.cost[:, span])
-    earned = (np.exp(book.base[:, span] + book.context[:, span] + book.lift[:, span]) * unit).mean(1) * book.smear * book.living
+    sold = np.exp(book.base[:, span] + book.context[:, span] + book.lift[:, span]) * (book.smear * book.living)[:, None]
+    earned = (sold * unit).mean(1)
     scale = state.book.regular[:, span].mean(1) / book.usual if second else np.ones(count)
     wide = book.draws_of(SIBLINGS, np.arange(count)) / np.maximum(others, 1)
     close = book.draws_of(SISTERS, np.arange(count)) / np.maximum(sisters, 1)
@@ -88,7 +100,21 @@ def _beside(state: Priced, book: Book, *, second: bool) -> tuple[Array, Array]:
         weight = wide[:, rows, None] * ~np.eye(len(rows), dtype=bool) + close[:, rows, None] * same
         slope[:, rows] = np.einsum("t,dts->ds", earned[rows], weight) * scale[rows]
         bend[:, rows] = np.einsum("t,dts->ds", earned[rows] / 2, weight**2) * scale[rows] ** 2
+    if state.rest[0] > 0:
+        slope += _caught(state, book, sold.mean(1), earned, scale)
     return slope, bend
+
+
+def _caught(state: Priced, book: Book, sold: Array, earned: Array, scale: Array) -> Array:
+    """Return what other categories of the store earn more per move of each price (DRAWS x n): their share of the units that leave."""
+    inside = [np.zeros((2, code.max() + 1)) for code in (book.store, book.group[0])]
+    for total, code in zip(inside, (book.store, book.group[0]), strict=True):
+        for at, values in enumerate((sold, earned)):
+            np.add.at(total[at], code, values)
+    units, margin = inside[0][:, book.store] - inside[1][:, book.group[0]]
+    own = np.maximum(-book.draws_of(PRICE, np.arange(len(book.product))), 0.0) * scale
+    found: Array = state.stays[:, None] * own * sold * margin / np.maximum(units, 1e-9)
+    return found
 
 
 def ahead_of(book: Book) -> Book:
@@ -116,10 +142,12 @@ def learned(table: Table, way: str) -> Priced:
     from tradewind.models._kit.trade.bind import bind
     from tradewind.models._kit.trade.fit import learn
     from tradewind.models._kit.trade.panel import panel_of
+    from tradewind.models.price.rest import kept
 
     panel = panel_of(table)
     first, second = learn(panel, way=way), learn(panel, form="exponential", way=way)
     books = [ahead_of(bind(panel, fit, halo=False)) for fit in (first, second)]
     rival = np.log(np.maximum(panel.competitor[:, panel.cut - 1], 1e-9))
     better = float(np.clip(second.likelihood - first.likelihood, -50, 50))
-    return Priced(books[0], books[1], rival, first.known, float(np.clip(1 / (1 + np.exp(-better)), *WEIGHTS)))
+    rest = kept(first.residual, panel.units[:, : panel.cut], panel.store, books[0].group[0], together=first.together)
+    return Priced(books[0], books[1], rival, first.known, float(np.clip(1 / (1 + np.exp(-better)), *WEIGHTS)), rest)

@@ -10,6 +10,7 @@ from numpy.random import default_rng  # while it may still be imported: a worker
 
 from tradewind.models._kit.trade.book import DRAWS, Book, chance
 from tradewind.models._kit.trade.design import AFTER, CUT, PRICE, SIBLINGS, SISTERS
+from tradewind.models._kit.trade.group import summed
 from tradewind.models.promotion.asking import Cells
 
 Array = np.ndarray[Any, Any]
@@ -30,15 +31,16 @@ class Account:
     costed: Array  # E, bool: the margin of every part is known
 
 
-def account(book: Book, cells: Cells, *, shift: Array | None = None) -> Account:
-    """Return the account of every promotion; `shift` (C) moves the log base of each cell."""
+def account(book: Book, cells: Cells, *, shift: Array | None = None, doubt: Array | None = None) -> Account:
+    """Return the account of every promotion; `shift` (C) moves the log base of each cell, with a standard deviation of `doubt` (C)."""
     count = len(cells.names)
     units = {part: np.zeros((DRAWS, count)) for part in PARTS}
     margin = {part: np.zeros((DRAWS, count)) for part in PARTS[1:]}
     sold, given, costed = np.zeros((DRAWS, count)), np.zeros((DRAWS, count)), np.ones(count, bool)
     for start in range(0, len(cells.event), CHUNK):
         part = slice(start, start + CHUNK)
-        one = _chunk(book, cells, part, shift[part] if shift is not None else None)
+        moved = [values[part] if values is not None else None for values in (shift, doubt)]
+        one = _chunk(book, cells, part, moved[0], moved[1])
         event = cells.event[part]
         for name in PARTS:
             _add(units[name], event, one.units[name])
@@ -51,10 +53,8 @@ def account(book: Book, cells: Cells, *, shift: Array | None = None) -> Account:
 
 
 def _add(total: Array, event: Array, values: Array) -> None:
-    for at in range(len(event)) if len(event) < 40 else ():
-        total[:, event[at]] += values[:, at]
-    if len(event) >= 40:
-        np.add.at(total.T, event, values.T)
+    first, last = int(event.min()), int(event.max())
+    total[:, first : last + 1] += summed(values.T, event - first, last - first + 1).T
 
 
 def own_lift(book: Book, cells: Cells, part: slice) -> tuple[Array, Array]:
@@ -86,10 +86,14 @@ def mean_lift(book: Book, cells: Cells) -> Array:
     return np.asarray(mean(PRICE) * moved + mean(CUT) * np.minimum(moved, 0.0) + attention)
 
 
-def _chunk(book: Book, cells: Cells, part: slice, shift: Array | None) -> Account:
+def _chunk(book: Book, cells: Cells, part: slice, shift: Array | None, doubt: Array | None) -> Account:
     series, period = cells.series[part], cells.period[part]
     lift, move = own_lift(book, cells, part)
-    level = np.exp(book.levels[:, series] * np.where(period < book.cut, PAST, 1.0))
+    stray = book.levels[:, series] * np.where(period < book.cut, PAST, 1.0)
+    if doubt is not None:
+        half = default_rng(6).standard_normal((DRAWS // 2, len(book.products))).astype("f4")
+        stray = stray + np.concatenate([half, -half])[:, book.product[series]] * doubt
+    level = np.exp(stray)
     log_base = book.base[series, period] + book.context[series, period] + (shift if shift is not None else 0.0)
     base = level * np.exp(log_base) * book.smear[series]
     gross = base * np.expm1(lift)

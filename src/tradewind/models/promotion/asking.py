@@ -150,26 +150,34 @@ def _laid(book: Book, lines: list[_Line]) -> Cells:
     names = list(dict.fromkeys(line.event for line in lines))
     number = {name: at for at, name in enumerate(names)}
     known = set(book.promotions.tolist())
-    out: dict[str, list[Array]] = {name: [] for name in ("event", "line", "series", "period", "share", "last")}
-    length = 7 if book.clock.grain.name == "week" else 1
-    for place, line in enumerate(lines):
-        days = np.arange(line.start, line.end + 1).astype("M8[D]")
-        periods, counts = np.unique(book.period(days), return_counts=True)
-        if periods[0] < 0 or periods[-1] >= book.base.shape[1]:
-            raise BadValue(
-                f"promotion {line.event!r} lies outside what the model knows",
-                hint=f"{_date(book, 0)} to {_date(book, book.base.shape[1] - 1)}",
-            )
-        share = np.ones(len(periods)) if line.period else np.clip(counts / length, 0, 1)
-        count = len(line.series)
-        out["event"].append(np.full(count * len(periods), number[line.event]))
-        out["line"].append(np.full(count * len(periods), place))
-        out["series"].append(np.repeat(line.series, len(periods)))
-        out["period"].append(np.tile(periods, count))
-        out["share"].append(np.tile(share, count))
-        out["last"].append(np.tile(periods == periods[-1], count))
-    joined = {name: np.concatenate(parts) for name, parts in out.items()}
+    start, end = (np.array([getattr(line, name) for line in lines]) for name in ("start", "end"))
+    first, last = (book.period(days.astype("M8[D]")) for days in (start, end))
+    outside = np.flatnonzero((first < 0) | (last >= book.base.shape[1]))
+    if len(outside):
+        said = f"promotion {lines[outside[0]].event!r} lies outside what the model knows"
+        raise BadValue(said, hint=f"{_date(book, 0)} to {_date(book, book.base.shape[1] - 1)}")
+    length, stores = last - first + 1, np.array([len(line.series) for line in lines])
+    line = np.repeat(np.arange(len(lines)), length * stores)
+    at = np.arange(len(line)) - np.repeat(np.cumsum(length * stores) - length * stores, length * stores)
+    period = first[line] + at % length[line]
+    series = np.concatenate([one.series for one in lines])[(np.cumsum(stores) - stores)[line] + at // length[line]]
+    joined = {
+        "event": np.array([number[one.event] for one in lines])[line],
+        "line": line,
+        "series": series,
+        "period": period,
+        "share": np.where(np.array([one.period for one in lines])[line], 1.0, _covered(book, period, start[line], end[line])),
+        "last": period == last[line],
+    }
     return _cells(book, lines, joined, names, np.array([name in known for name in names]))
+
+
+def _covered(book: Book, period: Array, start: Array, end: Array) -> Array:
+    """Return the share of each period's days that a promotion covers: of seven in weeks, all of it in any other grain."""
+    if book.clock.grain.name != "week":
+        return np.ones(len(period))
+    monday = book.clock.date(book.first + period).astype("M8[D]").astype("i8")
+    return np.asarray((np.minimum(end, monday + 6) - np.maximum(start, monday) + 1) / 7)
 
 
 def _date(book: Book, period: int) -> str:

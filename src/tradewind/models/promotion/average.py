@@ -47,7 +47,8 @@ class Average:
     def predict_draws(self, state: Averaged, asked: Table) -> tuple[Cells, Account]:
         """Return the cells and the account behind an answer."""
         cells = cells_of(state.book, asked)
-        return cells, account(state.book, cells, shift=shift_of(state, cells))
+        shift, doubt = shift_of(state, cells)
+        return cells, account(state.book, cells, shift=shift, doubt=doubt)
 
     def expand(self, state: Averaged, horizon: int | None, where: Mapping[str, Any]) -> Table:
         """Return the promotions of the calendar that fit, or the next period of every series where there is no calendar."""

@@ -17,6 +17,7 @@ from tradewind.models._kit.trade.panel import Panel, panel_of
 from tradewind.models._kit.trees import Trees, from_lightgbm
 from tradewind.models.promotion import serving
 from tradewind.models.promotion.asking import Cells
+from tradewind.models.promotion.audit_learn import audited
 from tradewind.models.promotion.average_state import EARLIEST, HELD, WEIGHTS, Averaged, features, others_of, structural_log, trees_log
 
 FEWEST_ROWS = 200
@@ -30,12 +31,12 @@ def learn(table: Table, knobs: dict[str, Any], seed: int) -> Averaged:
             "too little history for boosted trees", hint=f"at least {EARLIEST + HELD} periods and {FEWEST_ROWS} rows of sales"
         )
     weight, skill = _weighed(panel, knobs, seed)
-    return _state(panel, knobs, seed, weight, skill)
+    return _state(panel, knobs, seed, weight, skill, final=True)
 
 
 def _weighed(panel: Panel, knobs: dict[str, Any], seed: int) -> tuple[float, dict[str, float]]:
     """Return the weight that was best on the last periods, learned without them."""
-    early = _until(panel, panel.cut - HELD)
+    early = _until(panel, panel.cut - HELD)  # judged with the season that the whole history will have, or trees win for knowing one
     state = _state(early, knobs | {"trees": max(int(knobs["trees"]) // 2, 10), "rate": min(2 * float(knobs["rate"]), 0.5)}, seed, 1.0, {})
     cells = _cells(panel, state.book, slice(early.cut, panel.cut))
     truth = np.log(np.maximum(panel.units[cells.series, cells.period], 0.5))
@@ -53,8 +54,10 @@ def _until(panel: Panel, cut: int) -> Panel:
     return replace(panel, cut=cut, units=units, sold=sold, price=price)
 
 
-def _state(panel: Panel, knobs: dict[str, Any], seed: int, weight: float, skill: dict[str, float]) -> Averaged:
-    book = serving.costed(bind(panel, learn_panel(panel)))
+def _state(panel: Panel, knobs: dict[str, Any], seed: int, weight: float, skill: dict[str, float], *, final: bool = False) -> Averaged:
+    fit = learn_panel(panel, short=0 if final else HELD)
+    book = serving.costed(bind(panel, fit))
+    book = audited(book, panel, fit, seed=seed) if final else book
     prices = prices_of(panel)
     others = others_of(panel, prices.paid, prices.usual)
     logged = np.log(np.maximum(panel.units[:, : panel.cut], 0.5))
@@ -62,7 +65,8 @@ def _state(panel: Panel, knobs: dict[str, Any], seed: int, weight: float, skill:
     centre = np.where(known, logged, 0.0).sum(1) / np.maximum(known.sum(1), 1)
     cells = _cells(panel, book, slice(0, panel.cut))
     rows = features(book, cells, others, centre)
-    trees = _boosted(rows, logged[cells.series, cells.period] - centre[cells.series], knobs, seed)
+    grown = knobs if weight > 0 else knobs | {"trees": 1}  # trees that do not count are not grown
+    trees = _boosted(rows, logged[cells.series, cells.period] - centre[cells.series], grown, seed)
     return Averaged(book, trees, weight, others, centre, skill)
 
 

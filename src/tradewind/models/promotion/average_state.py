@@ -36,13 +36,12 @@ class Averaged:
     skill: Mapping[str, float]
 
 
-def shift_of(state: Averaged, cells: Cells) -> Array:
-    """Return by how much trees move the log base of each cell."""
+def shift_of(state: Averaged, cells: Cells) -> tuple[Array, Array]:
+    """Return by how much trees move the log base of each cell, and how unsure that is: two models that differ, each with its weight."""
     if state.weight <= 0:
-        return np.zeros(len(cells.event))
-    gap = trees_log(state, cells) - structural_log(state.book, cells)
-    found: Array = state.weight * np.clip(gap, -MOST_SHIFT, MOST_SHIFT)
-    return found
+        return np.zeros(len(cells.event)), np.zeros(len(cells.event))
+    gap = np.clip(trees_log(state, cells) - structural_log(state.book, cells), -MOST_SHIFT, MOST_SHIFT)
+    return state.weight * gap, np.sqrt(state.weight * (1 - state.weight)) * np.abs(gap)
 
 
 def structural_log(book: Book, cells: Cells) -> Array:

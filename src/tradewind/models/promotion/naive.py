@@ -91,6 +91,7 @@ def _ratios(panel: Panel, base: Array, kinds: list[str]) -> dict[str, Any]:
         "carry": np.zeros((series, len(kinds))),
         "mean": np.tile(mean, (products, 1)),
         "spread": np.tile(np.diag(spread), (products, 1, 1)),
+        "common": np.zeros((products, len(kinds))),
     }
 
 

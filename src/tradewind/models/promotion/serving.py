@@ -12,6 +12,7 @@ from tradewind.core.errors import BadValue, NotFound
 from tradewind.core.table import Table
 from tradewind.models._kit.trade.book import Book
 from tradewind.models._kit.trade.design import AFTER, COMPETITOR, CUT, PRICE, SIBLINGS, SISTERS
+from tradewind.models.promotion import audit
 from tradewind.models.promotion.account import PARTS, Account
 from tradewind.models.promotion.answering import money
 from tradewind.models.promotion.asking import Cells
@@ -20,6 +21,7 @@ Array = np.ndarray[Any, Any]
 RECENT = 26  # periods of past promotions that "everything" goes back
 NORMAL = {"80": 1.2815515655446004, "95": 1.959963984540054}
 _KINDS = {PRICE: "elasticity", CUT: "elasticity", SIBLINGS: "elasticity", SISTERS: "elasticity", COMPETITOR: "elasticity", AFTER: "share"}
+EVERY = "every product"
 _REQUEST = ("promotion", "product", "store", "start", "end", "date", "mechanic", "discount", "price", "display", "feature", "cost")
 
 
@@ -82,20 +84,26 @@ def _next(book: Book, where: Mapping[str, Any]) -> Table:
 
 
 def effects(book: Book) -> Table:
-    """Return one row per product and lever: elasticities, log lifts, the share that is pulled forward; with intervals."""
+    """Return one row per product and lever: elasticities, log lifts, the share that is pulled forward; with intervals.
+
+    Then, over all products, the mean log lift of every mechanic by the panel and by the audit.
+    """
     names, products = book.names.tolist(), book.products
     rows = len(products) * len(names)
     error = np.sqrt(np.diagonal(book.spread, axis1=1, axis2=2))
     effect = book.mean.astype("f8")
+    more = audit.rows(book)
+    mean, sure = np.append(effect.reshape(rows), more["effect"]), np.append(error.reshape(rows), more["error"])
+    kinds = [_KINDS.get(name, "log lift") for name in names] * len(products)
     columns: dict[str, Array] = {
-        "product": np.repeat(products, len(names)),
-        "lever": np.array(names * len(products), object),
-        "kind": np.array([_KINDS.get(name, "log lift") for name in names] * len(products), object),
-        "effect": effect.reshape(rows),
+        "product": np.array([*np.repeat(products, len(names)).tolist(), *[EVERY] * len(more["lever"])], object),
+        "lever": np.array([*names * len(products), *more["lever"]], object),
+        "kind": np.array([*kinds, *more["kind"]], object),
+        "effect": mean,
     }
     for level, width in NORMAL.items():
-        columns[f"lo{level}"] = (effect - width * error).reshape(rows)
-        columns[f"hi{level}"] = (effect + width * error).reshape(rows)
+        columns[f"lo{level}"] = mean - width * sure
+        columns[f"hi{level}"] = mean + width * sure
     return Table.from_columns(columns)
 
 
@@ -113,7 +121,7 @@ def notes(book: Book, asked: Table) -> list[str]:
         said.append("No cost was told: trade spend is taken as the discount on everything sold while it runs.")
     if book.place(AFTER) < 0:
         said.append("Past promotions are too few to tell what they pull forward: net is not reduced by it.")
-    return said
+    return said + audit.words(book)
 
 
 def responded(book: Book, request: Mapping[str, Any], draw: Callable[[Table], tuple[Cells, Account]]) -> dict[str, Array]:

@@ -14,14 +14,16 @@ from tradewind.models.promotion.answering import table as answered
 from tradewind.models.promotion.asking import Cells, cells_of
 
 
-def learned(table: Table) -> Book:
-    """Return the book of a modelling table."""
+def learned(table: Table, seed: int) -> Book:
+    """Return the book of a modelling table, its lifts audited."""
     from tradewind.models._kit.trade.bind import bind
     from tradewind.models._kit.trade.fit import learn
     from tradewind.models._kit.trade.panel import panel_of
+    from tradewind.models.promotion.audit_learn import audited
 
     panel = panel_of(table)
-    return bind(panel, learn(panel))
+    fit = learn(panel)
+    return audited(bind(panel, fit), panel, fit, seed=seed)
 
 
 class Structural:
@@ -31,8 +33,8 @@ class Structural:
     knobs: tuple[Knob, ...] = ()
 
     def fit(self, table: Table, params: Mapping[str, Any], seed: int) -> Book:
-        """Learn the panel; the same table gives the same book."""
-        return serving.costed(learned(table))
+        """Learn the panel; the same table and seed give the same book."""
+        return serving.costed(learned(table, seed))
 
     def predict(self, state: Book, asked: Table) -> Table:
         """Return one row per promotion asked about."""

@@ -10,6 +10,7 @@ from tradewind.models._kit.trade import design as shape
 from tradewind.models._kit.trade.book import Book
 from tradewind.models._kit.trade.design import AFTER, COMPETITOR, CUT, PRICE, SIBLINGS, SISTERS, Prices
 from tradewind.models._kit.trade.fit import Fit
+from tradewind.models._kit.trade.group import summed
 from tradewind.models._kit.trade.panel import Panel
 
 Array = np.ndarray[Any, Any]
@@ -50,6 +51,7 @@ def bind(panel: Panel, fit: Fit, *, halo: bool = True) -> Book:
         carry=found.carry[:, at],
         mean=found.product[:, at],
         spread=found.spread[:, at][:, :, at],
+        common=found.common[:, at],
         halo=_halo(panel, fit) if halo else np.zeros((0, 4)),
     )
 
@@ -104,9 +106,7 @@ def _levels(panel: Panel, fit: Fit) -> tuple[Array, Array]:
     common = np.zeros(1)
     if errors.size:
         counts = np.bincount(panel.product, minlength=len(panel.products))[:, None]
-        sums = np.zeros((len(panel.products), errors.shape[1]))
-        np.add.at(sums, panel.product, errors)
-        mean = sums / np.maximum(counts, 1)
+        mean = summed(errors, panel.product, len(panel.products)) / np.maximum(counts, 1)
         common = np.array([max(float(np.var(mean[counts[:, 0] > 1])) if (counts > 1).any() else 0.5 * float(np.var(errors)), 1e-6)])
     whole = max(float(np.mean(errors**2)) if errors.size else float(fit.variance.mean()), 1e-6)
     common = np.minimum(common, whole)
@@ -177,9 +177,7 @@ def _halo(panel: Panel, fit: Fit) -> Array:
 def _common(gap: Array, group: Array) -> Array:
     """Return what each group of series has in common in each period: the mean of what is left of them."""
     known = np.isfinite(gap)
-    total, rows = np.zeros((2, int(group.max()) + 1, gap.shape[1]))
-    np.add.at(total, group, np.where(known, gap, 0.0))
-    np.add.at(rows, group, known)
+    total, rows = (summed(values, group, int(group.max()) + 1) for values in (np.where(known, gap, 0.0), known * 1.0))
     found: Array = (total / np.maximum(rows, 1))[group]
     return found
 

@@ -56,6 +56,7 @@ class Book:
     carry: Array
     mean: Array  # P x K
     spread: Array  # P x K x K
+    common: Array  # P x K: standard deviation, inside `spread`, that all products share
     halo: Array  # pairs x 4: source product, target product, mean, standard deviation
     calendar: Array  # entries x 8: event, series, start and end day, discount, display, feature, spend
 
@@ -77,7 +78,7 @@ class Book:
     @cached_property
     def beta(self) -> Array:
         """Return coefficient draws, DRAWS x n x K: the same ones for every question."""
-        found = Shrunk(self.series, self.own, self.carry, self.mean, self.spread, np.zeros(0), np.zeros(0), np.zeros(0))
+        found = Shrunk(self.series, self.own, self.carry, self.mean, self.spread, self.common, np.zeros(0), np.zeros(0), np.zeros(0))
         return draws(found, self.product, DRAWS, 0).astype("f4")
 
     @cached_property

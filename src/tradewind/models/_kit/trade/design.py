@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from tradewind.models._kit.trade.group import summed
 from tradewind.models._kit.trade.panel import Panel
 
 Array = np.ndarray[Any, Any]
@@ -86,8 +87,11 @@ def prices_of(panel: Panel) -> Prices:
     return Prices(paid, regular, usual, takes)
 
 
-def own_columns(panel: Panel, prices: Prices, form: str) -> Design:
-    """Return the columns that need no coefficient of another: price, attention, competitor, season, weekday, trend and extras."""
+def own_columns(panel: Panel, prices: Prices, form: str, *, short: int = 0) -> Design:
+    """Return the columns that need no coefficient of another: price, attention, competitor, season, weekday, trend and extras.
+
+    `short` is by how many periods the history may fall short of what a season needs.
+    """
     found: dict[str, Array] = {}
     ratio = prices.paid / prices.usual[:, None]
     if _moves(np.log(np.maximum(ratio, 1e-9)), panel):
@@ -108,7 +112,7 @@ def own_columns(panel: Panel, prices: Prices, form: str) -> Design:
         if _moves(rival, panel):
             found[COMPETITOR] = rival
     shape = (len(panel), panel.width)
-    for name, path in _time(panel).items():
+    for name, path in _time(panel, short).items():
         found[name] = np.broadcast_to(path, shape)
     for name, value in panel.extras.items():
         if _moves(value, panel):
@@ -122,11 +126,11 @@ def _moves(values: Array, panel: Panel, *, least: float = 1e-6) -> bool:
     return bool((spread[np.isfinite(spread)] > least).any())
 
 
-def _time(panel: Panel) -> dict[str, Array]:
+def _time(panel: Panel, short: int) -> dict[str, Array]:
     grain = panel.clock.grain.name
     at = np.arange(panel.width)
     year = YEAR[grain]
-    whole = panel.cut / year >= CYCLES
+    whole = (panel.cut + short) / year >= CYCLES
     found: dict[str, Array] = {"trend": (np.minimum(at, panel.cut + FREEZE[grain]) - panel.cut / 2) / year} if whole else {}
     for wave in (1, 2) if whole else ():
         angle = 2 * np.pi * wave * (panel.first + at) / year
@@ -203,8 +207,7 @@ def others(values: Array, group: Array) -> Array:
     """Return the mean over the other members of each series' group, n x T; 0 where it has none."""
     inside = group >= 0
     code = np.unique(np.where(inside, group, group.max() + 1), return_inverse=True)[1]
-    total = np.zeros((code.max() + 1, values.shape[1]))
-    np.add.at(total, code, values)
+    total = summed(values, code, int(code.max()) + 1)
     count = np.bincount(code)[code] - 1
     made = (total[code] - values) / np.maximum(count, 1)[:, None]
     return np.where((inside & (count > 0))[:, None], made, 0.0)

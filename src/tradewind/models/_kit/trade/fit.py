@@ -12,6 +12,7 @@ from tradewind.models._kit.trade import design as shape
 from tradewind.models._kit.trade.design import AFTER, COMPETITOR, CUT, PRICE, SIBLINGS, SISTERS, Design, Prices
 from tradewind.models._kit.trade.panel import FEWEST, Panel
 from tradewind.models._kit.trade.shrink import Prior, Shrunk, alone, pooled, shrink
+from tradewind.models._kit.trade.trim import mean_of, together_of, trimmed
 
 Array = np.ndarray[Any, Any]
 _PRIORS: dict[str, tuple[float, float, float, float]] = {
@@ -31,7 +32,6 @@ _PRIORS: dict[str, tuple[float, float, float, float]] = {
 FADE = (0.52, 0.26, 0.13, 0.06, 0.03)  # how a pull-forward is paid back by period where data do not say
 SHARED = (0.25, 0.15)  # of what a price drives away, the part that siblings take: its mean and how sure that is before any data
 BLOCK, BLOCKS = 10, 2  # periods, and how many blocks of them, on which trend and season must prove themselves
-TRIM = 3.5  # robust standard deviations beyond which a period counts as an accident
 COUNTED = 10.0  # periods that the common noise counts as in a series' own
 
 
@@ -74,11 +74,12 @@ class Fit:
         return self.found.series
 
 
-def learn(panel: Panel, *, form: str = "log", way: str = "bayes", margin: bool = True) -> Fit:
+def learn(panel: Panel, *, form: str = "log", way: str = "bayes", margin: bool = True, short: int = 0) -> Fit:
     """Fit the panel; raises LearnFailed where nothing can be told.
 
     `way` is how coefficients are drawn together: bayes (as this module says), ols (not at all), pooled (one for all stores of a product).
-    Two passes: the first finds own effects, of which the second makes what promotions leave behind and what siblings feel.
+    `short` is by how many periods the history may fall short of what a season needs. Two passes: the first finds own effects, of which the
+    second makes what promotions leave behind and what siblings feel.
     """
     prices = shape.prices_of(panel)
     target = _target(panel)
@@ -87,7 +88,7 @@ def learn(panel: Panel, *, form: str = "log", way: str = "bayes", margin: bool =
     if (np.nansum(panel.units[:, : panel.cut]) <= 0) or np.nanmax(np.nanstd(target, 1)) < 1e-9:
         raise LearnFailed("units never change: nothing can be learned of what moves them", hint="check the units column")
     about, named = _about(panel, prices, margin=margin)
-    design = _chosen(panel, shape.own_columns(panel, prices, form), target, about)
+    design = _chosen(panel, shape.own_columns(panel, prices, form, short=short), target, about)
     events = np.zeros((len(panel), panel.width))
     state = _pass(panel, design, target, about, way=way)
     events = _events(panel, state, design, target)
@@ -96,12 +97,12 @@ def learn(panel: Panel, *, form: str = "log", way: str = "bayes", margin: bool =
     own = float(np.clip(np.median(state[0].product[:, at]), -6.0, -0.5)) if at >= 0 else -2.0
     for _ in range(2):
         design, fade = _second(panel, design, prices, state, target - events[:, : panel.cut], form=form)
-        kept = _trimmed(state, design, target - events[:, : panel.cut])
-        state = _pass(panel, design, kept, about, way=way, own=own)
+        kept, weight = trimmed(panel, _gap(state, design, target - events[:, : panel.cut]), target - events[:, : panel.cut])
+        state = _pass(panel, design, kept, about, way=way, own=own, weight=weight)
     found, variance, together = state
     total = np.einsum("ntk,nk->nt", design.values, found.series) + events
     gap = target - total[:, : panel.cut]
-    level = _mean(np.clip(gap - np.nanmedian(gap, 1, keepdims=True), -1.5, 1.5)) + np.nan_to_num(np.nanmedian(gap, 1))
+    level = mean_of(np.clip(gap - np.nanmedian(gap, 1, keepdims=True), -1.5, 1.5)) + np.nan_to_num(np.nanmedian(gap, 1))
     return Fit(design, prices, form, found, level, events, gap - level[:, None], variance, together, fade, named)
 
 
@@ -122,7 +123,7 @@ def _chosen(panel: Panel, design: Design, target: Array, about: Array) -> Design
         for at, one in enumerate((design, plain)):
             beta = _pass(panel, one, target[:, :cut], about, rounds=(6,))[0].series
             gap = target - np.einsum("ntk,nk->nt", one.values[:, : panel.cut], beta)
-            ahead = gap[:, cut : cut + BLOCK] - _mean(gap[:, :cut])[:, None]
+            ahead = gap[:, cut : cut + BLOCK] - mean_of(gap[:, :cut])[:, None]
             missed[at] += float(np.nansum(ahead**2))
     return design if missed[0] < missed[1] else plain
 
@@ -145,8 +146,10 @@ def _about(panel: Panel, prices: Prices, *, margin: bool) -> tuple[Array, tuple[
         if len(chosen) >= 2:
             columns += [(values == name) - float(np.mean(values == name)) for name in chosen]
             names += [f"{kind} {name}" for name in chosen]
-    columns += [_standard(panel.tier)] if panel.tier.std() > 1e-6 else []
-    names += ["price tier"] if panel.tier.std() > 1e-6 else []
+    code = np.unique(panel.category.astype(str), return_inverse=True)[1]
+    dear = np.exp(np.clip(panel.tier - (np.bincount(code, panel.tier) / np.bincount(code))[code], -2, 2))
+    columns += [_standard(dear)] if dear.std() > 1e-6 else []
+    names += ["price tier"] if dear.std() > 1e-6 else []
     total = np.bincount(panel.product, np.nan_to_num(panel.cost[:, panel.cut - 1] / prices.usual, nan=-1.0), minlength=count)
     cost: Array = total / np.maximum(np.bincount(panel.product, minlength=count), 1)
     if margin and (cost > 0).all() and (cost < 1).all() and cost.std() > 1e-6:
@@ -169,29 +172,34 @@ def _pass(
     way: str = "bayes",
     rounds: tuple[int, ...] = (8, 12, 30),
     own: float = -2.0,
+    weight: Array | None = None,
 ) -> State:
-    """Shrink all series together; noise by series, drawn to the common one. `rounds` are the steps between looks at the noise."""
+    """Shrink all series together; noise by series, drawn to the common one. `rounds` are the steps between looks at the noise.
+
+    `weight` is how much each cell tells, one where left out.
+    """
     past = design.values[:, : target.shape[1]]
     known = np.isfinite(target)
     count = known.sum(1)
     x = np.where(known[..., None], past, 0.0)
     x = np.where(known[..., None], x - x.sum(1, keepdims=True) / np.maximum(count, 1)[:, None, None], 0.0)
-    y = np.where(known, target - _mean(target)[:, None], 0.0)
-    normal, moment = np.einsum("ntk,ntl->nkl", x, x), np.einsum("ntk,nt->nk", x, y)
+    y = np.where(known, target - mean_of(target)[:, None], 0.0)
+    told = x if weight is None else x * weight[..., None]
+    normal, moment = np.einsum("ntk,ntl->nkl", told, x), np.einsum("ntk,nt->nk", told, y)
     prior = _prior(design.names, own)
     variance = np.maximum((y**2).sum(1) / np.maximum(count - 1, 1) * 0.5, 1e-4)
     together = 1.0
     found = None
     for steps in rounds:
-        weight = 1 / variance
-        given = normal * weight[:, None, None], moment * weight[:, None]
+        sure = 1 / variance
+        given = normal * sure[:, None, None], moment * sure[:, None]
         if way == "bayes":
             found = shrink(*given, panel.product, about=about, prior=prior, together=together, steps=steps)
         else:
             found = (pooled if way == "pooled" else alone)(*given, panel.product, together=together)
         gap = y - np.einsum("ntk,nk->nt", x, found.series)
         variance = _variance(np.where(known, gap, np.nan), count, len(design.names))
-        together = _together(np.where(known, gap, np.nan), panel.product)
+        together = together_of(np.where(known, gap, np.nan), panel.product)
     assert found is not None
     return found, variance, together
 
@@ -205,12 +213,6 @@ def _prior(names: tuple[str, ...], own: float = -2.0) -> Prior:
     return Prior(mean, spread, among, inside)
 
 
-def _mean(values: Array) -> Array:
-    known = np.isfinite(values)
-    found: Array = np.where(known, values, 0.0).sum(1) / np.maximum(known.sum(1), 1)
-    return found
-
-
 def _variance(gap: Array, count: Array, width: int) -> Array:
     squares = np.nansum(gap**2, 1)
     free = np.maximum(count - np.minimum(width / 2, count / 3), 1)
@@ -219,27 +221,12 @@ def _variance(gap: Array, count: Array, width: int) -> Array:
     return found
 
 
-def _together(gap: Array, product: Array) -> float:
-    """Return by how much errors of one product's stores in one period go together: the design effect of their mean."""
-    known = np.isfinite(gap)
-    filled = np.where(known, gap, 0.0)
-    products = int(product.max()) + 1
-    total, squares, count = (np.zeros((products, gap.shape[1])) for _ in range(3))
-    np.add.at(total, product, filled)
-    np.add.at(squares, product, filled**2)
-    np.add.at(count, product, known)
-    many = count >= 2
-    if not many.any():
-        return 1.0
-    return float(max(1.0, (total[many] ** 2).sum() / max(squares[many].sum(), 1e-12)))
-
-
 def _events(panel: Panel, state: State, design: Design, target: Array) -> Array:
     """Return the effect of named events, common to all series: a ridge regression of what is left."""
     if not panel.events:
         return np.zeros((len(panel), panel.width))
     gap = target - np.einsum("ntk,nk->nt", design.values[:, : panel.cut], state[0].series)
-    gap = gap - _mean(gap)[:, None]
+    gap = gap - mean_of(gap)[:, None]
     values = np.stack(list(panel.events.values()), 2)
     known = np.isfinite(gap)
     x = values[:, : panel.cut][known]
@@ -281,7 +268,7 @@ def _fade(panel: Panel, design: Design, beta: Array, target: Array, later: Array
     x = np.where(known[..., None], x - x.sum(1, keepdims=True) / np.maximum(known.sum(1), 1)[:, None, None], 0.0).reshape(
         -1, later.shape[2]
     )
-    y = np.where(known, gap - _mean(gap)[:, None], 0.0).reshape(-1)
+    y = np.where(known, gap - mean_of(gap)[:, None], 0.0).reshape(-1)
     usual = np.array(FADE[: later.shape[2]])
     usual = usual / usual.sum()
     noise = max(float(np.var(y[known.reshape(-1)])), 1e-6) * 4  # errors go together in time and across stores
@@ -292,15 +279,8 @@ def _fade(panel: Panel, design: Design, beta: Array, target: Array, later: Array
     return made
 
 
-def _trimmed(state: State, design: Design, target: Array) -> Array:
-    """Return the target without accidents (spikes, empty shelves, a promotion that nobody saw): what lies far outside the usual.
-
-    Usual is the middle absolute deviation of the series, which accidents do not widen, and not less than half of that of all.
-    """
-    found = state[0]
-    width = found.series.shape[1]
-    gap = target - np.einsum("ntk,nk->nt", design.values[:, : target.shape[1], :width], found.series)
-    gap = gap - np.nanmedian(gap, 1, keepdims=True)
-    middle = np.nanmedian(np.abs(gap), 1, keepdims=True)
-    edge = TRIM * 1.4826 * np.maximum(middle, 0.5 * np.nanmedian(middle))
-    return np.where(np.abs(gap) <= edge, target, np.nan)
+def _gap(state: State, design: Design, target: Array) -> Array:
+    """Return what the coefficients leave of the target, each series around its median."""
+    width = state[0].series.shape[1]
+    gap = target - np.einsum("ntk,nk->nt", design.values[:, : target.shape[1], :width], state[0].series)
+    return np.asarray(gap - np.nanmedian(gap, 1, keepdims=True))

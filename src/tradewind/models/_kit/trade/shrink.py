@@ -13,10 +13,13 @@ from typing import Any
 import numpy as np
 from numpy.random import default_rng  # while it may still be imported: a worker opens no file later
 
+from tradewind.models._kit.trade.group import summed
+
 Array = np.ndarray[Any, Any]
 STEPS = 40
 COUNTED = 3.0  # observations that the first guess of a spread counts as
 SMALL = 1e-5
+TINY = 1e-7  # variance that rounding to single precision may take away
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +48,7 @@ class Shrunk:
     carry: Array  # n x K: how much of a move of the product a series makes
     product: Array  # P x K
     spread: Array  # P x K x K
+    common: Array  # P x K: standard deviation, inside `spread`, of an error of the company's mean: all products make it together
     theta: Array  # q x K
     among: Array  # K: standard deviation among products
     inside: Array  # K: standard deviation inside a product
@@ -69,15 +73,12 @@ def shrink(normal: Array, moment: Array, group: Array, *, about: Array, prior: P
     for _ in range(steps):
         weak = np.diag(1 / inside)
         inverse = np.linalg.inv(normal + weak)
-        shared = np.zeros((products, width, width))
-        summed = np.zeros((products, width))
-        np.add.at(shared, group, weak - weak @ inverse @ weak)
-        np.add.at(summed, group, np.einsum("nij,nj->ni", inverse, moment) / inside)
-        shared, summed = shared / together, summed / together
+        shared = summed(weak - weak @ inverse @ weak, group, products) / together
+        drawing = summed(np.einsum("nij,nj->ni", inverse, moment) / inside, group, products) / together
         drawn = about @ theta
         sure = np.linalg.inv(whole)
         spread = np.linalg.inv(shared + sure)
-        mu = np.einsum("pij,pj->pi", spread, summed + drawn @ sure)
+        mu = np.einsum("pij,pj->pi", spread, drawing + drawn @ sure)
         theta = _regressed(about, mu, np.diagonal(whole), prior)
         gap = mu - about @ theta
         whole = (COUNTED * np.diag(prior.among**2) + gap.T @ gap + spread.sum(0)) / (COUNTED + products) + SMALL * eye
@@ -86,17 +87,18 @@ def shrink(normal: Array, moment: Array, group: Array, *, about: Array, prior: P
     weak = np.diag(1 / inside)
     inverse = np.linalg.inv(normal + weak)
     series = np.einsum("nij,nj->ni", inverse, moment + mu[group] / inside)
-    spread = spread + _common(shared, whole, spread, prior)
+    common = _common(shared, whole, spread, prior)
+    spread = spread + common[:, :, None] ** 2 * eye
     own, carry = np.diagonal(inverse, axis1=1, axis2=2), np.diagonal(inverse @ weak, axis1=1, axis2=2)
-    return Shrunk(series, own, np.clip(carry, 0, 1), mu, spread, theta, np.sqrt(np.diagonal(whole)), np.sqrt(inside))
+    return Shrunk(series, own, np.clip(carry, 0, 1), mu, spread, common, theta, np.sqrt(np.diagonal(whole)), np.sqrt(inside))
 
 
 def _common(shared: Array, whole: Array, spread: Array, prior: Prior) -> Array:
-    """Return what not knowing the company's mean adds to each product's covariance, as far as it leans on that mean."""
+    """Return what not knowing the company's mean adds to each product's standard deviation (P x K), as far as it leans on that mean."""
     seen = np.diagonal(np.linalg.inv(shared + SMALL * np.eye(len(whole))), axis1=1, axis2=2)
     variance = 1 / (1 / prior.spread**2 + (1 / (np.diagonal(whole) + seen)).sum(0))
     leans = np.diagonal(spread, axis1=1, axis2=2) / np.diagonal(whole)
-    return np.asarray((np.clip(leans, 0, 1) ** 2 * variance)[:, :, None] * np.eye(len(whole)))
+    return np.asarray(np.clip(leans, 0, 1) * np.sqrt(variance))
 
 
 def _regressed(about: Array, mu: Array, among: Array, prior: Prior) -> Array:
@@ -134,36 +136,39 @@ def alone(normal: Array, moment: Array, group: Array, *, together: float) -> Shr
     series = np.einsum("nij,nj->ni", inverse, moment)
     own = np.diagonal(inverse, axis1=1, axis2=2).copy()
     count = np.bincount(group)
-    product, noise = np.zeros((len(count), width)), np.zeros((len(count), width))
-    np.add.at(product, group, series / count[group][:, None])
-    np.add.at(noise, group, own / count[group][:, None] ** 2 * together)
+    product = summed(series / count[group][:, None], group, len(count))
+    noise = summed(own / count[group][:, None] ** 2 * together, group, len(count))
     spread = noise[:, :, None] * np.eye(width)
     wide, none = np.full(width, WIDE), np.zeros((0, width))
-    return Shrunk(series, own, np.zeros_like(own), product, spread, none, wide, wide)
+    return Shrunk(series, own, np.zeros_like(own), product, spread, np.zeros_like(product), none, wide, wide)
 
 
 def pooled(normal: Array, moment: Array, group: Array, *, together: float) -> Shrunk:
     """Return one set of coefficients for all series of a product, or for all there are where products have few series each."""
     products, width = int(group.max()) + 1, normal.shape[1]
     code = group if len(group) >= 3 * products else np.zeros(len(group), int)
-    total, summed = np.zeros((int(code.max()) + 1, width, width)), np.zeros((int(code.max()) + 1, width))
-    np.add.at(total, code, normal)
-    np.add.at(summed, code, moment)
+    total, drawing = (summed(values, code, int(code.max()) + 1) for values in (normal, moment))
     inverse = np.linalg.inv(total + RIDGE * np.eye(width))
-    found = np.einsum("gij,gj->gi", inverse, summed)
+    found = np.einsum("gij,gj->gi", inverse, drawing)
     of_product = np.zeros(products, int)
     of_product[group] = code
     wide, none = np.full(width, WIDE), np.zeros((0, width))
     own, carry = np.zeros((len(group), width)), np.ones((len(group), width))
-    return Shrunk(found[code], own, carry, found[of_product], inverse[of_product] * together, none, wide, wide)
+    spread, common = inverse[of_product] * together, np.zeros((products, width))
+    return Shrunk(found[code], own, carry, found[of_product], spread, common, none, wide, wide)
 
 
 def draws(found: Shrunk, group: Array, count: int, seed: int) -> Array:
-    """Return coefficient draws, count x n x K: antithetic pairs, stores of one product moving together as far as they are not their own."""
+    """Return coefficient draws, count x n x K: antithetic pairs, stores of one product moving together as far as they are not their own.
+
+    An error of the company's mean moves all products at once: gains of many changes do not average it away.
+    """
     rng = default_rng(seed)
     half = (count + 1) // 2
-    root = np.linalg.cholesky(found.spread + 1e-12 * np.eye(found.spread.shape[1]))
+    eye = np.eye(found.spread.shape[1])
+    root = np.linalg.cholesky(found.spread - found.common[:, :, None] ** 2 * eye + TINY * eye)
     moved = np.einsum("pij,dpj->dpi", root, rng.standard_normal((half, *found.product.shape)))
+    moved = moved + found.common * rng.standard_normal((half, 1, len(eye)))
     noise = rng.standard_normal((half, *found.series.shape)) * np.sqrt(found.own)
     move = found.carry * moved[:, group] + noise
     both: Array = np.concatenate([found.series + move, found.series - move])[:count]
