@@ -58,8 +58,8 @@ class PlanBody(Body):
     version: Positive | None = None
 
 
-class TestBody(Body):
-    """Where a test or an event is looked for."""
+class FigureBody(Body):
+    """Which figure of which table is looked at, and where."""
 
     table: Name | None = None
     kpi: Annotated[Name, msgspec.Meta(description="the figure; may be left out where the table has one")] = ""
@@ -69,7 +69,7 @@ class TestBody(Body):
     seed: int = 0
 
 
-class MeasureBody(TestBody, kw_only=True):
+class MeasureBody(FigureBody, kw_only=True):
     """Say what a past test or event did."""
 
     treated: Annotated[list[Name], msgspec.Meta(max_length=10_000, description="places it was done to; none: to all")]
@@ -83,7 +83,7 @@ class MeasureBody(TestBody, kw_only=True):
     keep: Annotated[bool, msgspec.Meta(description="write a sound effect into experiments, by which roi is calibrated")] = False
 
 
-class DesignBody(TestBody):
+class DesignBody(FigureBody):
     """Plan a test by place."""
 
     places: Positive = 1
