@@ -72,7 +72,15 @@ def measure(
         said = {"name": name or f"{channel} {start}", "channel": channel, "start": span[0], "end": span[1]}
         kept = _kept(ws, made, kit.experiments(made, places, spend_change, **said), laid.kpi)
     facts = (*_window(made, laid, own, span), *_numbers(made), *kept, *laid.facts)
-    source = {"table": which, "digest": ws.table_digest(which), "kpi": laid.kpi, "method": made.method, "sound": made.effect.sound}
+    source: dict[str, Any] = {
+        "table": which,
+        "digest": ws.table_digest(which),
+        "kpi": laid.kpi,
+        "treated": own,
+        "from": span[0],
+        "until": span[1],
+    }
+    source |= {"method": made.method, "sound": made.effect.sound}
     return Answer(facts, made.path, words=_words(made, laid.kpi, own, span), source=source)
 
 
