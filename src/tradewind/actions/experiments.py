@@ -185,7 +185,7 @@ def _words(made: kit.Measured, kpi: str, own: Sequence[str], span: tuple[str, st
     words = f"{where}: {said}." if shown.excludes(0.0, level=90) else f"{where}: no effect is shown, {said}."
     words += "" if made.lift is None else f" That is {made.total.estimate:+,.0f} in all."
     failed = [f"{check.name}: {check.words}" for check in made.effect.checks if check.passed is False]
-    return words + (f" Do not rest on it; {'; '.join(failed)}." if failed else " Nothing that was tried refutes it.")
+    return words + (f" Do not rest on it; {'; '.join(failed)}." if failed else " No check failed.")
 
 
 def _lengths(asked: Sequence[int] | int, laid: lay.Laid) -> list[int]:
