@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from tradewind.actions import _ask, admin, data, deployment, models, plans
+from tradewind.actions import _ask, admin, data, deployment, experiments, models, plans
 from tradewind.core.errors import Busy, Incompatible, InvalidInput, Tampered
 from tradewind.core.event import OWNER, Actor
 from tradewind.settings import Settings, default_folder
@@ -39,6 +39,8 @@ class Desk(Workspace):
     predict = models.predict
     effects = models.effects
     plan = plans.plan
+    measure = experiments.measure
+    design = experiments.design
     versions = models.versions
     card = models.card
     promote = deployment.promote

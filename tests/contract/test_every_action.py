@@ -31,6 +31,7 @@ CALLS: dict[str, tuple[object, ...]] = {
     "effects": ("demand",),
     "update": ("demand",),
     "plan": ("demand",),
+    "measure": ((), "2026-03-02"),
     "card": ("demand",),
     "promote": ("demand",),
     "rollback": ("demand",),

@@ -11,6 +11,8 @@ import numpy as np
 from tradewind.core.model import Budget, Model, Progress
 from tradewind.core.table import Table
 from tradewind.models import get, has, module, part, recipe
+from tradewind.models._kit.causal import design as designs
+from tradewind.models._kit.causal import measure as measures
 from tradewind.training import examine
 from tradewind.training.learn import Lesson, compare, leaderboard, learn, manifest_facts
 from tradewind.training.renew import renew, renew_plain
@@ -89,3 +91,25 @@ def update(parts: Mapping[str, bytes], progress: Progress) -> dict[str, bytes]:
     made |= {f"golden_{name}": table.to_bytes() for name, table in done.golden.items()}
     plain = {"compared": json.dumps(dict(done.compared)).encode(), "facts": json.dumps(dict(done.facts)).encode()}
     return made | plain | {"table": done.table.to_bytes()}
+
+
+def measure(parts: Mapping[str, bytes], progress: Progress) -> dict[str, bytes]:
+    """Estimate what a test or an event did, on a table that is laid out for it."""
+    said = json.loads(parts["job"])
+    progress("measure", 0.1, ", ".join(said["treated"]))
+    return measures.measure(Table.from_bytes(parts["table"]), said.pop("treated"), said.pop("starts"), **said).parts()
+
+
+def design(parts: Mapping[str, bytes], progress: Progress) -> dict[str, bytes]:
+    """Plan a test by place: the best set of places for each length, with what it would find."""
+    said = json.loads(parts["job"])
+    table = Table.from_bytes(parts["table"])
+    columns = table.column("unit"), table.column("date"), table.column("outcome")
+    made: list[dict[str, Any]] = []
+    lengths = said.pop("lengths")
+    for at, length in enumerate(lengths):
+        progress("design", at / len(lengths), f"{length} periods")
+        found = designs.geo(*columns, length=length, **said)
+        made.append({"treated": found.treated, "length": length, "detectable": found.detectable, "error": found.error})
+        made[-1] |= {"share": found.share, "alarms": found.alarms, "lifts": found.effects.tolist(), "power": found.power.tolist()}
+    return {"designs": json.dumps(made).encode()}

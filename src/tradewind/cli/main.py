@@ -14,7 +14,7 @@ from tradewind.cli import say
 from tradewind.cli.call import APP, failed
 from tradewind.core.errors import Cancelled, InvalidInput
 
-CHAPTERS = ("workspace", "tables", "models", "deployment", "safety", "serve")
+CHAPTERS = ("workspace", "tables", "models", "experiments", "deployment", "safety", "serve")
 """Files of commands, in the order in which `tradewind --help` lists them."""
 
 for _chapter in CHAPTERS:

@@ -58,6 +58,43 @@ class PlanBody(Body):
     version: Positive | None = None
 
 
+class FigureBody(Body):
+    """Which figure of which table is looked at, and where."""
+
+    table: Name | None = None
+    kpi: Annotated[Name, msgspec.Meta(description="the figure; may be left out where the table has one")] = ""
+    by: Annotated[Name, msgspec.Meta(description="the column of places: geo, store, product")] = ""
+    where: dict[str, Any] | None = None
+    since: Name | None = None
+    seed: int = 0
+
+
+class MeasureBody(FigureBody, kw_only=True):
+    """Say what a past test or event did."""
+
+    treated: Annotated[list[Name], msgspec.Meta(max_length=10_000, description="places it was done to; none: to all")]
+    start: Name
+    end: Name | None = None
+    method: Name = "auto"
+    donors: list[Name] = []
+    channel: Name = ""
+    name: Name = ""
+    spend_change: float | None = None
+    keep: Annotated[bool, msgspec.Meta(description="write a sound effect into experiments, by which roi is calibrated")] = False
+
+
+class DesignBody(FigureBody):
+    """Plan a test by place."""
+
+    places: Positive = 1
+    lengths: Annotated[list[Positive], msgspec.Meta(max_length=20)] = []
+    lift: Annotated[float, msgspec.Meta(gt=0, le=1)] | None = None
+    only: list[Name] = []
+    never: list[Name] = []
+    power: Annotated[float, msgspec.Meta(gt=0, lt=1)] = 0.8
+    level: int = 90
+
+
 class PromoteBody(Body):
     """Let a version serve."""
 

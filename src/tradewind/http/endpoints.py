@@ -134,7 +134,7 @@ def _cut(found: Answer, offset: int, limit: int, *, newest: bool) -> tuple[Answe
 async def _job(route: Route, house: House, request: Request) -> Response:
     guest = guest_of(request)
     given = await arguments(route, request)
-    subject = given["model"]
+    subject = str(given.get("model", "experiments"))
     use = method_of(guest.desk, route.action)
     job = house.jobs.start(route.action, subject, guest.actor.name, lambda progress: use(**given, progress=progress))
     return await accepted(house, job)

@@ -125,6 +125,10 @@ TABLE: tuple[Route, ...] = (
         paths=_MODEL,
         status=201,
     ),
+    Route(
+        "POST", "/experiments/measure", "measure", "What a past test or event did, with intervals", "job", bodies.MeasureBody, status=202
+    ),
+    Route("POST", "/experiments/design", "design", "Which places to test in, for how long", "job", bodies.DesignBody, status=202),
     Route("POST", "/verify", "verify", "Check the seal of every version", body=bodies.Nothing),
     Route(
         "GET",

@@ -48,7 +48,9 @@ class InProcess:
     def held(self) -> dict[str, Any]:
         return {name: SimpleNamespace(rss_mb=10.0, isolation={"level": "full"}) for name in self.servers}
 
-    def run(self, entry: str, parts: Mapping[str, bytes], *, progress: Progress = SILENT, memory_mb: int, deadline_s: float) -> Any:
+    def run(
+        self, entry: str, parts: Mapping[str, bytes], *, progress: Progress = SILENT, memory_mb: int, deadline_s: float, threads: int = 2
+    ) -> Any:
         self.jobs.append(entry)
         return getattr(job, entry.partition(":")[2])(parts, progress)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import sys
+from dataclasses import replace
 
 import pytest
 
@@ -92,6 +93,43 @@ def test_update_shows_its_steps_and_its_table(desk, tradewind_):
     said = tradewind_("update", "demand")
     assert desk.calls[0][:2] == ("update", ("demand",))
     assert "update demand: search" in said.err and "P1" in said.out
+
+
+def test_measure_passes_everything_on_and_ends_badly_where_a_check_fails(desk, tradewind_):
+    desk.answer = replace(desk.answer, source={"sound": False})
+    typed = (
+        "measure 2026-03-02 2026-03-15 --treated a --treated b -t outcomes --kpi revenue --by geo --where region=north --since 2025-01-01"
+    )
+    typed += " --method impact --donor c --channel tv --name spring --spend-change 0.5 --keep --seed 3"
+    assert tradewind_(*typed.split()).status == 1
+    (name, place, given) = desk.calls[-1]
+    assert (name, place) == ("measure", (("a", "b"), "2026-03-02", "2026-03-15"))
+    given.pop("progress")
+    assert given == {
+        "table": "outcomes",
+        "kpi": "revenue",
+        "by": "geo",
+        "where": {"region": "north"},
+        "since": "2025-01-01",
+        "method": "impact",
+        "donors": ("c",),
+        "channel": "tv",
+        "name": "spring",
+        "spend_change": 0.5,
+        "keep": True,
+        "seed": 3,
+    }
+    desk.answer = replace(desk.answer, source={"sound": True})
+    assert tradewind_("measure", "2026-03-02").status == 0
+    assert desk.calls[-1][1] == ((), "2026-03-02", None)
+
+
+def test_design_passes_everything_on(desk, tradewind_):
+    typed = "design --places 2 --length 14 --length 28 --lift 0.05 --only a --never b --power 0.9 --level 80"
+    assert tradewind_(*typed.split()).status == 0
+    name, place, given = desk.calls[-1]
+    assert (name, place) == ("design", (2, (14, 28), 0.05))
+    assert (given["only"], given["never"], given["power"], given["level"]) == (("a",), ("b",), 0.9, 80)
 
 
 def test_effects_of_a_version(desk, tradewind_):

@@ -31,6 +31,8 @@ PERMITS = {
     "predict": "predict",
     "effects": "predict",
     "plan": "predict",
+    "measure": "evaluate",
+    "design": "evaluate",
     "update": "promote",
     "promote": "promote",
     "rollback": "promote",
@@ -292,6 +294,14 @@ class FakeDesk:
     ) -> Answer:
         self._door("plan", model=model, asked=asked, budget=budget, lock=lock, limits=limits)
         return Answer((Fact("budget", budget),), table_of([{"lever": "TV", "spend": 4.0}]), words="spend 4 on TV")
+
+    def measure(self, treated: Any, start: str, end: str | None = None, *, progress: Any = SILENT, **more: Any) -> Answer:
+        self._door("measure", treated=treated, start=start, end=end, **more)
+        return Answer((Fact("lift", 5.4, "%"),), table_of([{"observed": 4.0}]), words="5.4 %", source={"sound": True})
+
+    def design(self, places: int = 1, lengths: Any = (), lift: Any = None, *, progress: Any = SILENT, **more: Any) -> Answer:
+        self._door("design", places=places, lengths=lengths, lift=lift, **more)
+        return Answer(words="treat a")
 
     def evaluate(
         self, model: str, *, folds: int = 3, horizon: int | None = None, recipes: Any = None, seed: int = 0, progress: Any = SILENT

@@ -14,6 +14,12 @@ from tradewind.http.routes import API, TABLE, UNSERVED, permission, table
 
 FILL = {"{model}": "demand", "{table}": "sales", "{token}": "tw_nobody", "{customer}": "C 1", "{job}": "nothing", "{version}": "1"}
 
+BODIES = {
+    "split": {"challenger": 1, "share": 0.5},
+    "create_token": {"role": "viewer"},
+    "measure": {"treated": [], "start": "2026-03-02"},
+}
+
 
 def filled(path):
     for name, value in FILL.items():
@@ -48,9 +54,7 @@ def test_nobody_gets_in_without_the_permission(server, fakes, route):
         if needed in ROLES[role]:
             continue
         content = zipped({"demand/demand_forecasting.json": b"{}"}) if route.kind == "import" else None
-        body = (
-            {"challenger": 1, "share": 0.5} if route.action == "split" else {"role": "viewer"} if route.action == "create_token" else None
-        )
+        body = BODIES.get(route.action)
         response = server.as_(role).request(route.method, filled(route.path), json=body, files=files, content=content)
         assert response.status_code == 403, (role, response.text)
 
@@ -245,6 +249,17 @@ def test_an_update_is_a_job_for_whoever_may_promote(server):
     while job["state"] == "running" and time.monotonic() < until:
         job = server.as_("viewer").get(answer.headers["location"]).json()["job"]
     assert job["state"] == "done" and job["answer"]["rows"] == [{"product": "P1", "actual": 4.0, "p50": 5.0}]
+
+
+def test_a_measurement_is_a_job_and_bad_fields_are_named(server):
+    path = "/api/v1/experiments/measure"
+    answer = server.as_("analyst").post(path, json={"treated": ["a"], "start": "2026-03-02", "kpi": "revenue", "spend_change": 0.5})
+    assert answer.status_code == 202 and answer.json()["job"]["kind"] == "measure"
+    assert finished(server, answer)["answer"]["facts"] == [{"name": "lift", "value": 5.4, "unit": "%"}]
+    call = server.calls("measure")[-1]
+    assert (call["treated"], call["start"], call["end"], call["kpi"], call["keep"]) == (["a"], "2026-03-02", None, "revenue", False)
+    assert server.as_("viewer").post(path, json={"treated": [], "start": "2026-03-02"}).status_code == 403
+    assert server.as_("analyst").post(path, json={"treated": "a"}).json()["code"] == "TW0400"
 
 
 def test_effects_are_a_list_in_pages(server):

@@ -87,3 +87,39 @@ def test_a_recalibration_comes_back_from_its_arrays() -> None:
     again = recalibrate.Recalibration.from_arrays(bands.arrays("x/"), "x/")
     rows = (quantiles, np.arange(900) % 28, np.full(900, 10.0), np.zeros(900))
     np.testing.assert_allclose(again(*rows), bands(*rows), rtol=1e-4)
+
+
+def drifting(seed: int, blocks: int, steps: int = 28, together: float = 0.9) -> tuple[np.ndarray, np.ndarray]:
+    """Return transforms (1, blocks, steps) of blocks whose misses hang together, and normal quantiles that are right for each actual."""
+    from scipy.stats import norm
+
+    random = np.random.default_rng(seed)
+    miss = np.sqrt(together) * random.normal(size=(blocks, 1)) + np.sqrt(1 - together) * random.normal(size=(blocks, steps))
+    return norm.cdf(miss)[None], 100 + 10 * norm.ppf(TAUS)
+
+
+def test_what_hangs_together_is_worth_less_and_what_does_not_is_not() -> None:
+    random = np.random.default_rng(5)
+    apart = random.random((60, 3, 28))
+    assert recalibrate.worth(apart) == pytest.approx(1.0, abs=0.25)
+    shifted = (random.random((60, 3, 1)) + 0.2 * random.random((60, 3, 28))) / 1.2
+    assert recalibrate.worth(shifted) == pytest.approx(1 / 28, abs=0.02)
+    assert recalibrate.worth(np.full((1, 3, 28), 0.9)) == pytest.approx(1 / 28)
+    assert recalibrate.worth(np.full((2, 3, 28), np.nan)) == 1.0
+    holed = np.where(random.random(apart.shape) < 0.3, np.nan, apart)
+    assert 0 < recalibrate.worth(holed) <= 1
+
+
+def test_three_drifting_blocks_of_one_series_do_not_undo_right_quantiles() -> None:
+    covered = {each: [] for each in ("all alike", "by worth")}
+    where = np.tile(np.arange(28), 3), np.full(84, 100.0), np.zeros(84), np.repeat([2, 1, 0], 28)
+    for seed in range(60):
+        found, quantiles = drifting(seed, 4)
+        seen, coming = found[:, :3], found[0, 3]
+        for name, each in (("all alike", 1.0), ("by worth", recalibrate.worth(seen))):
+            made = recalibrate.learn(seen.ravel(), *where, horizon=28, each=each)
+            low, high = made(np.tile(quantiles, (28, 1)), np.arange(28), np.full(28, 100.0), np.zeros(28), np.array([0.1, 0.9])).T
+            truth = recalibrate.inverse(np.tile(quantiles, (28, 1)), coming[:, None])[:, 0]
+            covered[name].append(np.mean((truth >= low) & (truth <= high)))
+    assert np.mean(covered["all alike"]) < 0.68  # what three blocks that were trusted as 84 actuals did
+    assert np.mean(covered["by worth"]) == pytest.approx(0.8, abs=0.07)

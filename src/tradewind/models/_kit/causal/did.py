@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -80,6 +80,37 @@ def event_study(unit: Any, time: Any, outcome: Any, starts: Mapping[Any, Any], *
         lags.append(lag)
         effects.append(law.student(estimate, error, freedom=freedom, method=method, n=len(there) + len(controls), assumptions=ASSUMED))
     return EventStudy(tuple(lags), tuple(effects), _parallel(whole.outcome, begun, controls))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Course:
+    """The mean of the treated units by period, and what the controls say it would have been, with 90 percent bounds."""
+
+    times: Array
+    observed: Array
+    expected: Array
+    lo90: Array
+    hi90: Array
+    start: int
+
+
+def course(unit: Any, time: Any, outcome: Any, treated: Sequence[Any], start: Any) -> Course:
+    """Return the path of units treated together beside the one they would have taken in parallel with the others.
+
+    Each period is compared with the mean of all before the start, as `effect` compares the mean of all after. Errors as for `effect`.
+    """
+    whole = given.panel(unit, time, outcome)
+    begun, controls = _parts(whole, dict.fromkeys(treated, start))
+    at = next(iter(begun.values()))
+    own = list(begun)
+    away = whole.outcome - whole.outcome[:at].mean(0)
+    gaps, reach = np.empty(len(away)), np.empty(len(away))
+    for period, change in enumerate(away):
+        gaps[period], error, freedom = _two_samples(change[own].tolist(), [change] * len(own), controls)
+        reach[period] = law.tail(freedom, 90) * error
+    observed = whole.outcome[:, own].mean(1)
+    expected = observed - gaps
+    return Course(whole.times, observed, expected, expected - reach, expected + reach, at)
 
 
 def _parts(whole: given.Panel, starts: Mapping[Any, Any]) -> tuple[dict[int, int], Array]:

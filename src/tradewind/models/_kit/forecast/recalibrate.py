@@ -124,17 +124,37 @@ def untouched() -> Recalibration:
     return Recalibration(np.empty(0), np.empty(0), np.broadcast_to(GRID, (1, 1, 2, len(GRID))).copy())
 
 
-def learn(transforms: Array, ahead: Array, mean: Array, state: Array, age: Array, *, horizon: int) -> Recalibration:
+def worth(transforms: Array) -> float:
+    """Return how many actuals that know nothing of each other one actual is worth, above 0 and up to 1, from (series, blocks, steps).
+
+    A forecast that starts too low stays too low: what misses in one block of one series hangs together, so its actuals say less than
+    their number. The variance of their mean by blocks (a cluster-robust one), beside that of as many independent ones, is the design effect
+    (Kish 1965); few blocks hardly know it, so it is drawn, with the weight of two, towards a block that is worth one actual.
+    """
+    known = np.isfinite(transforms)
+    count, blocks = int(known.sum()), int(known.any(-1).sum())
+    if count == 0:
+        return 1.0
+    away = np.where(known, transforms - transforms[known].mean(), 0.0)
+    spread = float((away**2).sum()) / count
+    if spread == 0:
+        return blocks / count
+    together = float((away.sum(-1) ** 2).sum()) / count**2  # times blocks / (blocks - 1), which cancels below
+    of_mean = (2 * spread / blocks + blocks * together) / (blocks + 1)
+    return float(np.clip(spread / of_mean / count, blocks / count, 1.0))
+
+
+def learn(transforms: Array, ahead: Array, mean: Array, state: Array, age: Array, *, horizon: int, each: float = 1.0) -> Recalibration:
     """Learn from transforms of actuals that were forecast before they came; all arrays have one entry per actual.
 
-    `age` counts blocks back from the newest. A pool leans on the coarser pool it is part of (all; promotion state; with size; with
-    horizon) the more, the fewer actuals it holds, and all of them on the raw quantiles.
+    `age` counts blocks back from the newest; `each` is what an actual is worth (`worth`). A pool leans on the coarser pool it is part of
+    (all; promotion state; with size; with horizon) the more, the fewer actuals it holds, and all of them on the raw quantiles.
     """
     fine = np.isfinite(transforms)
     if not fine.any():
         return untouched()
     u, ahead, mean, state, age = (np.asarray(value)[fine] for value in (transforms, ahead, mean, state, age))
-    weight = FADE ** age.astype("f8")
+    weight = each * FADE ** age.astype("f8")
     edges = np.unique(np.round(np.array([horizon / 4, horizon / 1.8]))) if horizon >= 6 else np.empty(0)
     sizes = np.unique(np.quantile(mean, np.arange(1, SIZES) / SIZES)) if len(u) >= 20 * SIZES else np.empty(0)
     shape = (len(edges) + 1, len(sizes) + 1, 2)
