@@ -13,14 +13,18 @@ from tradewind.models._kit import tensors
 from tradewind.models.anomaly.design import Design, Pace, Usual
 from tradewind.models.anomaly.drivers import Driven
 from tradewind.models.anomaly.engine import Engine
+from tradewind.models.anomaly.forest import Forest
 from tradewind.models.anomaly.grid import Beat
 from tradewind.models.anomaly.habit import Habit
+from tradewind.models.anomaly.ranks import Ranks
 from tradewind.models.anomaly.series import Followed
-from tradewind.models.anomaly.watch import MATRICES, Cells, Ranks, Watch
+from tradewind.models.anomaly.together import Law, Together
+from tradewind.models.anomaly.watch import MATRICES, Cells, Watch
 
 Array = np.ndarray[Any, Any]
 SMALL = ("kind", "mark", "known")
 OF_DRIVEN = ("beta", "spread", "up", "down", "stock", "regular", "unit", "group")
+OF_TOGETHER, RANKED = ("members", "rows", "middle", "wide"), ("error", "apart", "ranks")
 OF_FOLLOWED = ("profile", "keep", "trend", "first", "second", "spread", "least")
 
 
@@ -47,6 +51,7 @@ def dump(watch: Watch) -> dict[str, bytes]:
         "budget": watch.budget,
         "rate": watch.rate,
         "notes": list(watch.notes),
+        "together": None if watch.together is None else _vectors(watch.together, arrays),
     }
     return {"watch.json": json.dumps(said).encode(), "watch.safetensors": tensors.save(arrays)}
 
@@ -71,6 +76,7 @@ def load(parts: Mapping[str, bytes]) -> Watch:
             float(said["budget"]),
             float(said["rate"]),
             tuple(said["notes"]),
+            None if said["together"] is None else _read_vectors(said["together"], arrays),
         )
     except (KeyError, TypeError, ValueError, IndexError) as error:
         raise Incompatible("this version of the watch cannot be read", hint="train the model again") from error
@@ -80,6 +86,25 @@ def _texts(values: list[str]) -> Array:
     out = np.empty(len(values), object)
     out[:] = values
     return out
+
+
+def _vectors(together: Together, arrays: dict[str, Array]) -> dict[str, Any]:
+    """Put the numbers of the figures together among the arrays; return the rest."""
+    law = together.law
+    arrays |= {f"together/{name}": getattr(together, name) for name in OF_TOGETHER}
+    arrays |= {"together/axes": law.axes, "together/variance": law.variance} | law.forest.arrays("together/forest/")
+    for name in RANKED:
+        ranks = getattr(together, name)
+        arrays |= {f"together/{name}/scores": ranks.scores, f"together/{name}/distances": ranks.distances}
+    return {"names": list(together.names), "kept": law.kept, "usual": list(together.usual)}
+
+
+def _read_vectors(said: Mapping[str, Any], arrays: Mapping[str, Array]) -> Together:
+    members, rows, middle, wide = (arrays[f"together/{name}"] for name in OF_TOGETHER)
+    law = Law(arrays["together/axes"], arrays["together/variance"], int(said["kept"]), Forest.from_arrays(arrays, "together/forest/"))
+    error, apart, both = (Ranks(arrays[f"together/{name}/scores"], arrays[f"together/{name}/distances"]) for name in RANKED)
+    mean, spread = said["usual"]
+    return Together(tuple(said["names"]), members, rows, middle, wide, law, error, apart, both, (float(mean), float(spread)))
 
 
 def _engine(engine: Engine, at: str, arrays: dict[str, Array]) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from tradewind.models.anomaly import keep, quality
 from tradewind.models.anomaly.answer import BACK, answer
 from tradewind.models.anomaly.engine import Engine, Past
 from tradewind.models.anomaly.grid import AT_LEAST, KEYS, VALUE, Grid, read, texts, time_of
-from tradewind.models.anomaly.watch import Cells, Watch, begin, held_out, moved_on, part_of, ruled, walk
+from tradewind.models.anomaly.watch import Cells, Watch, begin, held_out, joined, moved_on, part_of, ruled, walk
 
 Array = np.ndarray[Any, Any]
 Learn = Callable[[Grid, Mapping[str, Any]], list[tuple[Array, Engine, Past]]]
@@ -39,7 +39,7 @@ class Watching:
     def fit(self, table: Table, params: Mapping[str, Any], seed: int) -> Watch:
         """Learn what is usual of every series, and judge their past; raises EmptyTable, MissingColumn and InvalidInput.
 
-        Nothing here is drawn: the seed changes nothing.
+        Nothing but the forest over several figures of a place is drawn.
         """
         grid = _said(_enough(read(table)))
         said = {"budget": BUDGET.default, "rate": RATE.default} | dict(params)
@@ -49,7 +49,7 @@ class Watching:
         fresh = None
         if self.overfits and first >= SHORTEST:
             fresh = held_out(grid, self.learn(grid.known_until(first), said), first, rate=rate)
-        return begin(grid, self.learn(grid, said), budget=budget, rate=rate, causal=self.causal, fresh=fresh)
+        return begin(grid, self.learn(grid, said), budget=budget, rate=rate, seed=seed, causal=self.causal, fresh=fresh)
 
     def predict(self, state: Watch, asked: Table) -> Table:
         """Return a verdict per asked row: of the past as it is known, of later figures as of their own day.
@@ -160,11 +160,12 @@ def _moments(state: Watch, asked: Table) -> Array:
 
 def _walked(state: Watch, asked: Table, series: Array, moments: Array, later: Array) -> tuple[Cells, Array, Array, Array]:
     """Judge the asked later figures in the order of time; return the verdicts with a little past before them."""
-    if VALUE not in asked or not np.isfinite(asked.column(VALUE)[later].astype("f8")).all():
+    single = later & (series < state.figures)
+    if single.any() and (VALUE not in asked or not np.isfinite(asked.column(VALUE)[single].astype("f8")).all()):
         raise BadValue(
             "a period after the last one known needs its figure", hint=f'send "{VALUE}" with every row, or update the model first'
         )
-    names = np.unique(series)
+    names = _with_members(state, np.unique(series))
     row = np.searchsorted(names, series)
     new = np.unique(moments[later])
     if state.beat.regular:
@@ -174,7 +175,8 @@ def _walked(state: Watch, asked: Table, series: Array, moments: Array, later: Ar
     else:
         whole, at = new, np.searchsorted(new, moments[later])
     value = np.full((len(names), len(whole)), np.nan)
-    value[row[later], at] = asked.column(VALUE)[later].astype("f8")
+    told = series[later] < state.figures  # a figure of its own that is given for all of them together says nothing
+    value[row[single], at[told]] = asked.column(VALUE)[single].astype("f8") if single.any() else 0.0
     inputs = {}
     for column in asked.names:
         if column not in (VALUE, *KEYS) and asked.column(column).dtype.kind in "biuf":
@@ -185,10 +187,21 @@ def _walked(state: Watch, asked: Table, series: Array, moments: Array, later: Ar
     known = len(state.cells.moments)
     first = max(known - max(BACK, quality.WEEKS) - 2, 0) if later.all() else 0  # all of the past is large, and only its end matters
     past = state.cells.between(first, known).take(names)
-    both = past.beside(ruled(cells, past.value))
+    fresh = joined(part, ruled(cells, past.value, figures=part.figures))
+    if not np.isfinite(fresh.value[row[later & ~single], at[~told]]).all():
+        raise BadValue("all figures of a period are judged from the figures themselves", hint="send a row for each of them beside it")
+    both = past.beside(fresh)
     place = np.searchsorted(state.cells.moments, moments) - first
     place[later] = known - first + at
     return both, row, place, names
+
+
+def _with_members(state: Watch, names: Array) -> Array:
+    """Return rows of the watch with the figures of those that stand for all figures of a place."""
+    if state.together is None:
+        return names
+    members = state.together.members[np.isin(state.together.rows, names)]
+    return np.union1d(names, members[members >= 0])
 
 
 def _near(state: Watch, series: Array, at: Array) -> tuple[Cells, Array, Array, Array]:
@@ -199,7 +212,7 @@ def _near(state: Watch, series: Array, at: Array) -> tuple[Cells, Array, Array, 
         wanted |= set(family.above.get(one, ())) | set(family.below.get(one, ()))
     for one in tuple(wanted) if (state.cells.p[series, at] <= state.budget).any() else ():
         wanted |= set(family.below.get(one, ()))
-    names = np.array(sorted(wanted), "i8")
+    names = _with_members(state, np.array(sorted(wanted), "i8"))
     first = max(int(at.min()) - BACK - 2, 0)
     cells = state.cells.between(first, int(at.max()) + BACK + 2).take(names)
     return cells, np.searchsorted(names, series), at - first, names
