@@ -34,9 +34,8 @@ class Ranks:
         Among the scores seen this is the conformal p-value, without its steps. The highest hundredth follow an exponential law of the
         same mean excess (peaks over a threshold; Davison and Smith 1990, with shape zero): scores are log odds, whose tail is no heavier.
         """
-        first, share, start, excess = self._tail
+        first, share, start, top, excess = self._tail
         inside = np.interp(score, first, share)
-        top = float(np.interp(start, first, share))
         beyond = top * np.exp(-np.maximum(score - start, 0.0) / excess)
         return np.maximum(np.where(score > start, beyond, inside), RAREST)
 
@@ -45,13 +44,15 @@ class Ranks:
         return np.asarray(np.log(budget) - np.log(self.rare(score)))
 
     @cached_property
-    def _tail(self) -> tuple[Array, Array, float, float]:
+    def _tail(self) -> tuple[Array, Array, float, float, float]:
         first, at = np.unique(self.scores, return_index=True)
         share = (1 + len(self.scores) - at) / (1 + len(self.scores))
         count = min(max(FEWEST, int(TOP * len(self.scores))), max(len(self.scores) // 2, 1))
         start = float(self.scores[-count])
+        above = self.scores[self.scores > start]  # many may be as high as the start
         least = FLAT * (start - float(np.median(self.scores))) + 1e-6
-        return first, share, start, max(float((self.scores[-count:] - start).mean()), least)
+        excess = max(float((above - start).mean()), least) if len(above) else least
+        return first, share, start, (1 + len(above)) / (1 + len(self.scores)), excess
 
 
 def thinned(scores: Array) -> Array:

@@ -22,6 +22,7 @@ ALL = "all figures"  # the metric that stands for every figure of a place
 FEWEST, AT_LEAST = 2, 60  # figures of a vector, and usual vectors to learn from
 PARTS = 3  # parts of the past that are judged by what the others teach
 FAR = 8.0  # spreads beyond which a miss counts no more
+LESS = 0.25  # weight of the forest beside the distance
 SMALL = 0.05  # least variance of a component: finer agreement is not trusted
 TOLD = 3  # figures that a reason names
 
@@ -99,9 +100,9 @@ class Together:
         return ", ".join(said) + " beside the others", self.members[group, order]
 
 
-def fisher(first: Array, second: Array) -> Array:
-    """Return the sum of the logs of two shares, as a score."""
-    return np.asarray(-np.log(first) - np.log(second))
+def fisher(distance: Array, forest: Array) -> Array:
+    """Return the sum of the logs of two shares, as a score; the forest's counts LESS, for it sees shape and not how far (Good 1955)."""
+    return np.asarray(-np.log(distance) - LESS * np.log(forest))
 
 
 def _clipped(z: Array) -> Array:

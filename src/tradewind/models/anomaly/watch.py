@@ -13,6 +13,7 @@ from tradewind.models.anomaly import hidden, quality, together
 from tradewind.models.anomaly.engine import Day, Engine, Past
 from tradewind.models.anomaly.family import Family, family_of
 from tradewind.models.anomaly.grid import Beat, Grid
+from tradewind.models.anomaly.lines import Lines
 from tradewind.models.anomaly.ranks import LEVELS, Ranks, thinned
 from tradewind.models.anomaly.together import Together
 
@@ -70,6 +71,7 @@ class Watch:
     rate: float
     notes: tuple[str, ...]
     together: Together | None = None  # its rows come after those of the figures
+    lines: Lines | None = None  # single orders, where there are any
 
     @property
     def figures(self) -> int:
