@@ -27,6 +27,7 @@ Array = np.ndarray[Any, Any]
 SMALL = ("kind", "mark", "known")
 OF_DRIVEN = ("beta", "spread", "up", "down", "stock", "regular", "unit", "group")
 OF_TOGETHER, RANKED = ("members", "rows", "middle", "wide"), ("error", "apart", "ranks")
+LOGS = ("ranks", "rarest")  # what is ranked there are minus the logs of shares
 OF_ORDERS = ("order", "product", "customer", "channel", "terms")
 OF_USUAL, OF_LINES = ("level", "spread", "shift"), ("rarest", "apart", "ranks")
 OF_FOLLOWED = ("profile", "keep", "trend", "first", "second", "spread", "least")
@@ -53,6 +54,7 @@ def dump(watch: Watch) -> dict[str, bytes]:
         "labels": labels,
         "engines": engines,
         "budget": watch.budget,
+        "logs": watch.ranks.logs,
         "rate": watch.rate,
         "notes": list(watch.notes),
         "lines": None if watch.lines is None else _lines(watch.lines, arrays),
@@ -77,7 +79,7 @@ def load(parts: Mapping[str, bytes]) -> Watch:
             Cells(arrays["moments"].astype("M8[us]"), **cells),
             engines,
             arrays["chances"],
-            Ranks(arrays["scores"], arrays["distances"]),
+            Ranks(arrays["scores"], arrays["distances"], bool(said["logs"])),
             float(said["budget"]),
             float(said["rate"]),
             tuple(said["notes"]),
@@ -94,6 +96,10 @@ def _texts(values: list[str]) -> Array:
     return out
 
 
+def _ranks(arrays: Mapping[str, Array], at: str, *, logs: bool) -> Ranks:
+    return Ranks(arrays[f"{at}/scores"], arrays[f"{at}/distances"], logs)
+
+
 def _vectors(together: Together, arrays: dict[str, Array]) -> dict[str, Any]:
     """Put the numbers of the figures together among the arrays; return the rest."""
     law = together.law
@@ -108,7 +114,7 @@ def _vectors(together: Together, arrays: dict[str, Array]) -> dict[str, Any]:
 def _read_vectors(said: Mapping[str, Any], arrays: Mapping[str, Array]) -> Together:
     members, rows, middle, wide = (arrays[f"together/{name}"] for name in OF_TOGETHER)
     law = Law(arrays["together/axes"], arrays["together/variance"], int(said["kept"]), Forest.from_arrays(arrays, "together/forest/"))
-    error, apart, both = (Ranks(arrays[f"together/{name}/scores"], arrays[f"together/{name}/distances"]) for name in RANKED)
+    error, apart, both = (_ranks(arrays, f"together/{name}", logs=name in LOGS) for name in RANKED)
     mean, spread = said["usual"]
     return Together(tuple(said["names"]), members, rows, middle, wide, law, error, apart, both, (float(mean), float(spread)))
 
@@ -136,7 +142,7 @@ def _lines(lines: Lines, arrays: dict[str, Array]) -> dict[str, Any]:
 def _read_lines(said: Mapping[str, Any], arrays: Mapping[str, Array]) -> Lines:
     usual = {name: Usual(*(arrays[f"lines/{name}/{part}"] for part in OF_USUAL)) for name in FIGURES}
     base = Baselines({kind: _texts(names) for kind, names in said["names"].items()}, usual, bool(said["logs"]))
-    ranked = {name: Ranks(arrays[f"lines/{name}/scores"], arrays[f"lines/{name}/distances"]) for name in (*FIGURES, *OF_LINES)}
+    ranked = {name: _ranks(arrays, f"lines/{name}", logs=name in LOGS) for name in (*FIGURES, *OF_LINES)}
     figures = {name: arrays[f"lines/past/{name}"] for name in FIGURES}
     order, product, customer, channel, terms = (_texts(said["past"][name]) for name in OF_ORDERS)
     past = Orders(order, product, customer, channel, terms, arrays["lines/past/date"].astype("M8[D]"), figures)

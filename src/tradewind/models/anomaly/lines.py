@@ -179,12 +179,14 @@ def learn(orders: Orders, seed: int, *, logs: bool, driven: bool) -> Lines:
     none = np.zeros(len(LEVELS))
     columns = tuple(_distances(z[:, at]) for at in range(len(FIGURES)))
     score = -np.log(_shares(z, columns).min(1))
-    rarest, easily = Ranks(thinned(score), none), Ranks(thinned(apart), none)
+    rarest, easily = Ranks(thinned(score), none, logs=True), Ranks(thinned(apart), none)
     if driven:
         score = fisher(rarest.rare(score), easily.rare(apart))
     base = baselines(orders, logs=logs, driven=driven)
     forest = grow(_seen(base.measured(_some(orders, rng))[0]), seed) if driven else None
-    return Lines(base, columns, forest, rarest, easily, Ranks(thinned(score), none), orders.take(np.zeros(0, "i8")), orders.date.max())
+    return Lines(
+        base, columns, forest, rarest, easily, Ranks(thinned(score), none, logs=True), orders.take(np.zeros(0, "i8")), orders.date.max()
+    )
 
 
 def _some(orders: Orders, rng: np.random.Generator) -> Orders:

@@ -12,8 +12,8 @@ Array = np.ndarray[Any, Any]
 LEVELS = (0.025, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.975)
 MOST = 40_000  # past scores kept to rank a new one against
 FEWEST, TOP = 20, 0.01  # scores, and share of them, that say how the tail goes on
-FLAT = 0.1  # least mean excess, of the way from the middle to where the tail starts
-RAREST = 1e-12
+FLAT = 0.1  # least mean excess of a distance, of the way from the middle to where the tail starts
+RAREST = 1e-14  # below, scores of one minus that could not be told apart
 
 
 @dataclass(frozen=True)
@@ -22,6 +22,7 @@ class Ranks:
 
     scores: Array
     distances: Array  # at LEVELS
+    logs: bool = False  # scores are log odds, or minus the log of a share
 
     def p(self, score: Array) -> Array:
         """Return the conformal p-value of scores (Vovk, Gammerman and Shafer 2005, 2.2)."""
@@ -32,7 +33,8 @@ class Ranks:
         """Return the share of usual figures that score as high, told apart beyond the highest one seen too.
 
         Among the scores seen this is the conformal p-value, without its steps. The highest hundredth follow an exponential law of the
-        same mean excess (peaks over a threshold; Davison and Smith 1990, with shape zero): scores are log odds, whose tail is no heavier.
+        same mean excess (peaks over a threshold; Davison and Smith 1990, with shape zero). Where scores are log odds the excess is at
+        least one: odds of c come up by chance with a share of 1/c (Wald 1945, 3.2), and a few quiet scores do not prove less.
         """
         first, share, start, top, excess = self._tail
         inside = np.interp(score, first, share)
@@ -50,7 +52,7 @@ class Ranks:
         count = min(max(FEWEST, int(TOP * len(self.scores))), max(len(self.scores) // 2, 1))
         start = float(self.scores[-count])
         above = self.scores[self.scores > start]  # many may be as high as the start
-        least = FLAT * (start - float(np.median(self.scores))) + 1e-6
+        least = 1.0 if self.logs else FLAT * (start - float(np.median(self.scores))) + 1e-6
         excess = max(float((above - start).mean()), least) if len(above) else least
         return first, share, start, (1 + len(above)) / (1 + len(self.scores)), excess
 

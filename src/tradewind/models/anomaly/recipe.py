@@ -240,15 +240,16 @@ def _walked(state: Watch, asked: Table, series: Array, moments: Array, later: Ar
         at = state.beat.ahead(state.cells.moments[-1], moments[later]) - 1
     else:
         whole, at = new, np.searchsorted(new, moments[later])
-    value = np.full((len(names), len(whole)), np.nan)
-    told = series[later] < state.figures  # a figure of its own that is given for all of them together says nothing
-    value[row[single], at[told]] = asked.column(VALUE)[single].astype("f8") if single.any() else 0.0
+    told = series[later] < state.figures  # a figure that is given for all of them together says nothing
+    part = part_of(state, names)
+    blank = np.full((len(names), len(whole)), np.nan)
     inputs = {}
     for column in asked.names:
-        if column not in (VALUE, *KEYS) and asked.column(column).dtype.kind in "biuf":
-            inputs[column] = np.full(value.shape, np.nan)
+        if column not in KEYS and asked.column(column).dtype.kind in "biuf":
+            inputs[column] = blank.copy()
             inputs[column][row[later], at] = asked.column(column)[later].astype("f8")
-    part = part_of(state, names)
+    value = inputs.pop(VALUE, blank)
+    value[row[later & ~single]] = np.nan
     _, cells = walk(part, whole, value, inputs)
     known = len(state.cells.moments)
     first = max(known - max(BACK, quality.WEEKS) - 2, 0) if later.all() else 0  # all of the past is large, and only its end matters
@@ -256,6 +257,8 @@ def _walked(state: Watch, asked: Table, series: Array, moments: Array, later: Ar
     fresh = joined(part, ruled(cells, past.value, figures=part.figures))
     if not np.isfinite(fresh.value[row[later & ~single], at[~told]]).all():
         raise BadValue("all figures of a period are judged from the figures themselves", hint="send a row for each of them beside it")
+    if later.all() and not (fresh.p <= state.budget).any():
+        return fresh, row, at, names  # without an alert, nothing needs to be followed back
     both = past.beside(fresh)
     place = np.searchsorted(state.cells.moments, moments) - first
     place[later] = known - first + at

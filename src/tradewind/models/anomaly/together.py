@@ -151,7 +151,7 @@ def learn(z: Array, names: tuple[str, ...], members: Array, first: int, seed: in
     ranked, easily = Ranks(thinned(error), none), Ranks(thinned(apart), none)
     both = fisher(ranked.rare(error), easily.rare(apart))
     distances = np.quantile((error - usual[0]) / usual[1], LEVELS)
-    whole = Ranks(thinned(both), distances)
+    whole = Ranks(thinned(both), distances, logs=True)
     places = first + np.arange(len(members))
     return Together(names, members, places, middle, wide, _law(rows, seed), ranked, easily, whole, usual)
 

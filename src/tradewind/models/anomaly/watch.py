@@ -126,9 +126,10 @@ def begin(
     moved, live = walk(watch, grid.moments, grid.value, grid.inputs)
     usual = np.isfinite(live.value) & (live.known == 0) & (np.arange(shape[1]) >= min(WARM, shape[1] // 3))[None]
     usual = usual if usual.any() else np.isfinite(live.value)
-    ranks = _ranks(live, usual, fresh, budget)
+    logs = all(engine.family != "plain" for _, engine, _ in engines)
+    ranks = _ranks(live, usual, fresh, budget, logs=logs)
     cells = live if causal else _seen_whole(grid, live, engines)
-    past = Ranks(thinned(cells.odds[usual]), ranks.distances)
+    past = Ranks(thinned(cells.odds[usual]), ranks.distances, logs)
     p = past.p(cells.odds)
     cells = _judged(grid, replace(cells, odds=past.odds(cells.odds, budget)), p)
     return _with_vectors(replace(moved, cells=cells, ranks=ranks), live, usual, seed)
@@ -204,7 +205,7 @@ def held_out(grid: Grid, engines: list[tuple[Array, Engine, Past]], first: int, 
     return Fresh(cells.between(first, len(grid.moments)), first)
 
 
-def _ranks(live: Cells, usual: Array, fresh: Fresh | None, budget: float) -> Ranks:
+def _ranks(live: Cells, usual: Array, fresh: Fresh | None, budget: float, *, logs: bool) -> Ranks:
     """Return what new figures are ranked against: the past as of its own days, moved by how much odder unlearned days look."""
     scores = live.odds[usual]
     distance = ((live.value - live.expected) / live.spread)[usual]
@@ -215,7 +216,7 @@ def _ranks(live: Cells, usual: Array, fresh: Fresh | None, budget: float) -> Ran
             high, low = (float(np.quantile(odds, 1 - budget)) for odds in apart)
             scores = scores + (high - low)
             distance = ((fresh.cells.value - fresh.cells.expected) / fresh.cells.spread)[told]
-    return Ranks(thinned(scores), np.quantile(distance, LEVELS))
+    return Ranks(thinned(scores), np.quantile(distance, LEVELS), logs=logs)
 
 
 def _blank(moments: Array, series: int) -> Cells:
@@ -278,9 +279,13 @@ def false_alarms(p: Array, known: Array) -> Array:
 
 
 def walk(watch: Watch, moments: Array, value: Array, inputs: Mapping[str, Array], *, skipped: int = 0) -> tuple[Watch, Cells]:
-    """Judge new periods one after the other, each by what was known the day before; return where that leaves the watch."""
+    """Judge new periods one after the other, each by what was known the day before; return where that leaves the watch.
+
+    The rates of false alarms are left to `ruled`, which may change p-values.
+    """
     parts = list(watch.engines)
     cells = {name: np.zeros(value.shape) for name in MATRICES}
+    cells["q"][:] = 1.0
     cells["value"] = value.astype("f8")
     cells["known"] = np.nan_to_num(inputs["expected"]) if "expected" in inputs else np.zeros(value.shape)
     cells["promoted"] = np.nan_to_num(inputs["promotion"]) if "promotion" in inputs else np.zeros(value.shape)
@@ -300,7 +305,6 @@ def walk(watch: Watch, moments: Array, value: Array, inputs: Mapping[str, Array]
     if len(watch.ranks.scores):
         p, cells["odds"] = watch.ranks.p(cells["odds"]), watch.ranks.odds(cells["odds"], watch.budget)
     cells["p"] = np.where((cells["known"] == 0) & ~_as_said(value, cells["expected"]), p, 1.0)
-    cells["q"] = false_alarms(cells["p"], np.isfinite(value))
     moved = replace(watch, engines=tuple(parts), chances=chances)
     return moved, Cells(moments, **cells)
 
