@@ -67,7 +67,8 @@ def _exam(table: Table, grid: Grid, when: Array, first: int, seed: int) -> Exam:
     row = np.array([grid.index.get(key, -1) for key in keys], "i8")
     calendar = ~np.isfinite(table.column(VALUE).astype("f8"))
     at = np.searchsorted(grid.moments, when, "right") - 1
-    asked = (row >= 0) & ~calendar & (at >= first) & (when <= grid.moments[-1])
+    older: Array = np.asarray(np.isfinite(grid.value[:, :first]).any(1))  # a series that begins later was never seen by those who are asked
+    asked = (row >= 0) & older[row] & ~calendar & (at >= first) & (when <= grid.moments[-1])
     seen = (at < first) | (calendar & np.array([not any(key) for key in keys], bool))
     place = row[asked], at[asked]
     value = planted.value[place]

@@ -128,12 +128,9 @@ def _lines(lines: Lines, arrays: dict[str, Array]) -> dict[str, Any]:
         arrays |= {f"lines/{name}/scores": ranks.scores, f"lines/{name}/distances": ranks.distances}
     arrays |= {f"lines/past/{name}": value for name, value in lines.past.figures.items()}
     arrays["lines/past/date"] = lines.past.date.astype("M8[D]").astype("i8")
-    if lines.forest is not None:
-        arrays |= lines.forest.arrays("lines/forest/")
+    arrays |= lines.forest.arrays("lines/forest/")
     return {
         "names": {kind: names.tolist() for kind, names in lines.base.names.items()},
-        "logs": lines.base.logs,
-        "forest": lines.forest is not None,
         "past": {name: getattr(lines.past, name).tolist() for name in OF_ORDERS},
         "last": str(lines.last),
     }
@@ -141,12 +138,12 @@ def _lines(lines: Lines, arrays: dict[str, Array]) -> dict[str, Any]:
 
 def _read_lines(said: Mapping[str, Any], arrays: Mapping[str, Array]) -> Lines:
     usual = {name: Usual(*(arrays[f"lines/{name}/{part}"] for part in OF_USUAL)) for name in FIGURES}
-    base = Baselines({kind: _texts(names) for kind, names in said["names"].items()}, usual, bool(said["logs"]))
+    base = Baselines({kind: _texts(names) for kind, names in said["names"].items()}, usual)
     ranked = {name: _ranks(arrays, f"lines/{name}", logs=name in LOGS) for name in (*FIGURES, *OF_LINES)}
     figures = {name: arrays[f"lines/past/{name}"] for name in FIGURES}
     order, product, customer, channel, terms = (_texts(said["past"][name]) for name in OF_ORDERS)
     past = Orders(order, product, customer, channel, terms, arrays["lines/past/date"].astype("M8[D]"), figures)
-    forest = Forest.from_arrays(arrays, "lines/forest/") if said["forest"] else None
+    forest = Forest.from_arrays(arrays, "lines/forest/")
     rarest, apart, ranks = (ranked[name] for name in OF_LINES)
     return Lines(base, tuple(ranked[name] for name in FIGURES), forest, rarest, apart, ranks, past, np.datetime64(said["last"], "D"))
 

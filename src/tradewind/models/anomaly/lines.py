@@ -2,7 +2,7 @@
 
 Each figure is compared, as a logarithm, with the median of its product, moved by what is usual of the customer (quantity) or of the
 channel and its offers (price), in robust spreads that lean on those of all products. Each distance becomes a share of usual lines that
-are as far; the rarest counts. `driven` adds how easily an isolation forest sets the distances apart. What new lines are ranked against
+are as far; the rarest counts, and beside it how easily an isolation forest sets the distances apart. What new lines are ranked against
 was judged by what had been learned without them.
 """
 
@@ -70,11 +70,10 @@ class Usual:
 
 @dataclass(frozen=True)
 class Baselines:
-    """What is usual of every figure, and whose entry is where. `logs` is false for the plain baseline."""
+    """What is usual of every figure, and whose entry is where."""
 
     names: Mapping[str, Array]  # product, customer, terms -> known names
     usual: Mapping[str, Usual]
-    logs: bool
 
     @cached_property
     def index(self) -> dict[str, dict[str, int]]:
@@ -87,27 +86,21 @@ class Baselines:
         return np.array([book.get(name, len(book)) for name in names.tolist()], "i8")
 
     def measured(self, orders: Orders) -> tuple[Array, Array, Array]:
-        """Return distance, usual figure and spread, (n, figures) each; the last two on the scale that is compared on."""
+        """Return distance, usual figure and spread, (n, figures) each; the last two as logarithms."""
         product = self.codes("product", orders.product)
         middle, spread = np.empty((len(orders), len(FIGURES))), np.empty((len(orders), len(FIGURES)))
         for at, (name, by) in enumerate(zip(FIGURES, BY, strict=True)):
             usual = self.usual[name]
             moved = usual.shift[self.codes(by, getattr(orders, by))] if by else 0.0
             middle[:, at], spread[:, at] = usual.level[product] + moved, usual.spread[product]
-        x = np.stack([self.scaled(orders.figures[name]) for name in FIGURES], 1)
-        rest = np.clip(x - middle, -MOST, MOST) if self.logs else x - middle
-        return rest / spread, middle, spread
+        x = np.stack([logs(orders.figures[name]) for name in FIGURES], 1)
+        return np.clip(x - middle, -MOST, MOST) / spread, middle, spread
 
-    def scaled(self, value: Array) -> Array:
-        """Return figures on the scale that is compared on; NaN where nothing is said."""
-        if not self.logs:
-            return value
-        with np.errstate(divide="ignore"):
-            return np.where(np.isfinite(value), np.log(np.maximum(value, 0.0)), np.nan)
 
-    def plainly(self, scaled: Array) -> Array:
-        """Return figures of that scale as they are said."""
-        return np.exp(scaled) if self.logs else scaled
+def logs(value: Array) -> Array:
+    """Return logarithms; NaN where nothing is said, minus infinity for nothing."""
+    with np.errstate(divide="ignore"):
+        return np.where(np.isfinite(value), np.log(np.maximum(value, 0.0)), np.nan)
 
 
 @dataclass(frozen=True)
@@ -128,7 +121,7 @@ class Lines:
 
     base: Baselines
     columns: tuple[Ranks, ...]  # of the distance of each figure
-    forest: Forest | None
+    forest: Forest
     rarest: Ranks  # of the rarest figure
     apart: Ranks  # of the forest
     ranks: Ranks  # of the whole score
@@ -139,9 +132,7 @@ class Lines:
         """Return what is thought of lines, each by itself."""
         z, middle, spread = self.base.measured(orders)
         shares = _shares(z, self.columns)
-        score = -np.log(shares.min(1))
-        if self.forest is not None:
-            score = fisher(self.rarest.rare(score), self.apart.rare(self.forest.odd(_seen(z))))
+        score = fisher(self.rarest.rare(-np.log(shares.min(1))), self.apart.rare(self.forest.odd(_seen(z))))
         return Verdicts(score, self.ranks.p(score), shares.argmin(1), z, middle, spread)
 
 
@@ -160,8 +151,8 @@ def _seen(z: Array) -> Array:
     return np.asarray(np.clip(np.nan_to_num(z), -FAR, FAR))
 
 
-def learn(orders: Orders, seed: int, *, logs: bool, driven: bool) -> Lines:
-    """Learn what is usual of lines; with `driven` of customers and channels too, and the forest. AT_LEAST lines are needed."""
+def learn(orders: Orders, seed: int) -> Lines:
+    """Learn what is usual of lines; AT_LEAST of them are needed."""
     rng = np.random.default_rng(seed)
     code = np.unique(orders.order, return_inverse=True)[1]
     part = rng.integers(0, PARTS, int(code.max()) + 1)[code]
@@ -172,18 +163,16 @@ def learn(orders: Orders, seed: int, *, logs: bool, driven: bool) -> Lines:
         rest = orders.take(part != one)
         if not asked.any() or not len(rest):
             continue
-        base = baselines(rest, logs=logs, driven=driven)
+        base = baselines(rest)
         z[asked] = base.measured(orders.take(checked[asked]))[0]
-        if driven:
-            apart[asked] = grow(_seen(base.measured(_some(rest, rng))[0]), seed).odd(_seen(z[asked]))
+        apart[asked] = grow(_seen(base.measured(_some(rest, rng))[0]), seed).odd(_seen(z[asked]))
     none = np.zeros(len(LEVELS))
     columns = tuple(_distances(z[:, at]) for at in range(len(FIGURES)))
     score = -np.log(_shares(z, columns).min(1))
     rarest, easily = Ranks(thinned(score), none, logs=True), Ranks(thinned(apart), none)
-    if driven:
-        score = fisher(rarest.rare(score), easily.rare(apart))
-    base = baselines(orders, logs=logs, driven=driven)
-    forest = grow(_seen(base.measured(_some(orders, rng))[0]), seed) if driven else None
+    score = fisher(rarest.rare(score), easily.rare(apart))
+    base = baselines(orders)
+    forest = grow(_seen(base.measured(_some(orders, rng))[0]), seed)
     return Lines(
         base, columns, forest, rarest, easily, Ranks(thinned(score), none, logs=True), orders.take(np.zeros(0, "i8")), orders.date.max()
     )
@@ -198,41 +187,39 @@ def _distances(z: Array) -> Ranks:
     return Ranks(thinned(_far(known)), np.quantile(known, LEVELS))
 
 
-def baselines(orders: Orders, *, logs: bool, driven: bool) -> Baselines:
+def baselines(orders: Orders) -> Baselines:
     """Learn level, spread and shifts of every figure."""
     names = {kind: np.unique(getattr(orders, kind).astype(str)).astype(object) for kind in ("product", "customer", "terms")}
-    blank = Baselines(names, {}, logs)
+    blank = Baselines(names, {})
     code = {kind: blank.codes(kind, getattr(orders, kind)) for kind in names}
     usual = {}
     for name, by in zip(FIGURES, BY, strict=True):
-        x = blank.scaled(orders.figures[name])
+        x = logs(orders.figures[name])
         x = np.where(np.isfinite(x), x, np.nan)
-        other = (code[by], len(names[by])) if driven and by else (np.zeros(len(orders), "i8"), 0)
-        size = len(names[by]) if by else 0
-        usual[name] = _usual(x, code["product"], len(names["product"]), other, size=size, logs=logs)
-    return Baselines(names, usual, logs)
+        other, size = (code[by], len(names[by])) if by else (np.zeros(len(orders), "i8"), 0)
+        usual[name] = _usual(x, code["product"], len(names["product"]), other, size)
+    return Baselines(names, usual)
 
 
-def _usual(x: Array, product: Array, count: int, other: tuple[Array, int], *, size: int, logs: bool) -> Usual:
+def _usual(x: Array, product: Array, count: int, other: Array, size: int) -> Usual:
+    """Return what is usual of one figure: levels of `count` products, and shifts of `size` others (0: none)."""
     level, n = medians(product, x, count)
     seen = n > 0
     middle = float(np.median(level[seen])) if seen.any() else 0.0
     level = np.where(seen, level, middle)
     rest = x - level[product]
     shift = np.zeros(size + 1)
-    if other[1]:
-        moved, many = medians(other[0], rest, other[1])
+    if size:
+        moved, many = medians(other, rest, size)
         shift[:-1] = np.where(many > 0, moved, 0.0) * many / (many + SHY)
-        rest = rest - shift[other[0]]
+        rest = rest - shift[other]
     wide = 1.4826 * medians(product, np.abs(rest), count)[0]
-    if logs:  # a price that is mostly the same has no median distance, and still changes
-        wide = np.maximum(wide, medians(product, np.abs(rest), count, share=WIDE)[0] / NORMAL)
+    # a price that is mostly the same has no median distance, and still changes
+    wide = np.maximum(wide, medians(product, np.abs(rest), count, share=WIDE)[0] / NORMAL)
     pooled = 1.4826 * float(np.median(np.abs(rest[np.isfinite(rest)]))) if np.isfinite(rest).any() else 1.0
     between = 1.4826 * float(np.median(np.abs(level - middle))) if seen.any() else 0.0
-    lean = LEAN if logs else 0.0  # the plain baseline knows each product alone
-    spread = np.sqrt((n * np.where(seen, wide, 0.0) ** 2 + lean * pooled**2) / np.maximum(n + lean, 1e-9))
-    least = LEAST if logs else LEAST * np.maximum(np.abs(np.r_[level, middle]), 1e-9)
-    return Usual(np.r_[level, middle], np.maximum(np.r_[spread, np.hypot(pooled, between)], least), shift)
+    spread = np.sqrt((n * np.where(seen, wide, 0.0) ** 2 + LEAN * pooled**2) / (n + LEAN))
+    return Usual(np.r_[level, middle], np.maximum(np.r_[spread, np.hypot(pooled, between)], LEAST), shift)
 
 
 def medians(code: Array, x: Array, count: int, *, share: float = 0.5) -> tuple[Array, Array]:

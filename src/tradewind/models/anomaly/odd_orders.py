@@ -120,12 +120,12 @@ def answer(lines: Lines, orders: Orders, budget: float) -> dict[str, Array]:
     price = np.where(np.isfinite(orders.figures["unit_price"]), orders.figures["unit_price"], 0.0)
     factor = np.where(said.odd == 2, quantity * price, 1.0)  # a ratio is said as the amount it makes
     value = np.stack([orders.figures[name] for name in FIGURES], 1)[rows, said.odd] * factor
-    usual = lines.base.plainly(middle) * factor
+    usual = np.exp(middle) * factor
     alert = said.p <= budget
     bands = {}
     for at, name in enumerate(BANDS):
         distance = np.array([ranks.distances[at] for ranks in lines.columns])[said.odd]
-        bands[name] = lines.base.plainly(middle + distance * spread) * factor
+        bands[name] = np.exp(middle + distance * spread) * factor
     money = np.array([price, quantity, np.ones(len(rows))])[said.odd, rows]
     gap = np.where(np.isfinite(value), value, usual) - usual
     return {

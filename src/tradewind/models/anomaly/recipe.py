@@ -57,11 +57,10 @@ class Watching:
         return state if orders is None else self._with_lines(state, odd_orders.read(orders), seed)
 
     def _with_lines(self, state: Watch, orders: Orders, seed: int) -> Watch:
-        """Return the watch with what is usual of single orders; the plain recipe knows each product's figures as they are."""
+        """Return the watch with what is usual of single orders, which is the same for every recipe."""
         if len(orders) < AT_LEAST_LINES:
             return replace(state, notes=(*state.notes, f"{len(orders)} order lines are too few to call one odd"))
-        learned = learn(orders, seed, logs=not self.causal, driven=self.overfits)
-        return replace(state, lines=odd_orders.with_past(learned, orders, state.budget))
+        return replace(state, lines=odd_orders.with_past(learn(orders, seed), orders, state.budget))
 
     def predict(self, state: Watch, asked: Table) -> Table:
         """Return a verdict per asked row: of the past as it is known, of later figures as of their own day.
