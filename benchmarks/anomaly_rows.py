@@ -58,7 +58,7 @@ def _orders() -> list[Row]:
 
 
 def _robust_z(frame: pl.DataFrame, seen: int) -> Array:
-    """Return the largest robust z of quantity, unit price and amount over both of later lines, beside the earlier ones of the product."""
+    """Return the highest rank of a line's robust z of quantity, price and amount over both, beside earlier lines of its product."""
     far = []
     frame = frame.with_columns((pl.col("amount") / pl.col("quantity") / pl.col("unit_price")).alias("ratio"))
     for name in ("quantity", "unit_price", "ratio"):
@@ -69,7 +69,7 @@ def _robust_z(frame: pl.DataFrame, seen: int) -> Array:
         joined = frame[seen:].join(middle.drop("all"), on="product", how="left", maintain_order="left")
         spread = np.maximum(1.4826 * joined["s"].to_numpy(), 0.02 * joined["m"].to_numpy())
         far.append(np.nan_to_num(np.abs(joined[name].to_numpy() - joined["m"].to_numpy()) / spread))
-    return np.max(far, 0)
+    return np.max([np.searchsorted(np.sort(one), one, "left") for one in far], 0).astype("f8")
 
 
 def _together() -> list[Row]:
