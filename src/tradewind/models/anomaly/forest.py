@@ -11,6 +11,7 @@ import numpy as np
 from tradewind.models._kit.trees import Trees
 
 Array = np.ndarray[Any, Any]
+CHUNK = 5_000  # rows that go down the trees at once
 COUNT, SAMPLE = 100, 256  # trees, and rows that each is grown on (Liu, Ting and Zhou 2008, 4.2)
 
 
@@ -23,7 +24,8 @@ class Forest:
 
     def odd(self, rows: Array) -> Array:
         """Return from 0 to 1 how easily each row is set apart: 2^(-path / usual path) (Liu, Ting and Zhou 2008, eq. 2)."""
-        path = self.trees.predict(np.asarray(rows, "f4")) / len(self.trees.roots)
+        parts = [self.trees.predict(np.asarray(rows[at : at + CHUNK], "f4")) for at in range(0, len(rows), CHUNK)]
+        path = np.concatenate([np.zeros(0), *parts]) / len(self.trees.roots)
         return np.asarray(2.0 ** (-path / max(float(_usual(np.array([self.sample]))[0]), 1e-9)))
 
     def arrays(self, prefix: str) -> dict[str, Array]:
