@@ -16,6 +16,7 @@ from tradewind.models.anomaly.assemble import assemble
 from tradewind.models.anomaly.family import family_of
 from tradewind.models.anomaly.grid import read
 from tradewind.models.anomaly.inject import plant
+from tradewind.models.anomaly.ranks import Ranks
 from tradewind.models.anomaly.watch import false_alarms
 
 Array = np.ndarray[Any, Any]
@@ -102,6 +103,46 @@ def test_a_new_day_is_judged_without_refitting_and_update_says_the_same() -> Non
     np.testing.assert_allclose(asked_now.column("mean"), known.column("mean"), rtol=1e-6)
     np.testing.assert_allclose(asked_now.column("score"), known.column("score"), rtol=1e-3)
     assert state.cells.moments[-1] < later.cells.moments[-1], "the state asked stays as it was"
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_a_usual_new_day_alone_is_told_as_it_is_after_an_update(recipe: str) -> None:
+    units = usual(5)
+    whole, seen = assemble({"sales": sales(units)}), assemble({"sales": sales(units[:-1], DAYS[:-1])})
+    chosen, state = learned(seen, recipe)
+    asked = Table.from_columns({"product": column(["A"]), "date": DAYS[-1:], "units": units[-1:]})
+    now, later = chosen.predict(state, asked), chosen.predict(chosen.update(state, whole), asked.select(["product", "date"]))
+    assert now.column("alert")[0] == 0
+    for name in now.names:
+        if now.column(name).dtype.kind == "f":
+            np.testing.assert_allclose(now.column(name), later.column(name), rtol=1e-6)
+        else:
+            assert now.column(name).tolist() == later.column(name).tolist()
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+@pytest.mark.parametrize("budget", [0.02, 0.1])
+def test_the_score_passes_one_half_where_the_budget_raises_alerts(recipe: str, budget: float) -> None:
+    days = np.arange(np.datetime64("2022-01-01"), np.datetime64("2024-12-31"))
+    chosen, state = learned(assemble({"sales": sales(usual(6, days), days)}), recipe, budget=budget)
+    told = chosen.predict(state, chosen.expand(state, len(days), {}))
+    score, p = told.column("score"), told.column("p_value")
+    assert ((score >= 0.5) == (p <= budget)).mean() > 0.99
+    clean = (p > 0.05) & (p < 1)  # one is also the p-value of a figure that is just what was expected
+    np.testing.assert_allclose(score[clean], budget / (budget + p[clean]), rtol=0.02)
+
+
+def test_beyond_the_highest_score_seen_rarity_goes_on_falling() -> None:
+    scores = np.random.default_rng(0).exponential(2.0, 2000)
+    ranks = Ranks(np.sort(scores), np.zeros(9), logs=True)
+    asked = np.linspace(0.0, 30.0, 400)
+    rare = ranks.rare(asked)
+    assert (np.diff(rare) < 0).all()
+    assert np.abs(ranks.rare(scores) - ranks.p(scores)).max() < 0.01
+    true = np.exp(-asked / 2)
+    assert (np.abs(np.log(rare / true))[asked < 16] < 1.5).all(), "the tail goes on as it began"
+    alike = Ranks(np.zeros(50), np.zeros(9))
+    assert alike.rare(np.array([0.0, 1.0])) == pytest.approx([1.0, 0.0], abs=1e-12)
 
 
 def test_what_was_said_to_be_expected_is_no_alert_in_later_runs() -> None:
@@ -266,6 +307,15 @@ def test_exams_hold_the_end_back_and_marks_are_the_average_precision() -> None:
     assert blind.metrics["average_precision"] == pytest.approx(wrong.mean())
     with pytest.raises(LearnFailed):
         judge.exams(assemble({"sales": sales(usual()[:20], DAYS[:20])}), folds=3, seed=0)
+
+
+def test_a_series_that_begins_in_the_exam_is_not_asked_about() -> None:
+    rows = [sales(usual(0), product="P0"), sales(usual(1)[-20:], DAYS[-20:], product="late")]
+    frame = {name: np.concatenate([table.column(name) for table in rows]) for name in ("date", "product", "units")}
+    for exam in judge.exams(assemble({"sales": Table.from_columns(frame)}), folds=2, seed=3):
+        assert "late" not in exam.asked.column("product").tolist()
+        chosen, state = learned(exam.seen, "naive")
+        assert len(chosen.predict(state, exam.asked)) == len(exam.truth)
 
 
 def _verdicts(exam: Any, score: Array) -> Table:

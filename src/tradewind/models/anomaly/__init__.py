@@ -1,4 +1,4 @@
-"""Anomaly: what broke or spiked, in sales, outcomes or any series; what it costs, and where it comes from."""
+"""Anomaly: what broke or spiked, in sales, outcomes, any series or single orders; what it costs, and where it comes from."""
 
 from __future__ import annotations
 
@@ -6,10 +6,19 @@ from tradewind.core.model import Goal, Model
 from tradewind.core.schema import Column, Role, Schema, Type
 
 _KEYS = (
-    Column("metric", Role.ENTITY, Type.TEXT, meaning="which figure, where outcomes are watched"),
+    Column("metric", Role.ENTITY, Type.TEXT, meaning="which figure, where outcomes are watched; all figures: their combination"),
     Column("product", Role.ENTITY, Type.TEXT, meaning="what is sold; empty: all products"),
     Column("store", Role.ENTITY, Type.TEXT, meaning="where; empty: all stores"),
     Column("date", Role.TIME, Type.DATE, required=True, meaning="the period asked about, past or new"),
+)
+_ORDER = Column("order", Role.ENTITY, Type.TEXT, meaning="a single order or claim; empty: a series")
+_LINE = (
+    Column("customer", Role.ENTITY, Type.TEXT, meaning="whose order"),
+    Column("channel", Role.INPUT, Type.TEXT, meaning="by which way an order came"),
+    Column("offer", Role.INPUT, Type.TEXT, meaning="what was on offer with an order; empty: nothing"),
+    Column("quantity", Role.INPUT, unit="units", meaning="pieces of the order"),
+    Column("unit_price", Role.INPUT, unit="money", meaning="price per piece; left out, amount over quantity"),
+    Column("amount", Role.INPUT, unit="money", meaning="what the order comes to"),
 )
 _KNOWN = (
     Column("price", Role.LEVER, unit="money", meaning="price paid in a new period; left out, the last one stands", minimum=0),
@@ -35,21 +44,22 @@ MODEL = Model(
     question="What broke or spiked?",
     task="detect",
     file="anomaly_detection",
-    tables=("sales", "outcomes", "prices", "promotions", "products", "stores", "events"),
-    either=("sales", "outcomes"),
+    tables=("sales", "outcomes", "orders", "prices", "promotions", "products", "stores", "events"),
+    either=("sales", "outcomes", "orders"),
     asks=Schema(
-        (*_KEYS, Column("units", Role.INPUT, unit="units", meaning="the figure of a new period"), *_KNOWN),
-        ("metric", "product", "store", "date"),
+        (*_KEYS, _ORDER, *_LINE, Column("units", Role.INPUT, unit="units", meaning="the figure of a new period"), *_KNOWN),
+        ("metric", "product", "store", "date", "order"),
     ),
     needs=Schema(
-        (*_KEYS, Column("units", Role.TARGET, unit="units", required=True, meaning="the figure watched"), *_KNOWN),
-        ("metric", "product", "store", "date"),
+        (*_KEYS, _ORDER, *_LINE, Column("units", Role.TARGET, unit="units", required=True, meaning="the figure watched"), *_KNOWN),
+        ("metric", "product", "store", "date", "order"),
     ),
     gives=Schema(
         (
             *_KEYS,
+            _ORDER,
             Column("units", Role.PAST, unit="units", meaning="the figure itself; missing where nothing is known"),
-            _given("score", "how odd: 0 not at all, one half as likely an incident as none, 1 certain", 0, 1),
+            _given("score", "how odd: budget / (budget + share of usual figures that look as odd); one half where an alert begins", 0, 1),
             _given("p_value", "share of usual figures that look at least as odd", 0, 1),
             _given("q_value", "expected share of false alarms among the alarms of that period that are at least as strong", 0, 1),
             Column(
@@ -63,11 +73,16 @@ MODEL = Model(
                 "incident", Role.OUTPUT, Type.TEXT, meaning="which incident an alert belongs to: one name for all its periods and levels"
             ),
             _given("severity", "what the incident comes to so far, up or down", 0, unit="money"),
-            Column("class", Role.OUTPUT, Type.TEXT, meaning="data, supply, promotion or demand"),
-            Column("kind", Role.OUTPUT, Type.TEXT, meaning="spike, drop, shift, variance, promotion, or the data rule that was broken"),
+            Column("class", Role.OUTPUT, Type.TEXT, meaning="data, supply, promotion, demand, relation (of several figures) or order"),
+            Column(
+                "kind",
+                Role.OUTPUT,
+                Type.TEXT,
+                meaning="spike, drop, shift, variance, promotion, combination, odd quantity, price or amount, or the data rule broken",
+            ),
             Column("driver", Role.OUTPUT, Type.TEXT, meaning="where it comes from, as far as the parts tell"),
         ),
-        ("metric", "product", "store", "date"),
+        ("metric", "product", "store", "date", "order"),
     ),
     goal=Goal("missed"),
     recipes=("naive", "decompose", "driven"),

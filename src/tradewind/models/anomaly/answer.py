@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from tradewind.core.errors import Unexpected
 from tradewind.core.table import Table
 from tradewind.models.anomaly import MODEL, hidden, quality
 from tradewind.models.anomaly.grid import KEYS
@@ -16,10 +17,9 @@ from tradewind.models.anomaly.watch import Cells, Watch
 Array = np.ndarray[Any, Any]
 OWN = 0.7  # share of a total's gap from which on one part alone is the incident
 EMPTY = 0.15  # share of what was expected below which nothing could be bought
-FAR = 10.0  # odds, in logs, that make half of the way to a score of one
 BACK = 60  # periods an incident is followed back
 BANDS = ("lo95", "lo90", "lo80", "lo50", "p50", "hi50", "hi80", "hi90", "hi95")
-CLASSES = ("demand", "promotion", "supply", "data")
+COMBINATION, RELATION = "combination", "relation"
 
 
 def answer(watch: Watch, cells: Cells, rows: Array, at: Array, names: Array) -> Table:
@@ -31,21 +31,23 @@ def answer(watch: Watch, cells: Cells, rows: Array, at: Array, names: Array) -> 
     moments = cells.moments[at]
     days = bool((cells.moments == cells.moments.astype("M8[D]")).all())
     columns["date"] = moments.astype("M8[D]") if days else moments
-    columns |= {"units": value, "score": score(odds, plain=_plain(watch)), "p_value": p, "q_value": cells.q[pick]}
+    columns |= {"units": value, "score": score(odds), "p_value": p, "q_value": cells.q[pick]}
     alert = cells.p <= watch.budget
     columns["alert"] = alert[pick].astype("i8")
     columns["mean"] = expected
-    counts = np.zeros(len(watch.chances), bool)
-    for own, engine in watch.engines:
-        counts[own] = engine.family == "counts"
-    for name, distance in zip(BANDS, watch.ranks.distances, strict=True):
-        bound = expected + distance * spread
-        columns[name] = np.where(counts[series], np.maximum(bound, 0.0), bound)
-    columns["mean"] = np.where(counts[series], np.maximum(expected, 0.0), expected)
+    vectors = watch.together
+    together = series >= watch.figures
+    least = _least(watch)[series]
+    for at_level, name in enumerate(BANDS):
+        distance = np.full(len(rows), watch.ranks.distances[at_level])
+        if vectors is not None:
+            distance[together] = vectors.ranks.distances[at_level]
+        columns[name] = np.maximum(expected + distance * spread, least)
+    columns["mean"] = np.maximum(expected, least)
     gap = np.where(np.isfinite(value), value, 0.0) - expected
     columns["gap"] = gap
     columns |= _incidents(watch, cells, rows, at, names=names, alert=alert)
-    kinds = np.array(hidden.families(), object)
+    kinds = np.array([*hidden.families(), COMBINATION], object)
     columns["kind"] = np.where(
         columns["alert"] > 0,
         np.where(mark > 0, np.array(quality.MARKS, object)[mark.astype("i8")], kinds[cells.kind[pick].astype("i8")]),
@@ -54,15 +56,21 @@ def answer(watch: Watch, cells: Cells, rows: Array, at: Array, names: Array) -> 
     return Table.from_columns(columns, MODEL.gives)
 
 
-def score(odds: Array, *, plain: bool) -> Array:
-    """Return how odd a figure is, from 0 to 1: one half where an incident is as likely as none (or at three usual distances)."""
-    if plain:
-        return np.asarray(odds / (odds + 3.0))
-    return np.asarray(1.0 / (1.0 + np.exp(-odds / FAR)))
+def score(odds: Array) -> Array:
+    """Return how odd a figure is, from 0 to 1: budget / (budget + share of usual figures that look as odd).
+
+    One half where an alert at the budget begins; 0.9 for what is nine times as rare as the budget.
+    """
+    return np.asarray(1.0 / (1.0 + np.exp(-odds)))
 
 
-def _plain(watch: Watch) -> bool:
-    return all(engine.family == "plain" for _, engine in watch.engines)
+def _least(watch: Watch) -> Array:
+    """Return what each series cannot fall below: zero for counts and for distances."""
+    least = np.full(len(watch.chances), -np.inf)
+    for own, engine in watch.engines:
+        least[own] = 0.0 if engine.family == "counts" else -np.inf
+    least[watch.figures :] = 0.0
+    return least
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +103,10 @@ def _incidents(watch: Watch, cells: Cells, rows: Array, at: Array, *, names: Arr
         share, top = _largest(scene, row, day)
         owner = _owner(scene, row, day, share, top)
         first, last = _reach(alert[owner], day)
+        if names[row] >= watch.figures:
+            incident[cell], of[cell] = _title(watch, int(names[row]), cells.moments[first]), RELATION
+            driver[cell], severity[cell] = _combined(scene, row, day)
+            continue
         incident[cell] = _title(watch, int(names[owner]), cells.moments[first])
         severity[cell] = float(np.abs(gaps[owner, first : last + 1]).sum() * watch.worth[names[owner]])
         of[cell] = _class(cells, row, day)
@@ -105,6 +117,18 @@ def _incidents(watch: Watch, cells: Cells, rows: Array, at: Array, *, names: Arr
         else:
             driver[cell] = _driver(cells, row, day, of[cell])
     return {"incident": incident, "severity": severity, "class": of, "driver": driver}
+
+
+def _combined(scene: _Scene, row: int, day: int) -> tuple[str, float]:
+    """Say which figures a combination is odd by, and what these are away from what was expected of them."""
+    watch, cells = scene.watch, scene.cells
+    vectors = watch.together.within(scene.place) if watch.together is not None else None
+    if vectors is None:
+        raise Unexpected("a combination of figures was judged without its figures")
+    days = slice(day, day + 1)
+    z = vectors.misses(cells.value[:, days], cells.expected[:, days], cells.spread[:, days])
+    said, rows = vectors.reason(row, z[int(np.flatnonzero(vectors.rows == row)[0]), 0])
+    return said, float((np.abs(scene.gaps[rows, day]) * watch.worth[scene.names[rows]]).sum())
 
 
 def _owner(scene: _Scene, row: int, day: int, share: float, top: int | None) -> int:

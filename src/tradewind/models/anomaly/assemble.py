@@ -22,6 +22,7 @@ def assemble(tables: Mapping[str, Table], *, country: str = "", subdivision: str
 
     Sales make a series of every product x store, of every product, of every store and of everything (an empty key means all);
     identical rows count once and are marked. `outcomes` alone make a series of every numeric column and region (`metric`, `store`).
+    Orders alone are added up to sales; in any case every order line is a row of its own, told by `order`, without `units`.
     Events of kind "expected" mark the periods of the product or store they name, or all. Raises MissingColumn and EmptyTable.
     """
     import polars as pl
@@ -30,12 +31,16 @@ def assemble(tables: Mapping[str, Table], *, country: str = "", subdivision: str
         frame, columns = _sales(tables)
     elif "outcomes" in tables:
         frame, columns = _outcomes(tables["outcomes"])
+    elif "orders" in tables:
+        frame, columns = _sales({**tables, "sales": _daily(tables["orders"])})
     else:
-        raise MissingColumn("there are no sales and no outcomes to look at", hint="load one of them")
+        raise MissingColumn("there are no sales, no outcomes and no orders to look at", hint="load one of them")
     events = tables["events"].frame if "events" in tables else None
     frame = _expected(frame, events, columns)
     frame = _calendar(frame, _named(events, country, subdivision, frame), columns)
     keys = [name for name in ("metric", "product", "store") if name in frame.columns]
+    if "orders" in tables:
+        frame = _with_lines(frame, tables["orders"], columns)
     described = tuple(columns.get(name, Column(name)) for name in frame.columns)
     return Table(
         Schema(described, ("date", *keys)), frame=frame.sort([*keys, "date"], nulls_last=True).with_columns(pl.col("units").cast(float))
@@ -246,6 +251,40 @@ def _outcomes(outcomes: Table) -> tuple[Any, dict[str, Column]]:
     if keys:
         frame = frame.group_by(["date", "metric", "store"], maintain_order=True).agg(pl.col("units").sum())
     return frame.with_columns(pl.lit(1.0).alias("worth")), columns
+
+
+def _daily(orders: Table) -> Table:
+    """Return orders as sales: what was ordered and paid of each product on each day."""
+    import polars as pl
+
+    for name in ("date", "product", "quantity"):
+        if name not in orders:
+            raise MissingColumn(f'column "{name}" is missing in orders', hint=f"there are: {', '.join(orders.names)}")
+    amount = pl.col("amount") if "amount" in orders else pl.col("quantity") * pl.col("unit_price") if "unit_price" in orders else None
+    made = [pl.col("quantity").sum().cast(pl.Float64).alias("units")]
+    made += [] if amount is None else [amount.sum().cast(pl.Float64).alias("revenue")]
+    frame = orders.frame.with_columns(pl.col("date").cast(pl.Date)).group_by("date", "product").agg(made).sort("product", "date")
+    when, what = Column("date", Role.TIME, Type.DATE), Column("product", Role.ENTITY, Type.TEXT)
+    schema = Schema((when, what, *(Column(name) for name in frame.columns[2:])), ("date", "product"))
+    return Table(schema, frame=frame)
+
+
+def _with_lines(frame: Any, orders: Table, columns: dict[str, Column]) -> Any:
+    """Add a row for every order line; those without order, product or date are left out."""
+    import polars as pl
+
+    given = orders.frame.rename({"promotion": "offer"}) if "promotion" in orders else orders.frame  # of a series, that name is a share
+    texts = [name for name in ("order", "product", "customer", "channel", "offer") if name in given.columns]
+    numbers = [name for name in ("quantity", "unit_price", "amount") if name in orders]
+    if not {"order", "product"} <= set(texts) or not numbers:
+        return frame
+    columns |= {name: Column(name, Role.ENTITY, Type.TEXT) for name in texts} | {name: Column(name, Role.INPUT) for name in numbers}
+    lines = given.select(
+        pl.col("date").cast(frame.schema["date"]),
+        *(pl.col(name).cast(pl.String) for name in texts),
+        *(pl.col(name).cast(pl.Float64, strict=False) for name in numbers),
+    )
+    return pl.concat([frame, lines.drop_nulls(["date", "order", "product"])], how="diagonal_relaxed")
 
 
 def _expected(frame: Any, events: Any, columns: dict[str, Column]) -> Any:

@@ -60,6 +60,11 @@ class Design:
         """Return how many columns are the same for all series; they come first."""
         return sum(kind in ("week", "year", "event") for kind in self.kinds)
 
+    @cached_property
+    def levers(self) -> Array:
+        """Return where the columns are that can lift: levers and price cuts."""
+        return self.places("lever", "cut")
+
     def places(self, *kinds: str) -> Array:
         """Return where the columns of these kinds are."""
         return np.array([at for at, kind in enumerate(self.kinds) if kind in kinds], "i8")
@@ -221,5 +226,5 @@ def after_column(design: Design, x: Array, beta: Array, running: Array) -> Array
 
 def lift_of(design: Design, x: Array, beta: Array) -> Array:
     """Return the log lift of levers and price cuts, as learned."""
-    at = design.places("lever", "cut")
+    at = design.levers
     return np.asarray(np.einsum("stp,sp->st", x[..., at], beta[:, at].astype(x.dtype), optimize=True), "f8")

@@ -82,7 +82,8 @@ class Driven:
         after = np.where(running > 0.5, 0.0, self.stock / 10)[:, None]
         x = made.matrix(self.design, calendar, own | siblings | {"after": after}, (len(self.beta), 1))
         effect = (x[:, 0] * self.beta).sum(1)
-        lift = made.lift_of(self.design, x, self.beta)[:, 0] * (running > made.ON)
+        at = self.design.levers
+        lift = (x[:, 0, at] * self.beta[:, at]).sum(1) * (running > made.ON)
         mean = np.exp(np.clip(np.log(self.up / self.down) + effect, -12, 16))
         mean = mean * np.exp(self._shared(day, mean))
         seen = {name: value[:, 0] for name, value in siblings.items()}

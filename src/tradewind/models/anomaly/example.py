@@ -1,4 +1,4 @@
-"""A small chain of shops in which it is known what broke: which days, how much, and in which store."""
+"""A small chain of shops in which it is known what broke: which days, how much, in which store, and which orders hold a slip."""
 
 from __future__ import annotations
 
@@ -9,21 +9,26 @@ import numpy as np
 from tradewind.core.model import Example, Truth
 from tradewind.core.table import Table
 from tradewind.models._kit.world import World, make
+from tradewind.models.anomaly.inject import plant_lines
 from tradewind.models.anomaly.judge import precisions
 
 Array = np.ndarray[Any, Any]
 TABLES = ("sales", "prices", "promotions", "products", "stores", "events")
 LATEST = 300  # days that are asked about
 PRECISION, CAUGHT, PAID = 0.65, 1.0, 1.0
+SLIPS, RIGHT = 0.01, 0.75  # share of order lines with a slip in them; how precisely these are found
 
 
 def example(seed: int) -> Example:
     """Make the world and its truths; the sales noise is half of the sample company's, and the shelf is never empty."""
-    world = make(seed=seed, years=1.6, products=10, stores=5, customers=0, reviews=0, noise=0.5, anomalies=10.0, stockouts=0.0)
+    world = make(seed=seed, years=1.6, products=10, stores=5, customers=400, reviews=0, noise=0.5, anomalies=10.0, stockouts=0.0)
     tables = {name: world.tables[name] for name in TABLES}
     asked = _asked(world)
     wrong, zero = _known(world, asked)
-    return Example(tables, (_found(asked, wrong), _emptied(asked, zero), _priced(world, asked, wrong)), asked)
+    orders, slipped = _slipped(world, seed)
+    tables["orders"] = orders
+    truths = _found(asked, wrong), _emptied(asked, zero), _priced(world, asked, wrong), _odd(orders, slipped)
+    return Example(tables, truths, asked)
 
 
 def _asked(world: World) -> Table:
@@ -36,6 +41,27 @@ def _asked(world: World) -> Table:
     product[:] = [pair[0] for pair in pairs]
     store = np.full(len(pairs), "", object)
     return Table.from_columns({"product": product, "store": store, "date": np.array([pair[1] for pair in pairs], "M8[D]")})
+
+
+def _slipped(world: World, seed: int) -> tuple[Table, Array]:
+    """Return the orders with slips in them, and which lines these are."""
+    orders = world.tables["orders"]
+    figures = (orders.column(name).astype("f8") for name in ("quantity", "unit_price", "amount"))
+    quantity, price, amount, kinds = plant_lines(*figures, share=SLIPS, seed=seed)
+    return orders.with_columns({"quantity": quantity, "unit_price": price, "amount": amount}), kinds >= 0
+
+
+def _odd(orders: Table, slipped: Array) -> Truth:
+    """Compare the ranking of all order lines with the slips."""
+    names = ("order", "product", "customer", "channel", "date", "quantity", "unit_price", "amount")
+    asked = Table.from_columns({name: orders.column(name) for name in names} | {"offer": orders.column("promotion")})
+    return Truth(
+        "average precision of order lines with a slip",
+        asked,
+        lambda told: float(precisions(slipped, told.column("score")).mean()),
+        RIGHT,
+        0.15,
+    )
 
 
 def _known(world: World, asked: Table) -> tuple[Array, Array]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -38,6 +39,7 @@ class Chain:
         return len(self.kinds)
 
 
+@lru_cache(maxsize=16)
 def chain(rate: float, *, counts: bool) -> Chain:
     """Return the chain whose incidents begin on a share `rate` of the days, all states alike."""
     sizes = FACTORS if counts else SHIFTS
@@ -63,8 +65,8 @@ def evidence(said: Chain, value: Array, expected: Array, spread: Array, lift: Ar
         y, mean = np.maximum(y, 0.0), np.maximum(mean, 1e-3)
         size = 1.0 / np.maximum(spread, 1e-6)
         z = (y - mean) / np.sqrt(mean + spread * mean * mean)
-        for at, factor in enumerate(said.sizes[:half]):
-            out[..., at] = _counted(y, mean, size, factor)
+        for at in _blocks(half, value.ndim):
+            out[..., at] = _counted(y[..., None], mean[..., None], size[..., None], said.sizes[at])
         if lift is not None:
             gone = np.exp(-np.maximum(lift, 0.0))
             out[..., fired] = np.where(lift > 0.08, _counted(y, mean, size, gone), -SURE)
@@ -72,8 +74,8 @@ def evidence(said: Chain, value: Array, expected: Array, spread: Array, lift: Ar
             out[..., fired] = -SURE
     else:
         z = (y - mean) / spread
-        for at, shift in enumerate(said.sizes[:half]):
-            out[..., at] = _shifted(z, shift)
+        for at in _blocks(half, value.ndim):
+            out[..., at] = _shifted(z[..., None], said.sizes[at])
         out[..., fired] = -SURE
     out[..., half : 2 * half] = out[..., :half]
     wide = np.minimum(np.abs(z), 6.0) ** 2
@@ -83,12 +85,17 @@ def evidence(said: Chain, value: Array, expected: Array, spread: Array, lift: Ar
     return out
 
 
+def _blocks(count: int, dimensions: int) -> list[slice]:
+    """Return the states that are weighed at once: all of them for one day, one after the other for a whole past, which is large."""
+    return [slice(0, count)] if dimensions == 1 else [slice(at, at + 1) for at in range(count)]
+
+
 def _counted(y: Array, mean: Array, size: Array, factor: Array | float) -> Array:
     """Return log NB(y | factor mean) - log NB(y | mean): the gamma functions cancel."""
     return np.asarray(y * np.log(factor) - (y + size) * np.log1p((factor - 1) * mean / (size + mean)))
 
 
-def _shifted(z: Array, shift: float) -> Array:
+def _shifted(z: Array, shift: Array) -> Array:
     """Return log t(z - shift) - log t(z)."""
     return np.asarray(0.5 * (FREEDOM + 1) * (np.log1p(z * z / FREEDOM) - np.log1p((z - shift) ** 2 / FREEDOM)))
 
@@ -151,9 +158,13 @@ def odds(chances: Array) -> Array:
 
 def kind(said: Chain, chances: Array) -> Array:
     """Return the number in `families` of the likeliest kind of incident."""
-    names = families()
-    sums = np.stack([chances[..., 1:][..., [one == name for one in said.kinds]].sum(-1) for name in names], -1)
-    return np.asarray(sums.argmax(-1))
+    return np.asarray((chances[..., 1:] @ _of_kind(said.kinds)).argmax(-1))
+
+
+@lru_cache(maxsize=4)
+def _of_kind(kinds: tuple[str, ...]) -> Array:
+    """Return which states are of which kind, (K, kinds)."""
+    return np.array([[float(one == name) for name in families()] for one in kinds])
 
 
 def families() -> tuple[str, ...]:

@@ -80,3 +80,29 @@ def _changed(rng: np.random.Generator, value: Array, promoted: Array, window: sl
             return rng.binomial(here.astype("i8"), factor).astype("f8")
         return np.asarray(here + rng.poisson(here * (factor - 1)))
     return np.asarray(here * factor)
+
+
+SLIPS: tuple[tuple[str, str, float], ...] = (
+    ("a digit too many", "quantity", 10.0),
+    ("several times what the customer takes", "quantity", 5.0),
+    ("decimal point slipped", "unit_price", 10.0),
+    ("half price without a reason", "unit_price", 0.5),
+    ("price of another product", "unit_price", 1.8),
+    ("total that is not quantity times price", "amount", 1.4),
+)
+"""What goes wrong with a single order: name, figure, factor."""
+
+
+def plant_lines(quantity: Array, price: Array, amount: Array, *, share: float, seed: int) -> tuple[Array, Array, Array, Array]:
+    """Put a slip of SLIPS into a share of lines, all kinds alike; return quantity, price, amount and the kind of each line (-1: none)."""
+    rng = np.random.default_rng(seed)
+    figures = {"quantity": quantity.copy(), "unit_price": price.copy(), "amount": amount.copy()}
+    kinds = np.full(len(quantity), -1, "i1")
+    chosen = rng.choice(len(quantity), round(share * len(quantity)), replace=False)
+    kinds[chosen] = rng.permutation(np.arange(len(chosen)) % len(SLIPS))
+    for kind, (_, figure, factor) in enumerate(SLIPS):
+        rows = kinds == kind
+        figures[figure][rows] = np.round(figures[figure][rows] * factor, 2)
+        if figure != "amount":
+            figures["amount"][rows] = figures["quantity"][rows] * figures["unit_price"][rows]
+    return figures["quantity"], figures["unit_price"], figures["amount"], kinds

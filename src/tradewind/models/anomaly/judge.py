@@ -12,6 +12,7 @@ from tradewind.core.model import Exam, Marks
 from tradewind.core.table import Table
 from tradewind.models.anomaly.grid import AT_LEAST, KEYS, VALUE, Grid, read, texts, time_of
 from tradewind.models.anomaly.inject import plant
+from tradewind.models.anomaly.odd_orders import told_apart
 
 Array = np.ndarray[Any, Any]
 RATE = 12.0  # incidents planted per series and year of days
@@ -42,7 +43,8 @@ def exams(table: Table, *, folds: int, seed: int) -> list[Exam]:
 
 
 def _chosen(table: Table, seed: int) -> Table:
-    """Return the rows of the judged level, and of the calendar."""
+    """Return the rows of the judged level, and of the calendar; single orders are examined by nobody."""
+    table, _ = told_apart(table)
     names = [name for name in KEYS if name in table]
     keys = list(zip(*(texts(table, name) for name in names), strict=True)) if names else [("all",)] * len(table)
     store = names.index("store") if "store" in names and "product" in names else -1
@@ -65,7 +67,8 @@ def _exam(table: Table, grid: Grid, when: Array, first: int, seed: int) -> Exam:
     row = np.array([grid.index.get(key, -1) for key in keys], "i8")
     calendar = ~np.isfinite(table.column(VALUE).astype("f8"))
     at = np.searchsorted(grid.moments, when, "right") - 1
-    asked = (row >= 0) & ~calendar & (at >= first) & (when <= grid.moments[-1])
+    older: Array = np.asarray(np.isfinite(grid.value[:, :first]).any(1))  # a series that begins later was never seen by those who are asked
+    asked = (row >= 0) & older[row] & ~calendar & (at >= first) & (when <= grid.moments[-1])
     seen = (at < first) | (calendar & np.array([not any(key) for key in keys], bool))
     place = row[asked], at[asked]
     value = planted.value[place]

@@ -10,17 +10,26 @@ import numpy as np
 
 from tradewind.core.errors import Incompatible
 from tradewind.models._kit import tensors
-from tradewind.models.anomaly.design import Design, Pace, Usual
+from tradewind.models.anomaly import design
+from tradewind.models.anomaly.design import Design, Pace
 from tradewind.models.anomaly.drivers import Driven
 from tradewind.models.anomaly.engine import Engine
+from tradewind.models.anomaly.forest import Forest
 from tradewind.models.anomaly.grid import Beat
 from tradewind.models.anomaly.habit import Habit
+from tradewind.models.anomaly.lines import FIGURES, Baselines, Lines, Orders, Usual
+from tradewind.models.anomaly.ranks import Ranks
 from tradewind.models.anomaly.series import Followed
-from tradewind.models.anomaly.watch import MATRICES, Cells, Ranks, Watch
+from tradewind.models.anomaly.together import Law, Together
+from tradewind.models.anomaly.watch import MATRICES, Cells, Watch
 
 Array = np.ndarray[Any, Any]
 SMALL = ("kind", "mark", "known")
 OF_DRIVEN = ("beta", "spread", "up", "down", "stock", "regular", "unit", "group")
+OF_TOGETHER, RANKED = ("members", "rows", "middle", "wide"), ("error", "apart", "ranks")
+LOGS = ("ranks", "rarest")  # what is ranked there are minus the logs of shares
+OF_ORDERS = ("order", "product", "customer", "channel", "terms")
+OF_USUAL, OF_LINES = ("level", "spread", "shift"), ("rarest", "apart", "ranks")
 OF_FOLLOWED = ("profile", "keep", "trend", "first", "second", "spread", "least")
 
 
@@ -45,8 +54,11 @@ def dump(watch: Watch) -> dict[str, bytes]:
         "labels": labels,
         "engines": engines,
         "budget": watch.budget,
+        "logs": watch.ranks.logs,
         "rate": watch.rate,
         "notes": list(watch.notes),
+        "lines": None if watch.lines is None else _lines(watch.lines, arrays),
+        "together": None if watch.together is None else _vectors(watch.together, arrays),
     }
     return {"watch.json": json.dumps(said).encode(), "watch.safetensors": tensors.save(arrays)}
 
@@ -67,10 +79,12 @@ def load(parts: Mapping[str, bytes]) -> Watch:
             Cells(arrays["moments"].astype("M8[us]"), **cells),
             engines,
             arrays["chances"],
-            Ranks(arrays["scores"], arrays["distances"]),
+            Ranks(arrays["scores"], arrays["distances"], bool(said["logs"])),
             float(said["budget"]),
             float(said["rate"]),
             tuple(said["notes"]),
+            None if said["together"] is None else _read_vectors(said["together"], arrays),
+            None if said["lines"] is None else _read_lines(said["lines"], arrays),
         )
     except (KeyError, TypeError, ValueError, IndexError) as error:
         raise Incompatible("this version of the watch cannot be read", hint="train the model again") from error
@@ -80,6 +94,58 @@ def _texts(values: list[str]) -> Array:
     out = np.empty(len(values), object)
     out[:] = values
     return out
+
+
+def _ranks(arrays: Mapping[str, Array], at: str, *, logs: bool) -> Ranks:
+    return Ranks(arrays[f"{at}/scores"], arrays[f"{at}/distances"], logs)
+
+
+def _vectors(together: Together, arrays: dict[str, Array]) -> dict[str, Any]:
+    """Put the numbers of the figures together among the arrays; return the rest."""
+    law = together.law
+    arrays |= {f"together/{name}": getattr(together, name) for name in OF_TOGETHER}
+    arrays |= {"together/axes": law.axes, "together/variance": law.variance} | law.forest.arrays("together/forest/")
+    for name in RANKED:
+        ranks = getattr(together, name)
+        arrays |= {f"together/{name}/scores": ranks.scores, f"together/{name}/distances": ranks.distances}
+    return {"names": list(together.names), "kept": law.kept, "usual": list(together.usual)}
+
+
+def _read_vectors(said: Mapping[str, Any], arrays: Mapping[str, Array]) -> Together:
+    members, rows, middle, wide = (arrays[f"together/{name}"] for name in OF_TOGETHER)
+    law = Law(arrays["together/axes"], arrays["together/variance"], int(said["kept"]), Forest.from_arrays(arrays, "together/forest/"))
+    error, apart, both = (_ranks(arrays, f"together/{name}", logs=name in LOGS) for name in RANKED)
+    mean, spread = said["usual"]
+    return Together(tuple(said["names"]), members, rows, middle, wide, law, error, apart, both, (float(mean), float(spread)))
+
+
+def _lines(lines: Lines, arrays: dict[str, Array]) -> dict[str, Any]:
+    """Put the numbers of single orders among the arrays; return the rest."""
+    for name, usual in lines.base.usual.items():
+        arrays |= {f"lines/{name}/{part}": getattr(usual, part) for part in OF_USUAL}
+    ranked = dict(zip(FIGURES, lines.columns, strict=True)) | {name: getattr(lines, name) for name in OF_LINES}
+    for name, ranks in ranked.items():
+        arrays |= {f"lines/{name}/scores": ranks.scores, f"lines/{name}/distances": ranks.distances}
+    arrays |= {f"lines/past/{name}": value for name, value in lines.past.figures.items()}
+    arrays["lines/past/date"] = lines.past.date.astype("M8[D]").astype("i8")
+    arrays |= lines.forest.arrays("lines/forest/")
+    return {
+        "names": {kind: names.tolist() for kind, names in lines.base.names.items()},
+        "past": {name: getattr(lines.past, name).tolist() for name in OF_ORDERS},
+        "last": str(lines.last),
+    }
+
+
+def _read_lines(said: Mapping[str, Any], arrays: Mapping[str, Array]) -> Lines:
+    usual = {name: Usual(*(arrays[f"lines/{name}/{part}"] for part in OF_USUAL)) for name in FIGURES}
+    base = Baselines({kind: _texts(names) for kind, names in said["names"].items()}, usual)
+    ranked = {name: _ranks(arrays, f"lines/{name}", logs=name in LOGS) for name in (*FIGURES, *OF_LINES)}
+    figures = {name: arrays[f"lines/past/{name}"] for name in FIGURES}
+    order, product, customer, channel, terms = (_texts(said["past"][name]) for name in OF_ORDERS)
+    past = Orders(order, product, customer, channel, terms, arrays["lines/past/date"].astype("M8[D]"), figures)
+    forest = Forest.from_arrays(arrays, "lines/forest/")
+    rarest, apart, ranks = (ranked[name] for name in OF_LINES)
+    return Lines(base, tuple(ranked[name] for name in FIGURES), forest, rarest, apart, ranks, past, np.datetime64(said["last"], "D"))
 
 
 def _engine(engine: Engine, at: str, arrays: dict[str, Array]) -> dict[str, Any]:
@@ -122,10 +188,10 @@ def _read(said: Mapping[str, Any], at: str, arrays: Mapping[str, Array]) -> Engi
     # the past of the calendar is over: what is kept of it begins at the next period
     later = arrays[at + "flags"]
     flags = np.concatenate([np.zeros((len(later), count), "f4"), later], 1)
-    design = Design(tuple(said["names"]), tuple(said["kinds"]), flags, Pace(*said["pace"]))
+    made = Design(tuple(said["names"]), tuple(said["kinds"]), flags, Pace(*said["pace"]))
     numbers = {name: (arrays[f"{at}mean/{name}"], arrays[f"{at}wide/{name}"]) for name in said["numbers"]}
-    usual = Usual(arrays[f"{at}usual/price"], arrays[f"{at}usual/rival"], numbers)
+    usual = design.Usual(arrays[f"{at}usual/price"], arrays[f"{at}usual/rival"], numbers)
     beta, spread, up, down, stock, regular, unit, group = (arrays[at + name] for name in OF_DRIVEN)
     near = {name: arrays[f"{at}near/{name}"] for name in said["near"]}
     last = {name: arrays[f"{at}last/{name}"] for name in said["last"]}
-    return Driven(design, count, beta, spread, up, down, stock, regular, usual, unit, group, near, last, float(said["between"]))
+    return Driven(made, count, beta, spread, up, down, stock, regular, usual, unit, group, near, last, float(said["between"]))

@@ -40,7 +40,8 @@ def marks(
     busy = usual[:, None] & (expected > BUSY)
     share = (empty & busy).sum(0) / np.maximum(busy.sum(0), 1)
     silent = (share >= SILENT) & (busy.sum(0) >= FEWEST)
-    silent &= ~_closed(past, offset, value.shape[1])
+    if silent.any():
+        silent &= ~_closed(past, offset, value.shape[1])
     if holiday is not None:
         silent &= ~holiday
     out[busy & empty & silent[None]] = MISSING

@@ -11,11 +11,13 @@ import numpy as np
 from tradewind.core.errors import BadValue, EmptyTable, InvalidInput, NotFound
 from tradewind.core.model import Knob
 from tradewind.core.table import Table
-from tradewind.models.anomaly import keep, quality
+from tradewind.models.anomaly import MODEL, keep, odd_orders, quality
 from tradewind.models.anomaly.answer import BACK, answer
 from tradewind.models.anomaly.engine import Engine, Past
 from tradewind.models.anomaly.grid import AT_LEAST, KEYS, VALUE, Grid, read, texts, time_of
-from tradewind.models.anomaly.watch import Cells, Watch, begin, held_out, moved_on, part_of, ruled, walk
+from tradewind.models.anomaly.lines import AT_LEAST as AT_LEAST_LINES
+from tradewind.models.anomaly.lines import Orders, learn
+from tradewind.models.anomaly.watch import Cells, Watch, begin, held_out, joined, moved_on, part_of, ruled, walk
 
 Array = np.ndarray[Any, Any]
 Learn = Callable[[Grid, Mapping[str, Any]], list[tuple[Array, Engine, Past]]]
@@ -23,6 +25,7 @@ BUDGET = Knob("budget", 0.03, 0.001, 0.2, meaning="share of usual figures that m
 RATE = Knob("rate", 0.1, 0.001, 0.3, log=True, meaning="how often an incident is thought to begin, before the figures are seen", tune=False)
 FEW = 8  # asked rows up to which only what surrounds them is looked at
 HELD, LONGEST, SHORTEST = 0.2, 120, 90  # share and periods held out, and periods that must be left to learn from
+ONLY_LINES = {"order", "customer", "channel"}  # what a line has and no series
 LAST = 28  # periods that are shown where none are asked for
 
 
@@ -39,8 +42,9 @@ class Watching:
     def fit(self, table: Table, params: Mapping[str, Any], seed: int) -> Watch:
         """Learn what is usual of every series, and judge their past; raises EmptyTable, MissingColumn and InvalidInput.
 
-        Nothing here is drawn: the seed changes nothing.
+        Nothing but the forest over several figures of a place is drawn.
         """
+        table, orders = odd_orders.told_apart(table)
         grid = _said(_enough(read(table)))
         said = {"budget": BUDGET.default, "rate": RATE.default} | dict(params)
         budget, rate = float(said["budget"]), float(said["rate"])
@@ -49,47 +53,50 @@ class Watching:
         fresh = None
         if self.overfits and first >= SHORTEST:
             fresh = held_out(grid, self.learn(grid.known_until(first), said), first, rate=rate)
-        return begin(grid, self.learn(grid, said), budget=budget, rate=rate, causal=self.causal, fresh=fresh)
+        state = begin(grid, self.learn(grid, said), budget=budget, rate=rate, seed=seed, causal=self.causal, fresh=fresh)
+        return state if orders is None else self._with_lines(state, odd_orders.read(orders), seed)
+
+    def _with_lines(self, state: Watch, orders: Orders, seed: int) -> Watch:
+        """Return the watch with what is usual of single orders, which is the same for every recipe."""
+        if len(orders) < AT_LEAST_LINES:
+            return replace(state, notes=(*state.notes, f"{len(orders)} order lines are too few to call one odd"))
+        return replace(state, lines=odd_orders.with_past(learn(orders, seed), orders, state.budget))
 
     def predict(self, state: Watch, asked: Table) -> Table:
         """Return a verdict per asked row: of the past as it is known, of later figures as of their own day.
 
-        Raises NotFound for a series that was never seen, BadValue for a period without a figure.
+        A row that names an order is judged by itself. Raises NotFound for a series that was never seen, or an order without figures that
+        is not kept; BadValue for a period without a figure.
         """
-        series = _series(state, asked)
-        moments = _moments(state, asked)
-        later = moments > state.cells.moments[-1]
-        cells, rows, at, names = state.cells, series, np.searchsorted(state.cells.moments, moments), np.arange(len(state.chances))
-        if later.any():
-            cells, rows, at, names = _walked(state, asked, series, moments, later)
-        elif len(asked) <= max(FEW, len(names) // 4):
-            cells, rows, at, names = _near(state, series, at)
-        return answer(state, cells, rows, at, names)
+        line = odd_orders.is_line(asked) if odd_orders.ORDER in asked else np.zeros(len(asked), bool)
+        if not line.any():
+            return _series_told(state, asked)
+        if state.lines is None:
+            raise NotFound("no orders were learned from", hint="load orders and train again, or ask without an order")
+        orders = odd_orders.asked_of(state.lines, asked.take(line))
+        told = odd_orders.answer(state.lines, orders, state.budget)
+        if line.all():
+            return Table.from_columns(told, MODEL.gives)
+        return _beside(_series_told(state, asked.take(~line)), told, line)
 
     def expand(self, state: Watch, horizon: int | None, where: Mapping[str, Any]) -> Table:
         """Return the last periods of every series that fits; raises NotFound and BadValue."""
         if horizon is not None and horizon < 1:
             raise BadValue(f"horizon must be at least 1, not {horizon}")
-        fits = np.ones(len(state.chances), bool)
-        for name, wanted in where.items():
-            column = state.keys.get(name, state.labels.get(name))
-            if column is None:
-                raise BadValue(f"there is no {name!r} to choose by", hint=f"choose by {', '.join([*state.keys, *state.labels])}")
-            values = {str(one) for one in (wanted if isinstance(wanted, list) else [wanted])}
-            fits &= np.array([str(value) in values for value in column.tolist()])
         last = np.arange(len(state.cells.moments))[-(horizon or LAST) :]
-        shown = np.isfinite(state.cells.value[:, last]) | (state.cells.mark[:, last] > 0)
-        rows, at = np.nonzero(shown & fits[:, None])
-        if not len(rows):
-            raise NotFound("no series fits", hint="give keys as the tables spell them")
-        columns = {name: state.keys[name][rows] for name in KEYS if name in state.keys}
-        moments = state.cells.moments[last[at]]
-        days = bool((moments == moments.astype("M8[D]")).all())
-        return Table.from_columns(columns | {"date": moments.astype("M8[D]") if days else moments})
+        since = state.cells.moments[last[0]].astype("M8[D]")
+        lines = None if state.lines is None else odd_orders.chosen(state.lines, since, where)
+        only = state.lines is not None and bool(set(where) & ONLY_LINES)
+        found = [table for table in (None if only else _shown(state, last, where), lines) if table is not None]
+        if not found:
+            raise NotFound(f"no series{' and no odd order' * (state.lines is not None)} fits", hint="give keys as the tables spell them")
+        return _stacked(found)
 
     def update(self, state: Watch, table: Table) -> Watch:
         """Judge the periods after the last one known, without learning anew."""
-        return moved_on(state, read(table))
+        table, orders = odd_orders.told_apart(table)
+        moved = moved_on(state, read(table))
+        return moved if state.lines is None else replace(moved, lines=odd_orders.moved_on(state.lines, orders, state.budget))
 
     def dump(self, state: Watch) -> Mapping[str, bytes]:
         """Write the state as JSON and tensors."""
@@ -106,6 +113,64 @@ class Watching:
         if finest > state.budget / 5:
             said.append(f"the past is short: no p-value is below {finest:.3f}")
         return said
+
+
+def _series_told(state: Watch, asked: Table) -> Table:
+    """Return a verdict per asked period of a series."""
+    series = _series(state, asked)
+    moments = _moments(state, asked)
+    later = moments > state.cells.moments[-1]
+    cells, rows, at, names = state.cells, series, np.searchsorted(state.cells.moments, moments), np.arange(len(state.chances))
+    if later.any():
+        cells, rows, at, names = _walked(state, asked, series, moments, later)
+    elif len(asked) <= max(FEW, len(names) // 4):
+        cells, rows, at, names = _near(state, series, at)
+    return answer(state, cells, rows, at, names)
+
+
+def _beside(series: Table, told: Mapping[str, Array], line: Array) -> Table:
+    """Return the answers on series and on lines in the order they were asked in."""
+    columns: dict[str, Array] = {}
+    for name in dict.fromkeys((*told, *series.names)):
+        first, second = (series.column(name) if name in series else None), told.get(name)
+        kind = second if second is not None else first
+        if kind is None or kind.dtype == object:
+            out = np.full(len(line), "", object)
+        else:
+            out = np.zeros(len(line), "M8[us]" if kind.dtype.kind == "M" else kind.dtype)
+        for values, where in ((first, ~line), (second, line)):
+            if values is not None:
+                out[where] = values
+        columns[name] = out
+    if (columns["date"] == columns["date"].astype("M8[D]")).all():
+        columns["date"] = columns["date"].astype("M8[D]")
+    return Table.from_columns(columns, MODEL.gives)
+
+
+def _shown(state: Watch, last: Array, where: Mapping[str, Any]) -> Table | None:
+    """Return the periods `last` of every series that fits, as questions; None where none does. Raises BadValue."""
+    fits = np.ones(len(state.chances), bool)
+    for name, wanted in where.items():
+        column = state.keys.get(name, state.labels.get(name))
+        if column is None:
+            raise BadValue(f"there is no {name!r} to choose by", hint=f"choose by {', '.join([*state.keys, *state.labels])}")
+        values = {str(one) for one in (wanted if isinstance(wanted, list) else [wanted])}
+        fits &= np.array([str(value) in values for value in column.tolist()])
+    shown = np.isfinite(state.cells.value[:, last]) | (state.cells.mark[:, last] > 0)
+    rows, at = np.nonzero(shown & fits[:, None])
+    if not len(rows):
+        return None
+    columns = {name: state.keys[name][rows] for name in KEYS if name in state.keys}
+    moments = state.cells.moments[last[at]]
+    days = bool((moments == moments.astype("M8[D]")).all())
+    return Table.from_columns(columns | {"date": moments.astype("M8[D]") if days else moments})
+
+
+def _stacked(tables: list[Table]) -> Table:
+    """Return questions below each other; a key that one has not is empty there."""
+    names = dict.fromkeys(name for table in tables for name in table.names)
+    parts = {name: [table.column(name) if name in table else np.full(len(table), "", object) for table in tables] for name in names}
+    return Table.from_columns({name: np.concatenate(values) for name, values in parts.items()})
 
 
 def _enough(grid: Grid) -> Grid:
@@ -160,11 +225,12 @@ def _moments(state: Watch, asked: Table) -> Array:
 
 def _walked(state: Watch, asked: Table, series: Array, moments: Array, later: Array) -> tuple[Cells, Array, Array, Array]:
     """Judge the asked later figures in the order of time; return the verdicts with a little past before them."""
-    if VALUE not in asked or not np.isfinite(asked.column(VALUE)[later].astype("f8")).all():
+    single = later & (series < state.figures)
+    if single.any() and (VALUE not in asked or not np.isfinite(asked.column(VALUE)[single].astype("f8")).all()):
         raise BadValue(
             "a period after the last one known needs its figure", hint=f'send "{VALUE}" with every row, or update the model first'
         )
-    names = np.unique(series)
+    names = _with_members(state, np.unique(series))
     row = np.searchsorted(names, series)
     new = np.unique(moments[later])
     if state.beat.regular:
@@ -173,22 +239,37 @@ def _walked(state: Watch, asked: Table, series: Array, moments: Array, later: Ar
         at = state.beat.ahead(state.cells.moments[-1], moments[later]) - 1
     else:
         whole, at = new, np.searchsorted(new, moments[later])
-    value = np.full((len(names), len(whole)), np.nan)
-    value[row[later], at] = asked.column(VALUE)[later].astype("f8")
+    told = series[later] < state.figures  # a figure that is given for all of them together says nothing
+    part = part_of(state, names)
+    blank = np.full((len(names), len(whole)), np.nan)
     inputs = {}
     for column in asked.names:
-        if column not in (VALUE, *KEYS) and asked.column(column).dtype.kind in "biuf":
-            inputs[column] = np.full(value.shape, np.nan)
+        if column not in KEYS and asked.column(column).dtype.kind in "biuf":
+            inputs[column] = blank.copy()
             inputs[column][row[later], at] = asked.column(column)[later].astype("f8")
-    part = part_of(state, names)
+    value = inputs.pop(VALUE, blank)
+    value[row[later & ~single]] = np.nan
     _, cells = walk(part, whole, value, inputs)
     known = len(state.cells.moments)
     first = max(known - max(BACK, quality.WEEKS) - 2, 0) if later.all() else 0  # all of the past is large, and only its end matters
     past = state.cells.between(first, known).take(names)
-    both = past.beside(ruled(cells, past.value))
+    fresh = joined(part, ruled(cells, past.value, figures=part.figures))
+    if not np.isfinite(fresh.value[row[later & ~single], at[~told]]).all():
+        raise BadValue("all figures of a period are judged from the figures themselves", hint="send a row for each of them beside it")
+    if later.all() and not (fresh.p <= state.budget).any():
+        return fresh, row, at, names  # without an alert, nothing needs to be followed back
+    both = past.beside(fresh)
     place = np.searchsorted(state.cells.moments, moments) - first
     place[later] = known - first + at
     return both, row, place, names
+
+
+def _with_members(state: Watch, names: Array) -> Array:
+    """Return rows of the watch with the figures of those that stand for all figures of a place."""
+    if state.together is None:
+        return names
+    members = state.together.members[np.isin(state.together.rows, names)]
+    return np.union1d(names, members[members >= 0])
 
 
 def _near(state: Watch, series: Array, at: Array) -> tuple[Cells, Array, Array, Array]:
@@ -199,7 +280,7 @@ def _near(state: Watch, series: Array, at: Array) -> tuple[Cells, Array, Array, 
         wanted |= set(family.above.get(one, ())) | set(family.below.get(one, ()))
     for one in tuple(wanted) if (state.cells.p[series, at] <= state.budget).any() else ():
         wanted |= set(family.below.get(one, ()))
-    names = np.array(sorted(wanted), "i8")
+    names = _with_members(state, np.array(sorted(wanted), "i8"))
     first = max(int(at.min()) - BACK - 2, 0)
     cells = state.cells.between(first, int(at.max()) + BACK + 2).take(names)
     return cells, np.searchsorted(names, series), at - first, names

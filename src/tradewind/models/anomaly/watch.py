@@ -9,14 +9,15 @@ from typing import Any
 
 import numpy as np
 
-from tradewind.models.anomaly import hidden, quality
+from tradewind.models.anomaly import hidden, quality, together
 from tradewind.models.anomaly.engine import Day, Engine, Past
 from tradewind.models.anomaly.family import Family, family_of
 from tradewind.models.anomaly.grid import Beat, Grid
+from tradewind.models.anomaly.lines import Lines
+from tradewind.models.anomaly.ranks import LEVELS, Ranks, thinned
+from tradewind.models.anomaly.together import Together
 
 Array = np.ndarray[Any, Any]
-LEVELS = (0.025, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.975)
-MOST_RANKS = 40_000  # past scores kept to rank a new one against
 WARM = 28  # periods after which a score made on the way counts as usual
 FEW_FRESH = 200  # unlearned figures needed before they say how much odder new ones look
 RULED = 60.0  # odds of a figure that a data rule rejects outright
@@ -30,7 +31,7 @@ class Cells:
     value: Array
     expected: Array
     spread: Array  # one standard deviation, in the user's unit
-    odds: Array
+    odds: Array  # log of the budget over the share of usual figures that look as odd
     p: Array  # share of usual figures that look at least as odd
     q: Array  # share of false alarms among the period's alarms that are at least as strong
     kind: Array  # number in hidden.families()
@@ -56,19 +57,6 @@ MATRICES = ("value", "expected", "spread", "odds", "p", "q", "kind", "promoted",
 
 
 @dataclass(frozen=True)
-class Ranks:
-    """Scores of usual figures in order, and quantiles of their distance from what was expected, in spreads."""
-
-    scores: Array
-    distances: Array  # at LEVELS
-
-    def p(self, odds: Array) -> Array:
-        """Return the conformal p-value of scores (Vovk, Gammerman and Shafer 2005, 2.2)."""
-        above = len(self.scores) - np.searchsorted(self.scores, odds, "left")
-        return np.asarray((1 + above) / (1 + len(self.scores)))
-
-
-@dataclass(frozen=True)
 class Watch:
     """The state of a recipe. `engines` judge disjoint series; `chances` (S, K+1) is where each series stands after the last period."""
 
@@ -82,6 +70,13 @@ class Watch:
     budget: float
     rate: float
     notes: tuple[str, ...]
+    together: Together | None = None  # its rows come after those of the figures
+    lines: Lines | None = None  # single orders, where there are any
+
+    @property
+    def figures(self) -> int:
+        """Return how many series are figures; the rest are all figures of a place together."""
+        return len(self.chances) - (0 if self.together is None else len(self.together.rows))
 
     @cached_property
     def index(self) -> dict[tuple[str, ...], int]:
@@ -106,12 +101,20 @@ class Watch:
 
 
 def begin(
-    grid: Grid, engines: list[tuple[Array, Engine, Past]], *, budget: float, rate: float, causal: bool = False, fresh: Fresh | None = None
+    grid: Grid,
+    engines: list[tuple[Array, Engine, Past]],
+    *,
+    budget: float,
+    rate: float,
+    seed: int,
+    causal: bool = False,
+    fresh: Fresh | None = None,
 ) -> Watch:
     """Judge the whole past: as seen from before and after, and once more day by day, which is what new figures are ranked against.
 
     With `causal`, the verdicts of the past are those of the day itself too. `fresh` are verdicts on the end of the past by engines that had
-    not learned from it: how much odder that looks is added to every rank, so that the budget holds for figures that are new.
+    not learned from it: how much odder that looks is added to every rank, so that the budget holds for figures that are new. Where a
+    place has several figures, they are judged together, too; only the forest of that is drawn, by `seed`.
     """
     shape, count = grid.value.shape, 1 + len(hidden.chain(rate, counts=True))
     start = np.zeros((shape[0], count))
@@ -123,11 +126,64 @@ def begin(
     moved, live = walk(watch, grid.moments, grid.value, grid.inputs)
     usual = np.isfinite(live.value) & (live.known == 0) & (np.arange(shape[1]) >= min(WARM, shape[1] // 3))[None]
     usual = usual if usual.any() else np.isfinite(live.value)
-    ranks = _ranks(live, usual, fresh, budget)
+    logs = all(engine.family != "plain" for _, engine, _ in engines)
+    ranks = _ranks(live, usual, fresh, budget, logs=logs)
     cells = live if causal else _seen_whole(grid, live, engines)
-    own = _thinned(cells.odds[usual])
-    p = Ranks(own, ranks.distances).p(cells.odds)
-    return replace(moved, cells=_judged(grid, cells, p), ranks=ranks)
+    past = Ranks(thinned(cells.odds[usual]), ranks.distances, logs)
+    p = past.p(cells.odds)
+    cells = _judged(grid, replace(cells, odds=past.odds(cells.odds, budget)), p)
+    return _with_vectors(replace(moved, cells=cells, ranks=ranks), live, usual, seed)
+
+
+def _with_vectors(watch: Watch, live: Cells, usual: Array, seed: int) -> Watch:
+    """Return the watch with a row for all figures of each place together, judged by their misses as of their own day."""
+    names, members, others = together.places(watch.keys)
+    if not len(members):
+        return watch
+    z = np.where(usual, (live.value - live.expected) / live.spread, np.nan)
+    z = np.where((members >= 0)[..., None], z[np.maximum(members, 0)], np.nan).transpose(0, 2, 1)
+    found = together.learn(z, names, members, first=len(watch.chances), seed=seed)
+    if found is None:
+        return replace(watch, notes=(*watch.notes, "the past is too short to tell how the figures of a place go together"))
+    rest = [name for name in watch.keys if name != "metric"]
+    keys = {"metric": [together.ALL] * len(others)} | {name: [key[at] for key in others] for at, name in enumerate(rest)}
+    added = {name: np.concatenate([watch.keys[name], np.array(keys[name], object)]) for name in watch.keys}
+    blank = {name: np.array([1.0 if name == "worth" else ""] * len(others), value.dtype) for name, value in watch.labels.items()}
+    well = np.zeros((len(others), watch.chances.shape[1]))
+    well[:, 0] = 1.0
+    wider = replace(
+        watch,
+        keys=added,
+        labels={name: np.concatenate([value, blank[name]]) for name, value in watch.labels.items()},
+        chances=np.concatenate([watch.chances, well]),
+        together=found,
+    )
+    empty = np.zeros((len(others), len(watch.cells.moments)))
+    past = replace(watch.cells, **{name: np.concatenate([getattr(watch.cells, name), empty]) for name in MATRICES})
+    return replace(wider, cells=joined(wider, past, live))
+
+
+def joined(watch: Watch, cells: Cells, live: Cells | None = None) -> Cells:
+    """Return the verdicts with those on all figures together, by the figures' misses as of their day (`live` where `cells` are not)."""
+    vectors = watch.together
+    if vectors is None:
+        return cells
+    seen = live or cells
+    z = vectors.misses(np.where(seen.known > 0, np.nan, seen.value), seen.expected, seen.spread)
+    error, score = vectors.judge(z)
+    there = np.isfinite(error)
+    said = {
+        "value": error,
+        "expected": np.full(error.shape, vectors.usual[0]),
+        "spread": np.full(error.shape, vectors.usual[1]),
+        "odds": np.where(there, vectors.ranks.odds(score, watch.budget), -RULED),
+        "p": np.where(there, vectors.ranks.p(score), 1.0),
+        "kind": np.full(error.shape, len(hidden.families())),
+    }
+    changed = {name: getattr(cells, name).copy() for name in said}
+    for name, value in said.items():
+        changed[name][vectors.rows] = value
+    return replace(cells, **changed, q=false_alarms(changed["p"], np.isfinite(changed["value"])))
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +205,7 @@ def held_out(grid: Grid, engines: list[tuple[Array, Engine, Past]], first: int, 
     return Fresh(cells.between(first, len(grid.moments)), first)
 
 
-def _ranks(live: Cells, usual: Array, fresh: Fresh | None, budget: float) -> Ranks:
+def _ranks(live: Cells, usual: Array, fresh: Fresh | None, budget: float, *, logs: bool) -> Ranks:
     """Return what new figures are ranked against: the past as of its own days, moved by how much odder unlearned days look."""
     scores = live.odds[usual]
     distance = ((live.value - live.expected) / live.spread)[usual]
@@ -160,14 +216,7 @@ def _ranks(live: Cells, usual: Array, fresh: Fresh | None, budget: float) -> Ran
             high, low = (float(np.quantile(odds, 1 - budget)) for odds in apart)
             scores = scores + (high - low)
             distance = ((fresh.cells.value - fresh.cells.expected) / fresh.cells.spread)[told]
-    return Ranks(_thinned(scores), np.quantile(distance, LEVELS))
-
-
-def _thinned(scores: Array) -> Array:
-    ordered = np.sort(scores)
-    if len(ordered) <= MOST_RANKS:
-        return np.asarray(ordered)
-    return np.asarray(ordered[np.linspace(0, len(ordered) - 1, MOST_RANKS).round().astype("i8")])
+    return Ranks(thinned(scores), np.quantile(distance, LEVELS), logs=logs)
 
 
 def _blank(moments: Array, series: int) -> Cells:
@@ -195,13 +244,18 @@ def _judged(grid: Grid, cells: Cells, p: Array) -> Cells:
     """Return the verdicts with p-values, and the data rules applied."""
     cells = replace(cells, p=np.where(_as_said(cells.value, cells.expected) | (cells.known > 0), 1.0, p))
     none = np.zeros((len(p), 0))
-    return ruled(cells, none, duplicated=grid.inputs.get("duplicated"), holiday=quality.holidays(grid))
+    return ruled(cells, none, figures=len(p), duplicated=grid.inputs.get("duplicated"), holiday=quality.holidays(grid))
 
 
-def ruled(cells: Cells, before: Array, *, duplicated: Array | None = None, holiday: Array | None = None) -> Cells:
-    """Return the verdicts with the data rules applied, and the rate of false alarms of each period; `before` are earlier figures."""
-    past = before[:, max(0, before.shape[1] - quality.WEEKS) :]
-    mark = quality.marks(cells.value, cells.expected, cells.spread, duplicated, before=past, holiday=holiday)
+def ruled(cells: Cells, before: Array, *, figures: int, duplicated: Array | None = None, holiday: Array | None = None) -> Cells:
+    """Return the verdicts with the data rules applied, and the rate of false alarms of each period; `before` are earlier figures.
+
+    The first `figures` series are figures: no rule asks anything of the others.
+    """
+    past, some = before[:figures, max(0, before.shape[1] - quality.WEEKS) :], slice(0, figures)
+    mark = np.zeros(cells.value.shape, "i1")
+    double = None if duplicated is None else duplicated[some]
+    mark[some] = quality.marks(cells.value[some], cells.expected[some], cells.spread[some], double, before=past, holiday=holiday)
     broken = (mark > 0) & (cells.known == 0)
     p = np.where(broken, np.minimum(cells.p, 1e-6), cells.p)
     odds = np.where(broken, np.maximum(cells.odds, RULED), cells.odds)
@@ -225,9 +279,13 @@ def false_alarms(p: Array, known: Array) -> Array:
 
 
 def walk(watch: Watch, moments: Array, value: Array, inputs: Mapping[str, Array], *, skipped: int = 0) -> tuple[Watch, Cells]:
-    """Judge new periods one after the other, each by what was known the day before; return where that leaves the watch."""
+    """Judge new periods one after the other, each by what was known the day before; return where that leaves the watch.
+
+    The rates of false alarms are left to `ruled`, which may change p-values.
+    """
     parts = list(watch.engines)
     cells = {name: np.zeros(value.shape) for name in MATRICES}
+    cells["q"][:] = 1.0
     cells["value"] = value.astype("f8")
     cells["known"] = np.nan_to_num(inputs["expected"]) if "expected" in inputs else np.zeros(value.shape)
     cells["promoted"] = np.nan_to_num(inputs["promotion"]) if "promotion" in inputs else np.zeros(value.shape)
@@ -243,9 +301,10 @@ def walk(watch: Watch, moments: Array, value: Array, inputs: Mapping[str, Array]
             chances[rows] = verdict.chances
             for name in ("expected", "spread", "odds", "kind"):
                 cells[name][rows, at] = getattr(verdict, name)
-    p = watch.ranks.p(cells["odds"]) if len(watch.ranks.scores) else np.ones(value.shape)
+    p = np.ones(value.shape)
+    if len(watch.ranks.scores):
+        p, cells["odds"] = watch.ranks.p(cells["odds"]), watch.ranks.odds(cells["odds"], watch.budget)
     cells["p"] = np.where((cells["known"] == 0) & ~_as_said(value, cells["expected"]), p, 1.0)
-    cells["q"] = false_alarms(cells["p"], np.isfinite(value))
     moved = replace(watch, engines=tuple(parts), chances=chances)
     return moved, Cells(moments, **cells)
 
@@ -294,6 +353,7 @@ def part_of(watch: Watch, rows: Array) -> Watch:
         cells=_blank(watch.cells.moments[-1:], len(rows)),
         engines=tuple(engines),
         chances=watch.chances[rows],
+        together=None if watch.together is None else watch.together.within(place),
     )
 
 
@@ -314,6 +374,7 @@ def moved_on(watch: Watch, grid: Grid) -> Watch:
         inputs[name][place[there]] = said[there][:, new]
     skipped = int(watch.beat.ahead(last, grid.moments[new[:1]])[0]) - 1 if watch.beat.regular else 0
     moved, cells = walk(watch, grid.moments[new], value, inputs, skipped=max(skipped, 0))
-    cells = ruled(cells, watch.cells.value, duplicated=inputs.get("duplicated"), holiday=quality.holidays(grid)[new])
+    holiday = quality.holidays(grid)[new]
+    cells = joined(watch, ruled(cells, watch.cells.value, figures=watch.figures, duplicated=inputs.get("duplicated"), holiday=holiday))
     told = () if there.all() else (f"{int((~there).sum())} series are new and will be watched after the next training",)
     return replace(moved, cells=watch.cells.beside(cells), notes=tuple(dict.fromkeys((*watch.notes, *told))))
