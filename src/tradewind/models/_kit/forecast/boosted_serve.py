@@ -11,7 +11,7 @@ import numpy as np
 
 from tradewind.models._kit import tensors
 from tradewind.models._kit.forecast import features
-from tradewind.models._kit.forecast.learner import Look, Said
+from tradewind.models._kit.forecast.learner import Look, Said, looks
 from tradewind.models._kit.forecast.levels import Levels
 from tradewind.models._kit.intervals import TAUS
 from tradewind.models._kit.onnx_trees import Score
@@ -22,7 +22,7 @@ from tradewind.models._kit.trees import Trees
 Array = np.ndarray[Any, Any]
 AIMS = ("mean", "quantiles")
 FLOOR = 0.1  # added to sales in units of their level before the logarithm is taken
-MOST_KEPT = 128  # series whose history is kept between questions, and questions it is kept of
+MOST_KEPT = 128 << 20  # bytes of features that are kept ready
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,20 +57,26 @@ class Learned:
         return Said(mean, quantiles)
 
     def rows(self, look: Look) -> features.Rows:
-        """Return the features of a look; what history says is kept for the next plan of the same series: a slider asks many times."""
+        """Return the features of a look."""
+        kept: features.Kept | None = look.kept.get("boosted")
+        if kept is not None and int(look.steps[-1]) < kept.rows.effect.shape[1]:
+            return features.replanned(kept, look.panel, self.response, look.series, look.steps, look.planned)
+        return self._fresh(look)[0]
+
+    def _fresh(self, look: Look) -> tuple[features.Rows, features.Past]:
         panel = look.panel
         view = features.View.of(panel, self.response, self.levels.of(panel), look.series, start=panel.cut)
-        key = "boosted", panel.cut, look.series.tobytes(), look.steps.tobytes()
-        found = look.memo.get(key)
-        if found is None:
-            found = features.history_of(view, panel.cut, look.steps)
-            if len(look.series) <= MOST_KEPT:
-                if len(look.memo) > MOST_KEPT:
-                    look.memo.clear()
-                look.memo[key] = found
-        rows = features.rows(view, panel.cut, look.steps, found)
+        past = features.history_of(view, panel.cut, look.steps)
+        rows = features.rows(view, panel.cut, look.steps, past)
         rows.values[:, :, 0] = np.minimum(rows.values[:, :, 0], self.horizon)
-        return rows
+        return rows, past
+
+    def keep(self, panel: Panel, horizon: int) -> dict[str, Any]:
+        """Make ready the features of every series for the next periods under the known plan; nothing where they take too much room."""
+        if len(panel) * horizon * len(self.names) * 4 > MOST_KEPT:
+            return {}
+        parts = [self._fresh(look) for look in looks(panel, horizon)]
+        return {"boosted": features.Kept.of(parts)}
 
     def moved(self, panel: Panel, place: Array) -> Learned:
         """Return it for another panel: a new series takes the response of its product, or the average one."""

@@ -14,7 +14,7 @@ from tradewind.core.model import Knob
 from tradewind.models._kit import tensors
 from tradewind.models._kit.asking import Asked
 from tradewind.models._kit.forecast import spend as spends
-from tradewind.models._kit.forecast.learner import Learned, Learner, Look, Said
+from tradewind.models._kit.forecast.learner import Keeps, Learned, Learner, Look, Said
 from tradewind.models._kit.forecast.spend import Spend
 from tradewind.models._kit.panel import Panel
 
@@ -39,6 +39,10 @@ class Driven:
         said = self.inner.say(replace(look, panel=calm(look.panel, self.spend.of(look.series))))
         raised = np.exp(self.parts(look).sum(0))
         return Said(said.mean * raised, said.quantiles * raised[..., None])
+
+    def keep(self, panel: Panel, horizon: int) -> Mapping[str, Any]:
+        """Make ready what the inner learner can: it looks at the same history without spend."""
+        return self.inner.keep(calm(panel, self.spend), horizon) if isinstance(self.inner, Keeps) else {}
 
     def parts(self, look: Look) -> Array:
         """Return each channel's part of the logarithm of a look, (channels, series, steps)."""

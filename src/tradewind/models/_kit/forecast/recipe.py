@@ -18,7 +18,7 @@ from tradewind.models._kit.asking import Asked
 from tradewind.models._kit.forecast import closing, recalibrate, support, totals
 from tradewind.models._kit.forecast import memory as memories
 from tradewind.models._kit.forecast.features import promoted
-from tradewind.models._kit.forecast.learner import Learned, Learner, Look, Said
+from tradewind.models._kit.forecast.learner import CELLS, Keeps, Learned, Learner, Look, Said, looks
 from tradewind.models._kit.forecast.memory import Memory
 from tradewind.models._kit.forecast.notes import cleaned, notes
 from tradewind.models._kit.forecast.recalibrate import Recalibration
@@ -27,7 +27,6 @@ from tradewind.models._kit.panel import Panel, from_table
 
 Array = np.ndarray[Any, Any]
 FORMAT = 2
-CHUNK = 6000  # rows worked on at once: a worker's memory stays small
 CLOSED = 0.9  # share of a block's periods after which its actuals count as all in
 MOST_CATCH_UP = 12  # blocks that are replayed where an update comes late
 HORIZON = Knob("horizon", 0, 0, 366, meaning="periods ahead to learn; 0 = 30 days, 13 weeks, 12 months", tune=False)
@@ -85,9 +84,9 @@ class Forecaster:
 
     def predict(self, state: State, asked: Table) -> Table:
         """Answer questions about the time after the last actual; raises NotFound, BadValue, MissingColumn."""
-        if len(asked) <= CHUNK:
+        if len(asked) <= CELLS:
             return self._answered(state, asked)
-        return asking.in_chunks(state.panel, asked, CHUNK, lambda part: self._answered(state, part))
+        return asking.in_chunks(state.panel, asked, CELLS, lambda part: self._answered(state, part))
 
     def _answered(self, state: State, asked: Table) -> Table:
         where, look, said = self._said(state, asked)
@@ -116,7 +115,7 @@ class Forecaster:
             described = tuple(Column(name, Role.OUTPUT, Type.NUMBER, minimum=0) for name in names)
             return Table.from_columns(keys | {name: found[:, at] for at, name in enumerate(names)}, self.gives.with_columns(*described))
 
-        return answered(asked) if len(asked) <= CHUNK else asking.in_chunks(state.panel, asked, CHUNK, answered)
+        return answered(asked) if len(asked) <= CELLS else asking.in_chunks(state.panel, asked, CELLS, answered)
 
     def total(self, state: State, asked: Table, by: Sequence[str]) -> Table:
         """Return sums by group with bounds from summed residual paths; raises NotFound and BadValue."""
@@ -135,7 +134,7 @@ class Forecaster:
             parts.append(found)
             return Table.from_columns({"mean": found.mean})
 
-        answered(asked) if len(asked) <= CHUNK else asking.in_chunks(state.panel, asked, CHUNK, answered)
+        answered(asked) if len(asked) <= CELLS else asking.in_chunks(state.panel, asked, CELLS, answered)
         return totals.Paths(*(np.concatenate([getattr(part, name) for part in parts]) for name in ("series", "ahead", "mean", "spread")))
 
     def expand(self, state: State, horizon: int | None, where: Mapping[str, Any]) -> Table:
@@ -149,6 +148,11 @@ class Forecaster:
         said = notes(state.panel, where, horizon=state.horizon, blocks=state.memory.blocks)
         said += state.facts.get("cleaned", []) + closing.notes(state.facts.get("closing"), state.panel, where.ahead)
         return said + (own(state.panel, where) if own is not None else [])
+
+    def warm(self, state: State) -> None:
+        """Make ready what answers to any plan are worked out from: once, where a version is going to be asked often."""
+        if isinstance(state.learned, Keeps):
+            state.memo["kept"] = state.learned.keep(state.panel, state.horizon)
 
     def update(self, state: State, table: Table) -> State:
         """Move on to the end of a table: what came is held against what was said, and intervals follow; nothing is refitted.
@@ -211,7 +215,7 @@ class Forecaster:
         where = self.completes(state.panel, self._located(state, asked))
         steps = np.unique(where.ahead)
         panel = state.panel.planned(where.series, int(steps[-1]) + 2, where.row, where.ahead, where.plan)
-        return where, Look(panel, where.series, steps, state.horizon, state.memo)
+        return where, Look(panel, where.series, steps, state.horizon, tuple(where.plan), state.memo.get("kept", {}))
 
     def _said(self, state: State, asked: Table) -> tuple[Asked, Look, Said]:
         where, look = self.look(state, asked)
@@ -231,11 +235,7 @@ def begin(panel: Panel, learned: Learned, horizon: int) -> State:
 def _opened(state: State) -> Memory:
     steps = np.arange(state.horizon)
     panel = state.panel
-    parts = []
-    for start in range(0, len(panel), max(1, CHUNK // state.horizon)):
-        series = np.arange(start, min(len(panel), start + max(1, CHUNK // state.horizon)))
-        look = panel.planned(series, state.horizon + 1, np.empty(0, "i8"), np.empty(0, "i8"), {})
-        parts.append(state.learned.say(Look(look, series, steps, state.horizon)))
+    parts = [state.learned.say(look) for look in looks(panel, state.horizon)]
     said = Said(np.concatenate([part.mean for part in parts]), np.concatenate([part.quantiles for part in parts]))
     return memories.open_block(state.memory, panel, said, _promoted(panel, np.arange(len(panel)), steps))
 
