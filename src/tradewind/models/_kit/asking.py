@@ -93,13 +93,14 @@ def _find(panel: Panel, asked: Table) -> Array:
                 raise MissingColumn(f'column "{name}" is missing', hint=f"every question names its {' and '.join(names)}")
             given.append([panel.keys[name][0]] * len(asked))
         else:
-            given.append([str(value) for value in asked.column(name).tolist()])
-    index = panel.index
-    wanted = list(zip(*given, strict=True))
-    missing = next((key for key in wanted if key not in index), None)
-    if missing is not None:
-        raise NotFound(f"no sales are known of {_said(names, missing)}", hint=_close(panel, names, missing))
-    return np.array([index[key] for key in wanted], "i8")
+            given.append(asked.column(name).tolist())
+    place: dict[tuple[Any, ...], int] = {}  # rows of one series mostly come many at a time: each key is looked up once
+    for key in dict.fromkeys(zip(*given, strict=True)):
+        texts = tuple(map(str, key))
+        if texts not in panel.index:
+            raise NotFound(f"no sales are known of {_said(names, texts)}", hint=_close(panel, names, texts))
+        place[key] = panel.index[texts]
+    return np.fromiter(map(place.__getitem__, zip(*given, strict=True)), "i8", len(asked))
 
 
 def _said(names: list[str], key: tuple[str, ...]) -> str:

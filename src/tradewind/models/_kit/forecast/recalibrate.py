@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,7 @@ SIZES = 3
 HORIZONS = 3
 TAIL = float(np.log((1 - TAUS[-3]) / (1 - TAUS[-1])))
 TINY = 1e-9
+MOST_LEVELS = 16  # choices of levels whose places are kept
 
 
 def transform(quantiles: Array, truth: Array, tie: Array) -> Array:
@@ -46,18 +47,45 @@ def transform(quantiles: Array, truth: Array, tie: Array) -> Array:
     return lies
 
 
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where probabilities (rows, levels) lie among TAUS."""
+
+    at: Array  # number of the next higher one
+    share: Array  # how far towards it
+    high: Array  # above all of them
+    over: Array  # for those: how many widths above the last quantile
+    low: Array  # below all of them
+    under: Array  # for those: what share of the first quantile
+
+    @classmethod
+    def of(cls, probability: Array) -> Places:
+        """Look probabilities up."""
+        at = np.clip((probability[..., None] > TAUS).sum(-1), 1, len(TAUS) - 1)
+        share = (probability - TAUS[at - 1]) / (TAUS[at] - TAUS[at - 1])
+        rest = np.maximum(1 - probability, 1e-4) / (1 - TAUS[-1])
+        over, under = -np.log(np.minimum(rest, 1.0)), np.clip(probability / TAUS[0], 0, 1)
+        return cls(at, np.clip(share, 0, 1), probability > TAUS[-1], over, probability < TAUS[0], under)
+
+    def read(self, quantiles: Array, pool: Array) -> Array:
+        """Return the units (rows, levels) of forecast distributions (rows, len(TAUS)); `pool` says which row of the places is each one's."""
+        count = len(TAUS)
+        place = self.at[pool] + (count * np.arange(len(quantiles)))[:, None]
+        flat = quantiles.reshape(-1)
+        below = flat.take(place - 1)
+        found: Array = below + (flat.take(place) - below) * self.share[pool]
+        for level in np.flatnonzero(self.high.any(0)):
+            rows = np.flatnonzero(self.high[pool, level])
+            found[rows, level] = quantiles[rows, -1] + self.over[pool[rows], level] * _width(quantiles[rows])
+        for level in np.flatnonzero(self.low.any(0)):
+            rows = np.flatnonzero(self.low[pool, level])
+            found[rows, level] = quantiles[rows, 0] * self.under[pool[rows], level]
+        return found
+
+
 def inverse(quantiles: Array, probability: Array) -> Array:
-    """Return the units at probabilities (..., levels) of each forecast distribution; the reverse of `transform`."""
-    count = len(TAUS)
-    at = np.clip((probability[..., None] > TAUS).sum(-1), 1, count - 1)
-    below, above = np.take_along_axis(quantiles, at - 1, -1), np.take_along_axis(quantiles, at, -1)
-    share = (probability - TAUS[at - 1]) / (TAUS[at] - TAUS[at - 1])
-    inside = below + (above - below) * np.clip(share, 0, 1)
-    rest = np.maximum(1 - probability, 1e-4) / (1 - TAUS[-1])
-    over = quantiles[..., -1:] - np.log(np.minimum(rest, 1.0)) * _width(quantiles)[..., None]
-    under = quantiles[..., :1] * np.clip(probability / TAUS[0], 0, 1)
-    found: Array = np.where(probability > TAUS[-1], over, np.where(probability < TAUS[0], under, inside))
-    return found
+    """Return the units at probabilities (rows, levels) of each forecast distribution; the reverse of `transform`."""
+    return Places.of(probability).read(quantiles, np.arange(len(quantiles)))
 
 
 def _width(quantiles: Array) -> Array:
@@ -76,17 +104,28 @@ class Recalibration:
     edges: Array  # periods ahead that part horizons
     sizes: Array  # means that part sizes
     curves: Array  # (horizons, sizes, states, len(GRID))
+    memo: dict[bytes, Places] = field(default_factory=dict, compare=False, repr=False)
 
     def __call__(self, quantiles: Array, ahead: Array, mean: Array, state: Array, levels: Array = TAUS) -> Array:
         """Return calibrated quantiles (rows, levels) of raw ones (rows, len(TAUS)); levels in any order."""
-        order = np.argsort(levels)
-        cell = self._cell(ahead, mean, state)
-        unique, place = np.unique(cell, return_inverse=True)
-        flat = self.curves.reshape(-1, len(GRID))
-        wanted = np.stack([_inverted(flat[number], levels) for number in unique])[place]
-        found = np.maximum(inverse(quantiles, wanted), 0.0)
-        found[:, order] = np.maximum.accumulate(found[:, order], -1)
-        return found
+        order = np.argsort(levels, kind="stable")
+        found = self._places(levels[order]).read(np.ascontiguousarray(quantiles), self._cell(ahead, mean, state))
+        np.maximum(found, 0.0, out=found)
+        np.maximum.accumulate(found, -1, out=found)
+        back = np.empty_like(order)
+        back[order] = np.arange(len(order))
+        return found.take(back, 1)
+
+    def _places(self, levels: Array) -> Places:
+        """Return where each pool reads levels off; kept, for the same few are asked for again and again."""
+        key = levels.tobytes()
+        kept = self.memo.get(key)
+        if kept is None:
+            if len(self.memo) >= MOST_LEVELS:
+                self.memo.clear()
+            flat = self.curves.reshape(-1, len(GRID))
+            kept = self.memo[key] = Places.of(np.stack([_inverted(curve, levels) for curve in flat]))
+        return kept
 
     def _cell(self, ahead: Array, mean: Array, state: Array) -> Array:
         where = (np.searchsorted(self.edges, ahead, "right"), np.searchsorted(self.sizes, mean, "right"), (state > 0).astype("i8"))

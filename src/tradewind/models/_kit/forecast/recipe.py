@@ -20,8 +20,9 @@ from tradewind.models._kit.forecast import memory as memories
 from tradewind.models._kit.forecast.features import promoted
 from tradewind.models._kit.forecast.learner import CELLS, Keeps, Learned, Learner, Look, Said, looks
 from tradewind.models._kit.forecast.memory import Memory
-from tradewind.models._kit.forecast.notes import cleaned, notes
+from tradewind.models._kit.forecast.notes import Known, cleaned, notes
 from tradewind.models._kit.forecast.recalibrate import Recalibration
+from tradewind.models._kit.forecast.support import Seen
 from tradewind.models._kit.intervals import LEVELS, TAUS
 from tradewind.models._kit.panel import Panel, from_table
 
@@ -90,14 +91,13 @@ class Forecaster:
 
     def _answered(self, state: State, asked: Table) -> Table:
         where, look, said = self._said(state, asked)
-        row, step = cells(where, look)
-        mean = said.mean[row, step]
-        bands = recalibrate.intervals(lambda levels: _calibrated(state, look, said, where, levels))
+        raw = _raw(state, look, said, where)
+        bands = recalibrate.intervals(lambda levels: _calibrated(state, raw, levels))
         median = list(LEVELS).index("p50")
-        bands[:, median] = np.clip(_quantiles(state, look, said, where, np.array([0.5]))[:, 0], bands[:, median + 1], bands[:, median + 2])
+        bands[:, median] = np.clip(_quantiles(state, raw, np.array([0.5]))[:, 0], bands[:, median + 1], bands[:, median + 2])
         open_ = ~closing.shut(state.facts.get("closing"), look.panel, where.ahead)
-        mean, bands = mean * open_, bands * open_[:, None]
-        extra = support.of(look.panel, where)
+        mean, bands = raw.mean * open_, bands * open_[:, None]
+        extra = support.of(_seen(state), where)
         gives = self.gives.with_columns(*(Column(name, Role.OUTPUT, Type.NUMBER, minimum=0, maximum=1) for name in extra))
         return asking.answer(asked, gives, mean, bands, extra)
 
@@ -109,7 +109,7 @@ class Forecaster:
 
         def answered(part: Table) -> Table:
             where, look, said = self._said(state, part)
-            found = _quantiles(state, look, said, where, np.array(levels, "f8"))
+            found = _quantiles(state, _raw(state, look, said, where), np.array(levels, "f8"))
             found = found * ~closing.shut(state.facts.get("closing"), look.panel, where.ahead)[:, None]
             keys = {name: part.column(name) for name in part.names if name in state.panel.keys or name == (part.schema.time or "date")}
             described = tuple(Column(name, Role.OUTPUT, Type.NUMBER, minimum=0) for name in names)
@@ -145,12 +145,13 @@ class Forecaster:
         """Say what a reader of the answer must know: fallbacks taken, plans ignored, prices never seen."""
         where = self._located(state, asked)
         own = getattr(state.learned, "notes", None)
-        said = notes(state.panel, where, horizon=state.horizon, blocks=state.memory.blocks)
+        said = notes(state.panel, where, _known(state), _seen(state), horizon=state.horizon, blocks=state.memory.blocks)
         said += state.facts.get("cleaned", []) + closing.notes(state.facts.get("closing"), state.panel, where.ahead)
         return said + (own(state.panel, where) if own is not None else [])
 
     def warm(self, state: State) -> None:
         """Make ready what answers to any plan are worked out from: once, where a version is going to be asked often."""
+        _known(state), _seen(state)
         if isinstance(state.learned, Keeps):
             state.memo["kept"] = state.learned.keep(state.panel, state.horizon)
 
@@ -269,33 +270,64 @@ def _moved(state: State, panel: Panel, place: Array) -> State:
     return replace(moved, memory=_opened(moved))
 
 
+def _seen(state: State) -> Seen:
+    """Return what all series have seen of price and levers; looked at once."""
+    found: Seen | None = state.memo.get("seen")
+    if found is None:
+        found = state.memo["seen"] = Seen.of(state.panel)
+    return found
+
+
+def _known(state: State) -> Known:
+    """Return what can be said of every series whatever is asked; looked at once."""
+    found: Known | None = state.memo.get("known")
+    if found is None:
+        found = state.memo["known"] = Known.of(state.panel)
+    return found
+
+
 def cells(where: Asked, look: Look) -> tuple[Array, Array]:
     """Return the row and the step of every question in what a learner says of a look."""
     return where.row, np.searchsorted(look.steps, where.ahead)
 
 
-def _quantiles(state: State, look: Look, said: Said, where: Asked, levels: Array) -> Array:
+@dataclass(frozen=True, slots=True)
+class _Raw:
+    """What a learner said of every asked row, and what its calibration depends on."""
+
+    mean: Array
+    quantiles: Array  # (rows, len(TAUS))
+    ahead: Array
+    pulled: Array  # 1 where a lever but the price is pulled
+    whole: Array  # rows of series that sell whole units
+
+
+def _raw(state: State, look: Look, said: Said, where: Asked) -> _Raw:
+    row, step = cells(where, look)
+    pulled = promoted(look.panel, slice(look.panel.cut, None))
+    state_of = np.zeros(len(row)) if pulled is None else pulled[row if len(pulled) > 1 else np.zeros(len(row), "i8"), where.ahead]
+    quantiles = said.quantiles[row, step].astype("f8")
+    return _Raw(said.mean[row, step], quantiles, where.ahead, state_of, state.whole[where.series][where.row])
+
+
+def _quantiles(state: State, raw: _Raw, levels: Array) -> Array:
     """Return quantiles of what is sold: whole numbers where a series sells whole units."""
-    whole = state.whole[where.series][where.row]
-    counted = np.round(_calibrated(state, look, said, where, levels, counts=True)) if whole.any() else np.empty(0)
+    whole = raw.whole
+    counted = np.round(_calibrated(state, raw, levels, counts=True)) if whole.any() else np.empty(0)
     if whole.all():
         return counted
-    found = _calibrated(state, look, said, where, levels)
+    found = _calibrated(state, raw, levels)
     return np.where(whole[:, None], counted, found) if whole.any() else found
 
 
-def _calibrated(state: State, look: Look, said: Said, where: Asked, levels: Array, *, counts: bool = False) -> Array:
+def _calibrated(state: State, raw: _Raw, levels: Array, *, counts: bool = False) -> Array:
     """Return calibrated quantiles of every asked row; past the learned horizon they widen with the square root of time."""
-    row, step = cells(where, look)
-    pulled = promoted(look.panel)
-    at = look.panel.cut + where.ahead
-    state_of = np.zeros(len(row)) if pulled is None else pulled[row if len(pulled) > 1 else np.zeros(len(row), "i8"), at]
-    ahead, mean = np.minimum(where.ahead, state.horizon - 1), said.mean[row, step]
-    found = (state.counts if counts else state.bands)(said.quantiles[row, step].astype("f8"), ahead, mean, state_of, levels)
-    far = where.ahead >= state.horizon
+    ahead = np.minimum(raw.ahead, state.horizon - 1)
+    found = (state.counts if counts else state.bands)(raw.quantiles, ahead, raw.mean, raw.pulled, levels)
+    far = raw.ahead >= state.horizon
     if far.any():
-        middle = said.quantiles[row, step, len(TAUS) // 2][far, None]
-        wider = np.sqrt((where.ahead[far] + 1) / state.horizon)[:, None]
+        middle = raw.quantiles[:, len(TAUS) // 2][far, None]
+        wider = np.sqrt((raw.ahead[far] + 1) / state.horizon)[:, None]
         found[far] = np.maximum(middle + (found[far] - middle) * wider, 0)
     return found
 
