@@ -17,7 +17,7 @@ import numpy as np
 from tradewind.core.errors import Tampered
 
 MAX_INDEX = 1 << 24
-LONG = 4096  # entries from which it pays to look whether a column repeats itself
+LONG = 256  # entries from which it pays to look whether a column repeats itself
 SMALL = "f8 as i1"
 
 
@@ -90,9 +90,9 @@ def _pack(array: np.ndarray[Any, Any]) -> tuple[str, dict[str, bytes]]:
         return array.dtype.newbyteorder("<").str, {"": array.astype(array.dtype.newbyteorder("<")).tobytes()}
     flat = array.ravel().tolist()
     if len(flat) >= LONG and set(map(type, flat)) <= {str, type(None)}:
-        index: dict[str | None, int] = {}
-        codes = np.fromiter((index.setdefault(value, len(index)) for value in flat), "<u4", len(flat))
+        index = {value: code for code, value in enumerate(dict.fromkeys(flat))}
         if len(index) < len(flat) // 2:
+            codes = np.fromiter(map(index.__getitem__, flat), "<u4", len(flat))
             _, body = _text(list(index))
             return "label", {"": codes.tobytes(), **{f"u{suffix}": data for suffix, data in body.items()}}
     return _text(flat)

@@ -80,7 +80,7 @@ class Table:
     def to_bytes(self) -> bytes:
         """Write the table for the wire: numpy columns, no code."""
         kept, frame = self._columns, self._frame  # what is only in the frame is not kept twice
-        pairs = ((name, kept[name] if name in kept or frame is None else _numpy(frame[name])) for name in self.names)
+        pairs = ((name, kept[name] if name in kept or frame is None else _numpy(frame.get_column(name))) for name in self.names)
         return join({"schema": _written(self.schema), "columns": pack_pairs(pairs)})
 
     @property
@@ -245,6 +245,8 @@ def _numpy(series: pl.Series) -> Array:
     import polars as pl
 
     dtype = series.dtype
+    if dtype == pl.Date and series.null_count() == 0:
+        return series.to_numpy().astype("M8[D]")
     if dtype == pl.Date:
         return series.to_physical().cast(pl.Int64).fill_null(np.iinfo("i8").min).to_numpy().astype("i8").view("M8[D]")
     if dtype == pl.Datetime:
@@ -255,7 +257,7 @@ def _numpy(series: pl.Series) -> Array:
         return series.to_numpy() if series.null_count() == 0 else series.cast(pl.Float64).to_numpy()
     array = np.empty(len(series), object)
     one: dict[str | None, str | None] = {}  # what is said a million times is held once
-    array[:] = [one.setdefault(value, value) for value in series.cast(pl.String).to_list()]
+    array[:] = [one.setdefault(value, value) for value in (series if dtype == pl.String else series.cast(pl.String)).to_list()]
     return array
 
 

@@ -146,12 +146,12 @@ class Forecaster:
         where = self._located(state, asked)
         own = getattr(state.learned, "notes", None)
         said = notes(state.panel, where, _known(state), _seen(state), horizon=state.horizon, blocks=state.memory.blocks)
-        said += state.facts.get("cleaned", []) + closing.notes(state.facts.get("closing"), state.panel, where.ahead)
+        said += state.facts.get("cleaned", []) + closing.notes(_closed(state), state.panel, where.ahead)
         return said + (own(state.panel, where) if own is not None else [])
 
     def warm(self, state: State) -> None:
         """Make ready what answers to any plan are worked out from: once, where a version is going to be asked often."""
-        _known(state), _seen(state)
+        _known(state), _seen(state), _closed(state)
         if isinstance(state.learned, Keeps):
             state.memo["kept"] = state.learned.keep(state.panel, state.horizon)
 
@@ -283,6 +283,14 @@ def _known(state: State) -> Known:
     found: Known | None = state.memo.get("known")
     if found is None:
         found = state.memo["known"] = Known.of(state.panel)
+    return found
+
+
+def _closed(state: State) -> Array:
+    """Return which periods after the cut are closed under the known plan; looked at once."""
+    found: Array | None = state.memo.get("closed")
+    if found is None:
+        found = state.memo["closed"] = closing.shut(state.facts.get("closing"), state.panel, np.arange(state.panel.grain.reach))
     return found
 
 
