@@ -12,6 +12,7 @@ from tradewind.core.model import Knob
 from tradewind.models._kit import onnx_trees, tensors
 from tradewind.models._kit.forecast.boosted_serve import AIMS, Learned
 from tradewind.models._kit.forecast.levels import Levels
+from tradewind.models._kit.onnx_trees import HALVES
 from tradewind.models._kit.panel import Panel
 from tradewind.models._kit.response import Response
 from tradewind.models._kit.trees import Trees
@@ -43,13 +44,15 @@ class Boosted:
         try:
             meta = json.loads(parts["boosted.json"])
             numbers = tensors.load(parts["boosted.safetensors"])
-            models = {aim: parts[f"boosted.{aim}.onnx"] for aim in AIMS}
+            models = {aim: {half: parts[name] for half in HALVES if (name := f"boosted.{aim}.{half}.onnx") in parts} for aim in AIMS}
+            if not all(models.values()):
+                raise ValueError("trees are missing")
             return Learned(
                 Response.from_parts(meta["levers"], numbers),
                 Levels.from_meta(meta["levels"]),
                 Trees.from_arrays(numbers, "trees/"),
                 models,
-                {aim: onnx_trees.session(model) for aim, model in models.items()},
+                {aim: onnx_trees.walk(halves) for aim, halves in models.items()},
                 numbers["cold"],
                 numbers["shapes"],
                 tuple(meta["names"]),

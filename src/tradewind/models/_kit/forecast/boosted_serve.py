@@ -11,10 +11,10 @@ import numpy as np
 
 from tradewind.models._kit import tensors
 from tradewind.models._kit.forecast import features
-from tradewind.models._kit.forecast.learner import Look, Said, looks
+from tradewind.models._kit.forecast.learner import CELLS, Look, Said, looks
 from tradewind.models._kit.forecast.levels import Levels
 from tradewind.models._kit.intervals import TAUS
-from tradewind.models._kit.onnx_trees import Score
+from tradewind.models._kit.onnx_trees import Score, Walk
 from tradewind.models._kit.panel import Panel
 from tradewind.models._kit.response import Response
 from tradewind.models._kit.trees import Trees
@@ -26,14 +26,27 @@ MOST_KEPT = 128 << 20  # bytes of features that are kept ready
 
 
 @dataclass(frozen=True, slots=True)
+class Ready:
+    """Features of every series under the known plan, and what the two halves of the trees of each aim say of them."""
+
+    kept: features.Kept
+    scores: Mapping[str, tuple[Array, Array]]
+
+
+def _ready(look: Look) -> Ready | None:
+    found: Ready | None = look.kept.get("boosted")
+    return found if found is not None and int(look.steps[-1]) < found.kept.rows.effect.shape[1] else None
+
+
+@dataclass(frozen=True, slots=True)
 class Learned:
     """Trees of the mean, trees whose leaves hold every quantile, and what price does."""
 
     response: Response
     levels: Levels
     trees: Trees  # of the mean: what explanations walk through
-    models: Mapping[str, bytes]  # of each aim, as ONNX
-    scores: Mapping[str, Score]
+    models: Mapping[str, Mapping[str, bytes]]  # of each aim, as ONNX, in two halves
+    scores: Mapping[str, Walk]
     cold: Array  # quantiles over the mean of a series without any history
     shapes: Array  # where quantiles start, then how they move per score of the trees, (1 + scores, levels)
     names: tuple[str, ...]
@@ -47,8 +60,8 @@ class Learned:
         shape = rows.effect.shape
         flat = rows.values.reshape(-1, rows.values.shape[-1])
         units = np.exp(rows.effect) * rows.scale[:, None]
-        mean = np.exp(np.clip(self.scores["mean"](flat).reshape(shape), -30, 30)) * units
-        logged = (self.shapes[0] + self.scores["quantiles"](flat) @ self.shapes[1:]).reshape(*shape, len(TAUS))
+        mean = np.exp(np.clip(self._score("mean", look, flat).reshape(shape), -30, 30)) * units
+        logged = (self.shapes[0] + self._score("quantiles", look, flat) @ self.shapes[1:]).reshape(*shape, len(TAUS))
         found = np.maximum(np.exp(np.clip(logged, -30, 30)) - FLOOR, 0)
         quantiles = np.sort(found, -1) * units[..., None]
         new = ~np.isfinite(look.panel.target[:, : look.panel.cut]).any(1)
@@ -58,10 +71,18 @@ class Learned:
 
     def rows(self, look: Look) -> features.Rows:
         """Return the features of a look."""
-        kept: features.Kept | None = look.kept.get("boosted")
-        if kept is not None and int(look.steps[-1]) < kept.rows.effect.shape[1]:
-            return features.replanned(kept, look.panel, self.response, look.series, look.steps, look.planned)
-        return self._fresh(look)[0]
+        ready = _ready(look)
+        if ready is None:
+            return self._fresh(look)[0]
+        return features.replanned(ready.kept, look.panel, self.response, look.series, look.steps, look.planned)
+
+    def _score(self, aim: str, look: Look, flat: Array) -> Array:
+        """Return the sum of the trees of each row; where at most the price is planned, no tree is walked that does not ask for it."""
+        ready, walk = _ready(look), self.scores[aim]
+        if ready is None or any(name != "price" for name in look.planned):
+            return walk(flat)
+        still, moving = (part[ready.kept.cells(look.series, look.steps)].reshape(len(flat), *part.shape[2:]) for part in ready.scores[aim])
+        return still + (walk.moving(flat) if look.planned else moving)
 
     def _fresh(self, look: Look) -> tuple[features.Rows, features.Past]:
         panel = look.panel
@@ -72,11 +93,17 @@ class Learned:
         return rows, past
 
     def keep(self, panel: Panel, horizon: int) -> dict[str, Any]:
-        """Make ready the features of every series for the next periods under the known plan; nothing where they take too much room."""
+        """Make ready features and trees of every series under the known plan; nothing where they take too much room."""
         if len(panel) * horizon * len(self.names) * 4 > MOST_KEPT:
             return {}
-        parts = [self._fresh(look) for look in looks(panel, horizon)]
-        return {"boosted": features.Kept.of(parts)}
+        kept = features.Kept.of([self._fresh(look) for look in looks(panel, horizon)])
+        flat = kept.rows.values.reshape(-1, len(self.names))
+
+        def walked(half: Score) -> Array:
+            found = np.concatenate([half(flat[at : at + CELLS]) for at in range(0, len(flat), CELLS)])
+            return found.reshape(len(panel), horizon, *found.shape[1:])
+
+        return {"boosted": Ready(kept, {aim: (walked(walk.still), walked(walk.moving)) for aim, walk in self.scores.items()})}
 
     def moved(self, panel: Panel, place: Array) -> Learned:
         """Return it for another panel: a new series takes the response of its product, or the average one."""
@@ -93,5 +120,5 @@ class Learned:
             "levels": self.levels.meta(),
             "facts": dict(self.facts),
         }
-        models = {f"boosted.{aim}.onnx": model for aim, model in self.models.items()}
+        models = {f"boosted.{aim}.{half}.onnx": model for aim, halves in self.models.items() for half, model in halves.items()}
         return {**models, "boosted.safetensors": tensors.save(numbers), "boosted.json": json.dumps(meta).encode()}

@@ -89,6 +89,11 @@ def monotone(features: list[str]) -> list[int]:
     return [-1 if name.startswith("price:") else 1 if name in ("promotion:lift", "like:price") else 0 for name in features]
 
 
+def asking_price(features: list[str]) -> Array:
+    """Return the numbers of the features that change where nothing but the own price is planned."""
+    return np.flatnonzero([name.startswith(("price:", "like:")) for name in features])
+
+
 def reach_back(panel: Panel) -> int:
     """Return how many periods before the origin the features look at."""
     grain = panel.grain
@@ -204,6 +209,10 @@ class Kept:
     past: Past
     own: int  # how many features, the first, are the past's own
 
+    def cells(self, series: Array, steps: Array) -> tuple[Array, ...]:
+        """Return the index of some series and steps in what is kept."""
+        return (series,) if len(steps) == self.rows.effect.shape[1] else (series[:, None], steps)
+
     @classmethod
     def of(cls, parts: Sequence[tuple[Rows, Past]]) -> Kept:
         """Put together what was worked out of a few series at a time, each with `rows` of the same steps."""
@@ -226,8 +235,7 @@ def replanned(kept: Kept, panel: Panel, response: Response, series: Array, steps
 
     `panel` holds these series with the question's plan; `steps` may be any of those that were kept. Equals `rows` of the panel.
     """
-    every = len(steps) == kept.rows.effect.shape[1]
-    cells = (series,) if every else (series[:, None], steps)
+    cells = kept.cells(series, steps)
     values, effect, pulled = kept.rows.values[cells], kept.rows.effect[cells], kept.rows.promoted[cells]
     past, at, touched = kept.past.of(series), panel.cut + steps, set(planned)
 
