@@ -16,7 +16,7 @@ import numpy as np
 from tradewind import models
 from tradewind.core.bundle import join, pack_arrays, split, unpack_arrays
 from tradewind.core.errors import BadValue, Incompatible, TradewindError, Unexpected
-from tradewind.core.model import SPANS, WHOLE, Effects, Expands, Explains, Quantiles, Recipe, Responds, State, Totals
+from tradewind.core.model import SPANS, WHOLE, Effects, Expands, Explains, Quantiles, Recipe, Responds, State, Totals, Warms
 from tradewind.core.schema import Role
 from tradewind.core.table import Array, Table
 
@@ -44,6 +44,8 @@ def open_server(parts: Mapping[str, bytes]) -> Server:
         raise Incompatible("a version without a readable manifest cannot be served", hint="train the model again") from error
     chosen = models.recipe(model, name)
     state = chosen.load({part: data for part, data in parts.items() if part != "manifest"})
+    if isinstance(chosen, Warms):
+        chosen.warm(state)
 
     def serve(request: bytes) -> bytes:
         try:
