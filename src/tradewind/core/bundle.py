@@ -86,6 +86,8 @@ def _pack(array: np.ndarray[Any, Any]) -> tuple[str, dict[str, bytes]]:
         return f"M8[{unit}]", {"": array.view("i8").astype("<i8").tobytes()}
     if array.dtype == np.float64 and array.size >= LONG and _small(array):
         return SMALL, {"": array.astype("i1").tobytes()}
+    if array.dtype.kind in "biuf" and array.dtype.str[0] != ">":
+        return array.dtype.str, {"": array.tobytes()}
     if array.dtype.kind in "biuf":
         return array.dtype.newbyteorder("<").str, {"": array.astype(array.dtype.newbyteorder("<")).tobytes()}
     flat = array.ravel().tolist()

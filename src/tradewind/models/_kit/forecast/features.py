@@ -266,7 +266,7 @@ def _added(shape: tuple[int, ...], parts: Iterable[Array]) -> Array:
     """Return the sum of effects, at most a factor of about four hundred; one that is not known is none."""
     total = np.zeros(shape, "f4")
     for part in parts:
-        total += np.nan_to_num(part)
+        total += np.where(np.isnan(part), np.float32(0), part)
     return np.clip(total, -6, 6)
 
 

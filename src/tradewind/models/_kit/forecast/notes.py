@@ -42,6 +42,7 @@ class Known:
     thin: Array  # there is one in fewer than half of the periods
     spike: Array  # the column of one actual far above all others, -1 where there is none
     highest: Array
+    odd: Array  # any of this is to be said, or there is no actual
 
     @classmethod
     def of(cls, panel: Panel) -> Known:
@@ -53,7 +54,8 @@ class Known:
         empty = (np.nan_to_num(past).max(1, initial=0) == 0) & ~none
         began = np.where(none, past.shape[1] - 1, known.argmax(1))
         thin = (history < 0.5 * (past.shape[1] - began)) & ~none
-        return cls(history, empty, ~panel.alive & ~none, thin, *_spikes(past))
+        ended, (spike, highest) = ~panel.alive & ~none, _spikes(past)
+        return cls(history, empty, ended, thin, spike, highest, none | empty | ended | thin | (spike >= 0))
 
 
 def _spikes(past: Array) -> tuple[Array, Array]:
@@ -89,6 +91,8 @@ def _histories(panel: Panel, where: Asked, known: Known, longest: int) -> list[s
     """Say which series have too little behind them, nothing but zeros, or one actual far above all others."""
     grain, said, series = panel.grain, [], where.series
     history = known.history[series]
+    if not known.odd[series].any() and int(history.min()) >= longest:
+        return []
     none = int((history == 0).sum())
     if none:
         said.append(f"{none} series never sold: their level comes from series with the same attributes")

@@ -20,6 +20,10 @@ SIZES = 3
 HORIZONS = 3
 TAIL = float(np.log((1 - TAUS[-3]) / (1 - TAUS[-1])))
 TINY = 1e-9
+SIDES = [(at, list(LEVELS).index(f"hi{name[2:]}")) for at, name in enumerate(LEVELS) if name.startswith("lo")]
+SHOWN = np.array([*LEVELS.values(), *(int(name[2:]) / 100 for name in LEVELS if name.startswith("lo"))])
+"""The probabilities of LEVELS, then how much each interval of SIDES covers."""
+MIDDLE = list(LEVELS).index("p50")
 MOST_LEVELS = 16  # choices of levels whose places are kept
 
 
@@ -57,6 +61,7 @@ class Places:
     over: Array  # for those: how many widths above the last quantile
     low: Array  # below all of them
     under: Array  # for those: what share of the first quantile
+    tails: list[int]  # levels that lie outside of TAUS in any row
 
     @classmethod
     def of(cls, probability: Array) -> Places:
@@ -65,21 +70,20 @@ class Places:
         share = (probability - TAUS[at - 1]) / (TAUS[at] - TAUS[at - 1])
         rest = np.maximum(1 - probability, 1e-4) / (1 - TAUS[-1])
         over, under = -np.log(np.minimum(rest, 1.0)), np.clip(probability / TAUS[0], 0, 1)
-        return cls(at, np.clip(share, 0, 1), probability > TAUS[-1], over, probability < TAUS[0], under)
+        high, low = probability > TAUS[-1], probability < TAUS[0]
+        return cls(at, np.clip(share, 0, 1), high, over, low, under, np.flatnonzero((high | low).any(0)).tolist())
 
     def read(self, quantiles: Array, pool: Array) -> Array:
         """Return the units (rows, levels) of forecast distributions (rows, len(TAUS)); `pool` says which row of the places is each one's."""
         count = len(TAUS)
         place = self.at[pool] + (count * np.arange(len(quantiles)))[:, None]
-        flat = quantiles.reshape(-1)
+        flat, wide = quantiles.reshape(-1), _width(quantiles) if len(self.tails) else 0.0
         below = flat.take(place - 1)
         found: Array = below + (flat.take(place) - below) * self.share[pool]
-        for level in np.flatnonzero(self.high.any(0)):
-            rows = np.flatnonzero(self.high[pool, level])
-            found[rows, level] = quantiles[rows, -1] + self.over[pool[rows], level] * _width(quantiles[rows])
-        for level in np.flatnonzero(self.low.any(0)):
-            rows = np.flatnonzero(self.low[pool, level])
-            found[rows, level] = quantiles[rows, 0] * self.under[pool[rows], level]
+        for level in self.tails:
+            high, low = self.high[pool, level], self.low[pool, level]
+            above = quantiles[:, -1] + self.over[pool, level] * wide
+            found[:, level] = np.where(high, above, np.where(low, quantiles[:, 0] * self.under[pool, level], found[:, level]))
         return found
 
 
@@ -148,14 +152,12 @@ def intervals(calibrated: Callable[[Array], Array]) -> Array:
     An interval misses as often below as above, except where its lower bound is zero: nothing can lie below, so that all misses lie
     above, and the upper bound comes down until the interval covers what it says.
     """
-    names = list(LEVELS)
-    levels = np.array([LEVELS[name] for name in names])
-    sides = {int(name[2:]): (names.index(name), names.index(f"hi{name[2:]}")) for name in names if name.startswith("lo")}
-    found = calibrated(np.concatenate([levels, [width / 100 for width in sides]]))
-    for at, (low, high) in enumerate(sides.values()):
-        open_ = found[:, low] <= TINY
-        found[open_, high] = np.maximum(found[open_, len(names) + at], found[open_, names.index("p50")])
-    return found[:, : len(names)]
+    found = calibrated(SHOWN)
+    for at, (low, high) in enumerate(SIDES, len(LEVELS)):
+        zero = found[:, low] <= TINY
+        if zero.any():
+            found[zero, high] = np.maximum(found[zero, at], found[zero, MIDDLE])
+    return found[:, : len(LEVELS)]
 
 
 def untouched() -> Recalibration:

@@ -31,6 +31,7 @@ FORMAT = 2
 CLOSED = 0.9  # share of a block's periods after which its actuals count as all in
 MOST_CATCH_UP = 12  # blocks that are replayed where an update comes late
 HORIZON = Knob("horizon", 0, 0, 366, meaning="periods ahead to learn; 0 = 30 days, 13 weeks, 12 months", tune=False)
+MEDIAN = list(LEVELS).index("p50")
 Completes = Callable[[Panel, Asked], Asked]
 
 
@@ -93,10 +94,11 @@ class Forecaster:
         where, look, said = self._said(state, asked)
         raw = _raw(state, look, said, where)
         bands = recalibrate.intervals(lambda levels: _calibrated(state, raw, levels))
-        median = list(LEVELS).index("p50")
-        bands[:, median] = np.clip(_quantiles(state, raw, np.array([0.5]))[:, 0], bands[:, median + 1], bands[:, median + 2])
+        middle = _quantiles(state, raw, np.array([0.5]))[:, 0]
+        bands[:, MEDIAN] = np.minimum(np.maximum(middle, bands[:, MEDIAN + 1]), bands[:, MEDIAN + 2])
         open_ = ~closing.shut(state.facts.get("closing"), look.panel, where.ahead)
-        mean, bands = raw.mean * open_, bands * open_[:, None]
+        mean = raw.mean * open_
+        bands *= open_[:, None]
         extra = support.of(_seen(state), where)
         gives = self.gives.with_columns(*(Column(name, Role.OUTPUT, Type.NUMBER, minimum=0, maximum=1) for name in extra))
         return asking.answer(asked, gives, mean, bands, extra)
@@ -145,13 +147,13 @@ class Forecaster:
         """Say what a reader of the answer must know: fallbacks taken, plans ignored, prices never seen."""
         where = self._located(state, asked)
         own = getattr(state.learned, "notes", None)
-        said = notes(state.panel, where, _known(state), _seen(state), horizon=state.horizon, blocks=state.memory.blocks)
+        said = notes(state.panel, where, _known(state), _seen(state), horizon=state.horizon, blocks=_blocks(state))
         said += state.facts.get("cleaned", []) + closing.notes(_closed(state), state.panel, where.ahead)
         return said + (own(state.panel, where) if own is not None else [])
 
     def warm(self, state: State) -> None:
         """Make ready what answers to any plan are worked out from: once, where a version is going to be asked often."""
-        _known(state), _seen(state), _closed(state)
+        _known(state), _seen(state), _closed(state), _pulled(state), _blocks(state)
         if isinstance(state.learned, Keeps):
             state.memo["kept"] = state.learned.keep(state.panel, state.horizon)
 
@@ -214,7 +216,7 @@ class Forecaster:
     def look(self, state: State, asked: Table) -> tuple[Asked, Look]:
         """Return where the questions lie, their plan made whole, and what a learner has to look at."""
         where = self.completes(state.panel, self._located(state, asked))
-        steps = np.unique(where.ahead)
+        steps = np.flatnonzero(np.bincount(where.ahead))
         panel = state.panel.planned(where.series, int(steps[-1]) + 2, where.row, where.ahead, where.plan)
         return where, Look(panel, where.series, steps, state.horizon, tuple(where.plan), state.memo.get("kept", {}))
 
@@ -286,6 +288,22 @@ def _known(state: State) -> Known:
     return found
 
 
+def _pulled(state: State) -> Array | None:
+    """Return where a lever but the price is pulled in the known plan, (series or 1, periods after the cut); looked at once."""
+    if "pulled" not in state.memo:
+        state.memo["pulled"] = promoted(state.panel, slice(state.panel.cut, None))
+    found: Array | None = state.memo["pulled"]
+    return found
+
+
+def _blocks(state: State) -> int:
+    """Return how many blocks of the memory have an actual; counted once."""
+    found: int | None = state.memo.get("blocks")
+    if found is None:
+        found = state.memo["blocks"] = state.memory.blocks
+    return found
+
+
 def _closed(state: State) -> Array:
     """Return which periods after the cut are closed under the known plan; looked at once."""
     found: Array | None = state.memo.get("closed")
@@ -312,8 +330,14 @@ class _Raw:
 
 def _raw(state: State, look: Look, said: Said, where: Asked) -> _Raw:
     row, step = cells(where, look)
-    pulled = promoted(look.panel, slice(look.panel.cut, None))
-    state_of = np.zeros(len(row)) if pulled is None else pulled[row if len(pulled) > 1 else np.zeros(len(row), "i8"), where.ahead]
+    if any(kind == "lever" and name in where.plan for name, kind in look.panel.kinds.items()):
+        pulled, place = promoted(look.panel, slice(look.panel.cut, None)), row
+    else:
+        pulled, place = _pulled(state), where.series[row]
+    state_of = np.zeros(len(row))
+    if pulled is not None:
+        known = where.ahead < pulled.shape[1]  # past the plan there is none
+        state_of[known] = pulled[place[known] if len(pulled) > 1 else 0, where.ahead[known]]
     quantiles = said.quantiles[row, step].astype("f8")
     return _Raw(said.mean[row, step], quantiles, where.ahead, state_of, state.whole[where.series][where.row])
 

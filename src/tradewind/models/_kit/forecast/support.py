@@ -69,8 +69,7 @@ def _price(seen: Seen, prices: Array, where: Asked) -> Array:
     """
     out = np.ones(len(where.plan["price"]))
     said = np.isfinite(where.plan["price"])
-    asked = where.series[where.row[said]] if len(prices) > 1 else np.zeros(int(said.sum()), "i8")
-    row, place = np.unique(asked, return_inverse=True)
+    row, place = (where.series, where.row[said]) if len(prices) > 1 else (np.zeros(1, "i8"), np.zeros(int(said.sum()), "i8"))
     line = (prices[row] + STRETCH * np.arange(len(row))[:, None]).ravel()
     wanted = np.log(np.maximum(where.plan["price"][said], TINY)) + STRETCH * place
     start = place * prices.shape[1]
