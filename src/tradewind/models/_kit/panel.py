@@ -25,7 +25,7 @@ LONGEST = 80  # letters of a text that series are still grouped by: longer ones 
 class Lazy(Mapping[str, Array]):
     """Columns made of other columns when they are first looked at: a question looks at few of what a panel knows."""
 
-    __slots__ = ("_make", "_made", "_source")
+    __slots__ = ("_made", "_make", "_source")
 
     def __init__(self, source: Mapping[str, Array], make: Callable[[str, Array], Array]) -> None:
         self._source, self._make = source, make

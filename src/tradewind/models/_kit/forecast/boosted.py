@@ -12,7 +12,6 @@ from tradewind.core.model import Knob
 from tradewind.models._kit import onnx_trees, tensors
 from tradewind.models._kit.forecast.boosted_serve import AIMS, Learned
 from tradewind.models._kit.forecast.levels import Levels
-from tradewind.models._kit.onnx_trees import HALVES
 from tradewind.models._kit.panel import Panel
 from tradewind.models._kit.response import Response
 from tradewind.models._kit.trees import Trees
@@ -44,9 +43,7 @@ class Boosted:
         try:
             meta = json.loads(parts["boosted.json"])
             numbers = tensors.load(parts["boosted.safetensors"])
-            models = {aim: {half: parts[name] for half in HALVES if (name := f"boosted.{aim}.{half}.onnx") in parts} for aim in AIMS}
-            if not all(models.values()):
-                raise ValueError("trees are missing")
+            models = {aim: {half: parts[f"boosted.{aim}.{half}.onnx"] for half in meta["halves"][aim]} for aim in AIMS}
             return Learned(
                 Response.from_parts(meta["levers"], numbers),
                 Levels.from_meta(meta["levels"]),

@@ -74,7 +74,7 @@ class Learned:
         ready = _ready(look)
         if ready is None:
             return self._fresh(look)[0]
-        return features.replanned(ready.kept, look.panel, self.response, look.series, look.steps, look.planned)
+        return features.replanned(ready.kept, look.panel, self.response, series=look.series, steps=look.steps, planned=look.planned)
 
     def _score(self, aim: str, look: Look, flat: Array) -> Array:
         """Return the sum of the trees of each row; where at most the price is planned, no tree is walked that does not ask for it."""
@@ -114,6 +114,7 @@ class Learned:
         numbers = self.response.arrays() | self.trees.arrays("trees/") | {"cold": self.cold, "shapes": self.shapes}
         meta = {
             "levers": list(self.response.names),
+            "halves": {aim: list(halves) for aim, halves in self.models.items()},
             "names": list(self.names),
             "horizon": self.horizon,
             "reach": self.reach,

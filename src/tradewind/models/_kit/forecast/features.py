@@ -153,7 +153,8 @@ def rows(view: View, origin: int, steps: Array, history: Past | None = None) -> 
     at = origin + steps
     seen = history or history_of(view, origin, steps)
     out = list(seen.out)
-    for _, _, made in _planned(panel, origin, steps, seen, lambda: view.lift[:, at], lambda: [distance[:, at] for distance in view.near]):
+    ahead = _planned(panel, origin, steps, seen, lift=lambda: view.lift[:, at], near=lambda: [distance[:, at] for distance in view.near])
+    for _, _, made in ahead:
         out += made()
     values = np.empty((len(panel), len(steps), len(out)), "f4")
     for number, value in enumerate(out):
@@ -165,7 +166,7 @@ Block = tuple[Collection[str], int, Callable[[], list[Array]]]
 
 
 def _planned(
-    panel: Panel, origin: int, steps: Array, seen: Past, lift: Callable[[], Array], near: Callable[[], list[Array]]
+    panel: Panel, origin: int, steps: Array, seen: Past, *, lift: Callable[[], Array], near: Callable[[], list[Array]]
 ) -> Iterator[Block]:
     """Yield the features after the past's own, in order: which columns known ahead each block of them reads, how many it has, and how.
 
@@ -189,9 +190,11 @@ def _planned(
             yield (name,), 1, partial(_level_column, panel, name, seen, at)
     yield (), len(panel.static), lambda: [value[:, None] for value in panel.static.values()]
     pasts = panel.past.values()
-    yield (), len(panel.past), lambda: [
-        _recent_past(value, value.shape[1] - panel.cut + origin, grain.level, grain.cycle)[:, None] for value in pasts
-    ]
+    yield (
+        (),
+        len(panel.past),
+        lambda: [_recent_past(value, value.shape[1] - panel.cut + origin, grain.level, grain.cycle)[:, None] for value in pasts],
+    )
 
 
 def _pulled(panel: Panel, at: Array) -> Array:
@@ -230,7 +233,7 @@ class Kept:
         return cls(rows, Past([], rows.scale, usual, stood, curve), len(first.out))
 
 
-def replanned(kept: Kept, panel: Panel, response: Response, series: Array, steps: Array, planned: Collection[str]) -> Rows:
+def replanned(kept: Kept, panel: Panel, response: Response, *, series: Array, steps: Array, planned: Collection[str]) -> Rows:
     """Return the rows of some series where a question plans some columns: what these do not touch is as it was kept.
 
     `panel` holds these series with the question's plan; `steps` may be any of those that were kept. Equals `rows` of the panel.
@@ -250,7 +253,7 @@ def replanned(kept: Kept, panel: Panel, response: Response, series: Array, steps
         return [distance[:, at] for distance in _event_distance(panel, max(0, panel.cut - int(FAR)))]
 
     place = kept.own
-    for reads, width, made in _planned(panel, panel.cut, steps, past, lift, near):
+    for reads, width, made in _planned(panel, panel.cut, steps, past, lift=lift, near=near):
         if not touched.isdisjoint(reads):
             for number, value in enumerate(made(), place):
                 values[:, :, number] = value

@@ -12,7 +12,7 @@ import numpy as np
 from tradewind.core.errors import Incompatible
 from tradewind.models._kit.forecast import lstm_inputs, lstm_onnx, lstm_windows
 from tradewind.models._kit.forecast.learner import Look, Said, looks
-from tradewind.models._kit.forecast.lstm_inputs import NEAR, NOTHING, Layout, View
+from tradewind.models._kit.forecast.lstm_inputs import NEAR, Layout, View
 from tradewind.models._kit.forecast.lstm_onnx import Net
 from tradewind.models._kit.forecast.lstm_windows import Past
 from tradewind.models._kit.panel import Panel
@@ -41,16 +41,8 @@ class Kept:
     @classmethod
     def joined(cls, parts: Sequence[Kept]) -> Kept:
         """Put together what was made of a few series at a time."""
-        first = parts[0].past
-
-        def joined(values: Sequence[Array]) -> Array:
-            return np.concatenate(values) if len(values[0]) > 1 else values[0]  # one row stands for all series
-
-        level = np.concatenate([part.past.level for part in parts])
-        prices = tuple(joined([part.past.prices[at] for part in parts]) for at in range(len(first.prices)))
-        stood = None if first.stood is None else tuple(np.concatenate([part.past.stood[at] for part in parts]) for at in (0, 1))
         begun = tuple(np.concatenate([part.begun[at] for part in parts], min(at, 1)) for at in range(3))
-        return cls(np.concatenate([part.decoder for part in parts], 1), Past(NOTHING, NOTHING, level, NOTHING, prices, stood), begun)
+        return cls(np.concatenate([part.decoder for part in parts], 1), Past.joined([part.past for part in parts]), begun)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,21 +60,23 @@ class Learned:
 
     def say(self, look: Look) -> Said:
         """Answer a look."""
-        steps, kept = int(look.steps[-1]) + 1, look.kept.get("lstm")
-        ready = kept is not None and steps <= len(kept.decoder)
+        steps = int(look.steps[-1]) + 1
+        kept: Kept | None = look.kept.get("lstm")
+        if kept is not None and steps > len(kept.decoder):
+            kept = None
         view = (
-            lstm_inputs.plan_of(look.panel, self.layout, steps, look.planned)
-            if ready
-            else lstm_inputs.view_of(look.panel, self.layout, steps, start=look.panel.cut)
+            lstm_inputs.view_of(look.panel, self.layout, steps, start=look.panel.cut)
+            if kept is None
+            else lstm_inputs.plan_of(look.panel, self.layout, steps, look.planned)
         )
         parts = []
         for start in range(0, len(look.panel), AT_ONCE):
-            part = slice(start, start + AT_ONCE)
-            if ready:
-                made = kept.of(look.series[part], steps)
-                lstm_windows.replan(made.decoder, view, made.past, part, NEAR, look.planned)
-            else:
+            part = slice(start, min(start + AT_ONCE, len(look.panel)))
+            if kept is None:
                 made = self._fresh(view, part, steps)
+            else:
+                made = kept.of(look.series[part], steps)
+                lstm_windows.replan(made.decoder, view, made.past, series=part, origin=NEAR, planned=look.planned)
             said = self.net.say(made.decoder, made.begun)
             parts.append(in_units(said if len(look.steps) == len(said) else said[look.steps], made.past.level))
         if len(parts) == 1:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -36,6 +36,18 @@ class Past:
         prices = tuple(value[series] if len(value) > 1 else value for value in self.prices)
         stood = None if self.stood is None else (self.stood[0][series], self.stood[1][series])
         return Past(NOTHING, NOTHING, self.level[series], NOTHING, prices, stood)
+
+    @classmethod
+    def joined(cls, parts: Sequence[Past]) -> Past:
+        """Put `of` of a few series at a time together."""
+
+        def joined(values: Sequence[Array]) -> Array:
+            return np.concatenate(values) if len(values[0]) > 1 else values[0]  # one row stands for all series
+
+        prices = tuple(joined([part.prices[at] for part in parts]) for at in range(len(parts[0].prices)))
+        pairs = [part.stood for part in parts if part.stood is not None]
+        stood = (np.concatenate([one for one, _ in pairs]), np.concatenate([two for _, two in pairs])) if pairs else None
+        return cls(NOTHING, NOTHING, np.concatenate([part.level for part in parts]), NOTHING, prices, stood)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +101,7 @@ def decoder_of(view: View, past: Past, series: Chosen, origin: Origin) -> Array:
     return decoder
 
 
-def replan(decoder: Array, view: View, past: Past, series: Chosen, origin: int, planned: Collection[str]) -> None:
+def replan(decoder: Array, view: View, past: Past, *, series: Chosen, origin: int, planned: Collection[str]) -> None:
     """Write into rows of the decoder what a plan of some columns changes; `view` is `lstm_inputs.plan_of`, the rest of its `series`."""
     touched = set(planned)
     blocks = list(_ahead(view, past, series, origin, len(decoder)))
@@ -110,7 +122,8 @@ def _ahead(
     layout = view.layout
     for (name, kind, _, _), column in zip(layout.columns, view.columns, strict=True):
         usual = next(prices) if kind == "price" else None
-        yield (name,), 1 if kind == "number" else 2, partial(_column_ahead, kind, column, usual, series, origin, steps)
+        window = partial(_window, column, series, origin, -1, steps + 1)
+        yield (name,), 1 if kind == "number" else 2, partial(_column_ahead, kind, usual, window)
     if view.pulled is not None and past.stood is not None:
         pulled, (without, with_) = view.pulled, past.stood
         yield layout.levers, 1, lambda: [np.where(_window(pulled, series, origin, 0, steps), with_, without)]
@@ -119,8 +132,8 @@ def _ahead(
         yield layout.events, 2, lambda: [_window(part, series, origin, 0, steps) for part in near]
 
 
-def _column_ahead(kind: str, column: Array, usual: Array | None, series: Chosen, origin: Origin, steps: int) -> list[Array]:
-    value = _window(column, series, origin, -1, steps + 1)
+def _column_ahead(kind: str, usual: Array | None, window: Callable[[], Array]) -> list[Array]:
+    value = window()  # one period more at either end
     if usual is not None:
         gap = _gap(value[:, :-1], usual)
         return [gap[:, 1:], gap[:, 1:] - gap[:, :-1]]

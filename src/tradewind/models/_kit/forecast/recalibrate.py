@@ -74,7 +74,7 @@ class Places:
         return cls(at, np.clip(share, 0, 1), high, over, low, under, np.flatnonzero((high | low).any(0)).tolist())
 
     def read(self, quantiles: Array, pool: Array) -> Array:
-        """Return the units (rows, levels) of forecast distributions (rows, len(TAUS)); `pool` says which row of the places is each one's."""
+        """Return the units (rows, levels) of forecast distributions (rows, len(TAUS)); `pool` is the row of the places of each."""
         count = len(TAUS)
         place = self.at[pool] + (count * np.arange(len(quantiles)))[:, None]
         flat, wide = quantiles.reshape(-1), _width(quantiles) if len(self.tails) else 0.0
@@ -143,7 +143,8 @@ class Recalibration:
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, Array], prefix: str) -> Recalibration:
         """Read the numbers back."""
-        return cls(*(arrays[prefix + name].astype("f8") for name in ("edges", "sizes", "curves")))
+        edges, sizes, curves = (arrays[prefix + name].astype("f8") for name in ("edges", "sizes", "curves"))
+        return cls(edges, sizes, curves)
 
 
 def intervals(calibrated: Callable[[Array], Array]) -> Array:
