@@ -165,9 +165,18 @@ class Table:
         return self
 
 
+def _within(least: float, most: float, column: Column) -> bool:
+    """Tell whether numbers between two are all there and in range; NaN and infinity never are."""
+    low = -np.inf if column.minimum is None else column.minimum
+    high = np.inf if column.maximum is None else column.maximum
+    return bool(low <= least <= most <= high and np.isfinite(least) and np.isfinite(most))
+
+
 def _check_numbers(values: Array, column: Column) -> None:
     if values.dtype.kind not in "biuf":
         raise BadValue(f'column "{column.name}" must hold numbers')
+    if len(values) and _within(float(values.min()), float(values.max()), column):
+        return
     if values.dtype.kind == "f" and np.isinf(values).any():
         raise BadValue(f'column "{column.name}" holds an infinite value')
     # a target may be missing: rows of the future plan have none

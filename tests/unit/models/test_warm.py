@@ -3,9 +3,11 @@
 import numpy as np
 import pytest
 
-from tradewind.models import recipe
+from tradewind.data.align import align
+from tradewind.models import part, recipe
 from tradewind.models._kit.forecast import boosted_serve, lstm_learned
 from tradewind.models._kit.forecast.blend import Blend
+from tradewind.models.acquisition.assemble import assemble
 
 FAST = {
     "boosted": {"rounds": 30, "rows": 8_000, "threads": 1},
@@ -119,3 +121,17 @@ def test_what_takes_too_much_room_is_not_kept_and_answers_are_the_same(served, m
     plain, warm = both(maker, state)
     assert not warm.memo["kept"]
     agree(maker, plain, warm, ask(maker, state, 14, PLANS["both"]))
+
+
+def test_a_plan_of_spend_is_answered_as_without():
+    maker = recipe("acquisition", "boosted")
+    rows = align(assemble(dict(part("acquisition", "example", "example")(5).tables)))[0]
+    state = maker.fit(rows, FAST["boosted"] | {"horizon": 8}, 0)
+    plain, warm = both(maker, state)
+    assert "boosted" in warm.memo["kept"]
+    spend = next(name for name in state.panel.ahead if name.startswith("spend_"))
+    asked = maker.expand(state, 8, {})
+    known = agree(maker, plain, warm, asked).column("mean")
+    planned = asked.with_columns({spend: np.full(len(asked), 3 * float(np.nanmax(state.panel.ahead[spend])))})
+    found = agree(maker, plain, warm, planned).column("mean")
+    assert np.allclose(found, known) == (spend not in state.learned.spend.names)

@@ -36,7 +36,8 @@ class Driven:
 
     def say(self, look: Look) -> Said:
         """Answer a look: what would come without spend, times what the plan adds."""
-        said = self.inner.say(replace(look, panel=calm(look.panel, self.spend.of(look.series))))
+        calmed = calm(look.panel, self.spend.of(look.series))
+        said = self.inner.say(replace(look, panel=calmed, planned=[name for name in look.planned if name in calmed.ahead]))
         raised = np.exp(self.parts(look).sum(0))
         return Said(said.mean * raised, said.quantiles * raised[..., None])
 

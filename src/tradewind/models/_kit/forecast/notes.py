@@ -62,7 +62,7 @@ def _spikes(past: Array) -> tuple[Array, Array]:
     if past.shape[1] < 2:
         return np.full(len(past), -1), np.zeros(len(past))
     value = np.nan_to_num(past)
-    second, highest = np.partition(value, -2, axis=1)[:, -2:].T
+    second, highest = np.partition(value, -2, axis=1)[:, -2:].T.copy()
     return np.where((second > 0) & (highest > FAR_ABOVE * second), value.argmax(1), -1), highest
 
 
