@@ -50,8 +50,9 @@ class Table:
         """Make a table of numpy columns of one length."""
         if len({len(column) for column in columns.values()}) > 1:
             raise InvalidInput("the columns of a table differ in length")
-        read = Schema(tuple(Column(name, type=_type_of(column)) for name, column in columns.items()))
-        return cls(_known(schema or Schema(()), read), columns=columns)
+        known = {column.name: column for column in schema} if schema else {}
+        chosen = tuple(known.get(name) or Column(name, type=_type_of(column)) for name, column in columns.items())
+        return cls(Schema(chosen, tuple(name for name in schema.key if name in columns) if schema else ()), columns=columns)
 
     @classmethod
     def from_rows(cls, rows: Sequence[Mapping[str, Any]], schema: Schema) -> Table:
@@ -94,7 +95,7 @@ class Table:
         return len(next(iter(self._columns.values()))) if self._columns else 0
 
     def __contains__(self, name: object) -> bool:
-        return name in self.names
+        return name in self._columns or name in self.names
 
     def __repr__(self) -> str:
         return f"Table({len(self)} rows: {', '.join(self.names)})"

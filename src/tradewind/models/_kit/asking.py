@@ -52,6 +52,8 @@ def locate(panel: Panel, asked: Table) -> Asked:
 def _gathered(panel: Panel, series: Array, ahead: Array) -> tuple[Array, Array]:
     """Return the asked series, each once per plan, and the place of each row in them."""
     starts = np.flatnonzero(series[1:] != series[:-1]) + 1
+    if not len(starts) and _rising(ahead, starts):
+        return series[:1], np.zeros(len(series), "i8")
     chosen, place = np.unique(series[np.append(0, starts)], return_inverse=True)
     if len(chosen) == len(place) and _rising(ahead, starts):  # rows of one series stand together, one for each period: the usual case
         return chosen, np.repeat(place, np.diff(starts, prepend=0, append=len(series)))

@@ -33,6 +33,11 @@ class Ready:
     scores: Mapping[str, tuple[Array, Array]]
 
 
+def _bounded(logged: Array) -> Array:
+    """Return logarithms whose exponential is a number."""
+    return np.minimum(np.maximum(logged, -30), 30)
+
+
 def _ready(look: Look) -> Ready | None:
     found: Ready | None = look.kept.get("boosted")
     return found if found is not None and int(look.steps[-1]) < found.kept.rows.effect.shape[1] else None
@@ -60,10 +65,11 @@ class Learned:
         shape = rows.effect.shape
         flat = rows.values.reshape(-1, rows.values.shape[-1])
         units = np.exp(rows.effect) * rows.scale[:, None]
-        mean = np.exp(np.clip(self._score("mean", look, flat).reshape(shape), -30, 30)) * units
+        mean = np.exp(_bounded(self._score("mean", look, flat).reshape(shape))) * units
         logged = (self.shapes[0] + self._score("quantiles", look, flat) @ self.shapes[1:]).reshape(*shape, len(TAUS))
-        found = np.maximum(np.exp(np.clip(logged, -30, 30)) - FLOOR, 0)
-        quantiles = np.sort(found, -1) * units[..., None]
+        found = np.maximum(np.exp(_bounded(logged)) - FLOOR, 0)
+        found.sort(-1)
+        quantiles = found * units[..., None]
         new = ~np.isfinite(look.panel.target[:, : look.panel.cut]).any(1)
         if new.any():
             quantiles[new] = mean[new][..., None] * self.cold

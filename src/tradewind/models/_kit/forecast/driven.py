@@ -14,7 +14,7 @@ from tradewind.core.model import Knob
 from tradewind.models._kit import tensors
 from tradewind.models._kit.asking import Asked
 from tradewind.models._kit.forecast import spend as spends
-from tradewind.models._kit.forecast.learner import Keeps, Learned, Learner, Look, Said
+from tradewind.models._kit.forecast.learner import Learned, Learner, Look, Said
 from tradewind.models._kit.forecast.spend import Spend
 from tradewind.models._kit.panel import Panel
 
@@ -36,14 +36,9 @@ class Driven:
 
     def say(self, look: Look) -> Said:
         """Answer a look: what would come without spend, times what the plan adds."""
-        calmed = calm(look.panel, self.spend.of(look.series))
-        said = self.inner.say(replace(look, panel=calmed, planned=[name for name in look.planned if name in calmed.ahead]))
+        said = self.inner.say(replace(look, panel=calm(look.panel, self.spend.of(look.series))))
         raised = np.exp(self.parts(look).sum(0))
         return Said(said.mean * raised, said.quantiles * raised[..., None])
-
-    def keep(self, panel: Panel, horizon: int) -> Mapping[str, Any]:
-        """Make ready what the inner learner can: it looks at the same history without spend."""
-        return self.inner.keep(calm(panel, self.spend), horizon) if isinstance(self.inner, Keeps) else {}
 
     def parts(self, look: Look) -> Array:
         """Return each channel's part of the logarithm of a look, (channels, series, steps)."""
