@@ -255,19 +255,23 @@ def _numpy(series: pl.Series) -> Array:
     import polars as pl
 
     dtype = series.dtype
-    if dtype == pl.Date and series.null_count() == 0:
-        return series.to_numpy().astype("M8[D]")
+    if dtype == pl.String:
+        return _text(series.to_list())
     if dtype == pl.Date:
+        if series.null_count() == 0:
+            return series.to_numpy().astype("M8[D]")
         return series.to_physical().cast(pl.Int64).fill_null(np.iinfo("i8").min).to_numpy().astype("i8").view("M8[D]")
     if dtype == pl.Datetime:
         return series.dt.replace_time_zone(None).cast(pl.Datetime("us")).to_numpy().astype("M8[us]")
-    if dtype == pl.Boolean:
+    if dtype == pl.Boolean or dtype.is_numeric():
         return series.to_numpy() if series.null_count() == 0 else series.cast(pl.Float64).to_numpy()
-    if dtype.is_numeric():
-        return series.to_numpy() if series.null_count() == 0 else series.cast(pl.Float64).to_numpy()
-    array = np.empty(len(series), object)
+    return _text(series.cast(pl.String).to_list())
+
+
+def _text(values: list[str | None]) -> Array:
+    array = np.empty(len(values), object)
     one: dict[str | None, str | None] = {}  # what is said a million times is held once
-    array[:] = [one.setdefault(value, value) for value in (series if dtype == pl.String else series.cast(pl.String)).to_list()]
+    array[:] = [one.setdefault(value, value) for value in values]
     return array
 
 
