@@ -13,6 +13,7 @@ import numpy as np
 from tradewind.core.answer import Answer, Fact
 from tradewind.core.bundle import join, pack_arrays, split, unpack_arrays
 from tradewind.core.errors import BadValue, EmptyTable, NotFound, TooBig, Unexpected, from_dict
+from tradewind.core.fact import prose
 from tradewind.core.model import Model
 from tradewind.core.schema import Role, Schema
 from tradewind.core.table import Array, Table
@@ -190,13 +191,15 @@ def _index(table: Table, question: Model) -> dict[str, Any]:
 
 def _worded(table: Table, said: Mapping[str, Any], source: Mapping[str, Any]) -> Answer:
     facts = [Fact("rows", len(table))]
-    words = f"{source['model']} version {source['version']} ({source['recipe']}) answered {len(table):,} rows."
+    words = (
+        f"{source['model']} version {source['version']} ({source['recipe']}) answered {len(table):,} row{'' if len(table) == 1 else 's'}."
+    )
     if "mean" in table:
         total = float(np.nansum(table.column("mean")))
         facts.append(Fact("expected_total", round(total, 4), "", "sum of the mean forecasts"))
     notes = [str(note) for note in said.get("notes", ())]
     facts += [Fact("note", note) for note in notes]
-    return Answer(facts=tuple(facts), table=table, words=" ".join([words, *notes]), source=source)
+    return Answer(facts=tuple(facts), table=table, words=prose(words, *notes), source=source)
 
 
 def timed(call: Callable[[], object], *, times: int = 7) -> float:

@@ -14,6 +14,7 @@ from tradewind.actions._safe import safe
 from tradewind.core.answer import Answer, Fact
 from tradewind.core.errors import BadValue, Busy, GoalMissed, NotFound
 from tradewind.core.event import Event
+from tradewind.core.fact import prose
 from tradewind.core.model import Artifact, Model, Progress, Trained, Updates
 from tradewind.core.table import Table
 from tradewind.registry import artifact
@@ -149,6 +150,6 @@ def _answer(question: Model, made: Artifact, passed: list[Gate], done: Mapping[s
     return Answer(
         (*facts, *(gate.fact for gate in passed)),
         Table.from_bytes(done["table"]),
-        words=" ".join([words, *said["notes"]]),
+        words=prose(words, *said["notes"]),
         source={**source, "gates": {gate.name: gate.passed for gate in passed}, "tables": made.manifest["data"]["tables"]},
     )

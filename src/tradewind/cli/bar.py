@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 from tradewind.cli import say
 
 if TYPE_CHECKING:
+    import rich.progress
+
     from tradewind.cli.call import Call
     from tradewind.core.model import Progress, Step
 
@@ -17,36 +19,52 @@ if TYPE_CHECKING:
 @contextmanager
 def progress(call: Call, title: str) -> Iterator[Progress]:
     """Give the Progress that long work reports to; nothing is shown with --json or --quiet."""
-    from tradewind.core.model import SILENT, Progress
-
-    if call.silent:
-        yield SILENT
-    elif sys.stderr.isatty():
-        with _drawn(title) as listen:
-            yield Progress(listen)
-    else:
-        yield Progress(_lines(title))
+    with screen(call) as show, show(title) as one:
+        yield one
 
 
 @contextmanager
-def _drawn(title: str) -> Iterator[Callable[[Step], None]]:
-    from rich import progress as rich
+def screen(call: Call) -> Iterator[Callable[[str], AbstractContextManager[Progress]]]:
+    """Give a maker of Progress by title; what it makes shares one picture, so that several may run at once, in threads too."""
+    from tradewind.core.model import SILENT, Progress
+
+    if call.silent:
+        yield lambda title: nullcontext(SILENT)
+    elif sys.stderr.isatty():
+        with _drawn() as bars:
+            yield lambda title: _bar(bars, title)
+    else:
+        yield lambda title: nullcontext(Progress(_lines(title)))
+
+
+def _drawn() -> rich.progress.Progress:
+    from rich import progress as bars
     from rich.console import Console
 
     columns = (
-        rich.TextColumn("{task.description}", markup=False),
-        rich.BarColumn(bar_width=30),
-        rich.TaskProgressColumn(),
-        rich.TextColumn("{task.fields[left]}", markup=False),
-        rich.TimeElapsedColumn(),
+        bars.TextColumn("{task.description}", markup=False),
+        bars.BarColumn(bar_width=30),
+        bars.TaskProgressColumn(),
+        bars.TextColumn("{task.fields[left]}", markup=False),
+        bars.TimeElapsedColumn(),
     )
-    with rich.Progress(*columns, console=Console(stderr=True), transient=True) as shown:
-        task = shown.add_task(title, total=1.0, left="")
+    return bars.Progress(*columns, console=Console(stderr=True), transient=True)
 
-        def listen(step: Step) -> None:
-            shown.update(task, completed=step.fraction, description=_worded(title, step), left=left(step.eta_s))
 
-        yield listen
+@contextmanager
+def _bar(bars: rich.progress.Progress, title: str) -> Iterator[Progress]:
+    from tradewind.core.model import Progress
+
+    task = bars.add_task(title, total=1.0, left="")
+
+    def listen(step: Step) -> None:
+        bars.update(task, completed=step.fraction, description=_worded(title, step), left=left(step.eta_s))
+
+    try:
+        yield Progress(listen)
+        bars.refresh()
+    finally:
+        bars.remove_task(task)
 
 
 def _lines(title: str) -> Callable[[Step], None]:

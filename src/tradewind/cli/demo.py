@@ -4,22 +4,29 @@ from __future__ import annotations
 
 import os
 import shlex
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tradewind.cli import say
-from tradewind.cli.bar import progress
+from tradewind.cli.bar import screen
 from tradewind.cli.serve import listen
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
+
     from tradewind.cli.call import Call
     from tradewind.core.answer import Answer
+    from tradewind.core.model import Progress, Step
     from tradewind.desk import Desk
 
 SMALL: dict[str, Any] = {"years": 1.5, "products": 8, "stores": 2, "customers": 200}
 KEPT = "demo.token"
 DAYS = 30
+AT_ONCE = 2  # trainings: each takes about one processor and up to 2 GB
 
 
 def build(call: Call, folder: Path, *, small: bool = False) -> tuple[Answer, str]:
@@ -35,7 +42,7 @@ def build(call: Call, folder: Path, *, small: bool = False) -> tuple[Answer, str
     call.note(f"the sample company in {folder}: products, stores, prices, promotions, customers, media, events, reviews")
     desk = call.hold(front.demo(folder, **(SMALL if small else {})))
     wanted = [model for model in ("demand", *models.names()) if not desk.deployment(model).stable]
-    refused = [model for model in dict.fromkeys(wanted) if not _learn(call, desk, model)]
+    refused = _learn(call, desk, list(dict.fromkeys(wanted)))
     token = str(desk.create_token("admin", name="demo", days=DAYS).fact("token"))
     _keep(folder / KEPT, token)
     facts: tuple[Fact, ...] = (
@@ -49,12 +56,32 @@ def build(call: Call, folder: Path, *, small: bool = False) -> tuple[Answer, str
     return Answer(facts, words=words, source={"folder": str(folder), "models": list(models.names())}), token
 
 
-def _learn(call: Call, desk: Desk, model: str) -> bool:
-    """Train and promote a model; return False where its gates refuse it, and say why: the others are still worth showing."""
-    from tradewind.core.errors import GoalMissed
+def _learn(call: Call, desk: Desk, wanted: list[str]) -> list[str]:
+    """Train and promote models, on two processors two at a time; return those that their gates refused. Ctrl-C stops at the next step."""
+    stop = threading.Event()
+    with screen(call) as show, ThreadPoolExecutor(min(AT_ONCE, os.cpu_count() or 1)) as pool:
+        asked = {model: pool.submit(_one, call, desk, model, show=show, stop=stop) for model in wanted}
+        try:
+            return [model for model, done in asked.items() if not done.result()]
+        except BaseException:
+            stop.set()
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
 
-    with progress(call, f"train {model}") as listen:
-        learned = desk.train(model, progress=listen)
+
+def _one(call: Call, desk: Desk, model: str, *, show: Callable[[str], AbstractContextManager[Progress]], stop: threading.Event) -> bool:
+    """Train and promote a model; return False where its gates refuse it, and say why: the others are still worth showing."""
+    from tradewind.core.errors import Cancelled, GoalMissed
+    from tradewind.core.model import Progress
+
+    with show(f"train {model}") as shown:
+
+        def listen(step: Step) -> None:
+            if stop.is_set():
+                raise Cancelled(f"the training of {model} was stopped", hint="the same command goes on from here")
+            shown(step.stage, step.fraction, step.message)
+
+        learned = desk.train(model, progress=Progress(listen))
     call.note(learned.words)
     try:
         call.note(desk.promote(model).words)

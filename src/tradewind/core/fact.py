@@ -26,6 +26,13 @@ class Fact:
         return said | {key: text for key, text in (("unit", self.unit), ("meaning", self.meaning)) if text}
 
 
+def prose(*said: str) -> str:
+    """Join what is said as sentences: all but the first, which may begin with a name, with a capital; each with an end."""
+    whole = [one.strip() for one in said if one.strip()]
+    ended = [one if one.endswith((".", "!", "?", ":")) else one + "." for one in whole]
+    return " ".join(ended[:1] + [one[:1].upper() + one[1:] for one in ended[1:]])
+
+
 @dataclass(frozen=True, slots=True)
 class Chart:
     """A picture to be drawn from a table: `kind` names the drawing, `options` its titles and columns."""

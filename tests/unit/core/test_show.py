@@ -9,6 +9,7 @@ import pytest
 from tradewind.core import show
 from tradewind.core.answer import Answer, Fact
 from tradewind.core.errors import BadValue, DiskFull, EmptyTable
+from tradewind.core.fact import prose
 from tradewind.core.table import Table
 
 
@@ -59,3 +60,8 @@ def test_an_answer_without_anything_has_no_frame() -> None:
 def test_long_tables_say_how_much_is_left_out() -> None:
     long = Answer(table=Table.from_columns({"a": np.arange(50)}))
     assert "30 more rows" in repr(long) and "30 more rows" in long._repr_html_()
+
+
+def test_notes_become_sentences():
+    said = prose("demand answered 1 row.", "a price was never seen", "Prices are net!", " ")
+    assert said == "demand answered 1 row. A price was never seen. Prices are net!"

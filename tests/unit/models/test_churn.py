@@ -93,6 +93,34 @@ def test_a_question_may_change_what_is_known_and_unseen_words_are_no_error(contr
         AVERAGED.predict(contract, Table.from_rows([{"customer": "new"}], asks))
 
 
+def test_a_column_may_be_asked_by_its_own_name_and_what_says_nothing_is_told(contract):
+    name = contract.people[0]
+    asked = [
+        Table.from_columns({"customer": np.array([name], object), column: np.array(["monthly"], object)})
+        for column in ("contract", "about_contract", "colour")
+    ]
+    own, full, other = (AVERAGED.predict(contract, one).column("probability")[0] for one in asked)
+    usual = AVERAGED.predict(contract, asked[0].select(["customer"])).column("probability")[0]
+    yearly = AVERAGED.predict(contract, asked[0].with_columns({"contract": np.array(["yearly"], object)})).column("probability")[0]
+    assert own == full and other == usual and {own, yearly} > {usual} and own > yearly
+    effect = [[note for note in AVERAGED.notes(contract, one) if "changes nothing" in note] for one in asked]
+    assert effect == [[], [], ["column colour was not there in training and changes nothing"]]
+    both = asked[1].with_columns({"contract": np.array(["yearly"], object)})
+    assert AVERAGED.predict(contract, both).column("probability")[0] == full
+    assert any("column contract" in note for note in AVERAGED.notes(contract, both))
+    strange = asked[0].with_columns({"contract": np.array(["never seen"], object)})
+    assert any("contract was never 'never seen'" in note for note in AVERAGED.notes(contract, strange))
+
+
+def test_a_loaded_version_waits_for_nothing(contract):
+    """What the first question would wait for is there: sessions, and the tables that reasons are read from."""
+    again = AVERAGED.load(AVERAGED.dump(contract))
+    assert {"place", "concepts"} <= vars(again).keys()
+    assert "_session" in vars(again.forest) and "_session" in vars(again.hazard.forest)
+    assert {"paths", "patterns"} <= vars(again.forest.trees).keys()
+    assert "patterns" not in vars(again.hazard.forest.trees)  # the hazard gives no reasons
+
+
 def test_no_row_can_be_drawn_twice_before_a_split(flagged):
     """Resampling before a split is not there to be asked for: no knob does it, and no customer is on both sides of an exam."""
     for name in get("churn").recipes:
@@ -176,7 +204,7 @@ def test_hazards_find_the_median():
         np.zeros((4000, 1), "f4"), seen, (truth <= 300).astype("f8"), 0, edges=np.arange(0, 331, 30.0), words=np.zeros(1, int), used=None
     )
     lines = made.hazards(np.zeros((1, 1), "f4"))
-    assert when(made.edges, lines, np.log(2.0))[0] == pytest.approx(100 * np.log(2), rel=0.08)
+    assert when(made.edges, lines, np.log([2.0]))[0, 0] == pytest.approx(100 * np.log(2), rel=0.08)
     assert np.exp(-at(made.edges, lines, np.array([150.0])))[0, 0] == pytest.approx(np.exp(-1.5), abs=0.03)
 
 

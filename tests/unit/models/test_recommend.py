@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy import sparse
 
 from tradewind import models
 from tradewind.core.errors import BadValue, EmptyTable, LearnFailed, MissingColumn, Tampered
 from tradewind.core.model import settle
 from tradewind.core.table import Table
-from tradewind.models.recommend import judge, ranker, weights
+from tradewind.models.recommend import als, judge, ranker, weights
 from tradewind.models.recommend import log as logs
+from tradewind.models.recommend import shop as shops
 from tradewind.models.recommend.assemble import assemble
 from tradewind.models.recommend.example import EACH, example
 
@@ -233,6 +235,119 @@ def test_weights_are_those_of_the_closed_form():
     wanted = -inverse / np.diag(inverse)[None, :]
     np.fill_diagonal(wanted, 0.0)
     np.testing.assert_allclose(weights.solve(gram.copy(), 50.0), wanted, atol=2e-5)
+    np.testing.assert_allclose(weights.solve(np.triu(gram).astype("f8"), 50.0), wanted, atol=1e-12)
+
+
+def test_a_mirror_of_any_size_is_whole(monkeypatch):
+    monkeypatch.setattr(weights, "BLOCK", 7)
+    for size in (1, 6, 7, 20):
+        whole = np.random.default_rng(size).normal(size=(size, size))
+        whole += whole.T
+        half = np.where(np.tri(size, k=-1, dtype=bool), np.nan, whole)
+        weights._mirror(half)
+        np.testing.assert_array_equal(half, whole)
+
+
+def test_where_single_precision_does_not_reach_double_does():
+    """Two items that all but one customer buy together, and hardly any strength: the inverse is large and nearly without a digit."""
+    gram = np.array([[4e6, 4e6 - 1, 10], [4e6 - 1, 4e6, 10], [10, 10, 20]])
+    with pytest.raises(LearnFailed, match="cannot be inverted"):
+        weights.solve(gram.astype("f4"), 0.01)
+    inverse = np.linalg.inv(gram + 0.01 * np.eye(3))
+    np.testing.assert_allclose(weights.solve(gram, 0.01)[0, 1], -inverse[0, 1] / inverse[1, 1], rtol=1e-6)
+
+
+def test_bought_together_is_counted_in_pieces(monkeypatch, table):
+    log = logs.read(table)
+    past = logs.seen(log, log.end)
+    width = len(log.items)
+    able = np.flatnonzero(past.buyers > 2)
+    held = np.zeros((len(log.customers), width))
+    held[np.repeat(np.arange(len(log.customers)), np.diff(past.start)), past.item] = 1
+    wanted = np.triu((held.T @ held)[np.ix_(able, able)])
+    for most in (10**6, 50):
+        monkeypatch.setattr(weights, "PAIRS", most)
+        np.testing.assert_array_equal(weights._gram(past, able, width), wanted)
+
+
+def test_factors_are_the_least_squares_they_claim(monkeypatch):
+    """With steps enough, each side is the exact ridge solution given the other; the weighted loss falls with every sweep."""
+    bought = sparse.random(60, 30, 0.15, "csr", "f4", random_state=0)
+    bought.data[:] = 1
+    items_ = np.random.default_rng(0).normal(size=(30, 5)).astype("f4")
+    monkeypatch.setattr(als, "STEPS", 40)
+    found = als._solved(bought, items_, np.zeros((60, 5), "f4"))
+    dense = bought.toarray()
+    for row in range(60):
+        held = items_[dense[row] > 0]
+        bend = held.T @ held + als.ALL * items_.T @ items_ + als.RIDGE * (len(held) + als.ALL * 30) * np.eye(5)
+        np.testing.assert_allclose(found[row], np.linalg.solve(bend, held.sum(0)), atol=1e-4)
+    np.testing.assert_array_equal(als.factors(bought, 5, 3), als.factors(bought, 5, 3))
+    assert als.factors(bought, 200, 0).shape == (30, 30)
+
+
+def wide(seed, each=60, tastes=4, people=900, days=150):
+    """Draw a shop of many items with a long tail: everyone buys by taste and popularity, nine in ten from their own taste."""
+    rng = np.random.default_rng(seed)
+    lines = 40 * people
+    who, item = rng.integers(0, people, lines), (each * rng.random(lines) ** 2.0).astype(int)
+    taste = np.where(rng.random(lines) < 0.9, who % tastes, rng.integers(0, tastes, lines))
+    day = np.datetime64("2025-01-01") + rng.integers(0, days, lines)
+    columns = {
+        "order": texts(*(f"O{a}-{b}" for a, b in zip(who.tolist(), day.tolist(), strict=True))),
+        "date": day,
+        "customer": texts(*(f"C{one}" for one in who.tolist())),
+        "product": texts(*(f"T{a}-{b:03d}" for a, b in zip(taste.tolist(), item.tolist(), strict=True))),
+        "quantity": np.ones(lines),
+        "unit_price": 1.0 + item,
+    }
+    return assemble({"orders": Table.from_columns(columns)})
+
+
+def test_items_past_the_most_bought_are_found_by_factors():
+    """Past the 50 most bought of 240, offers are of the customer's taste, where popularity and exact weights alone know nothing of it."""
+    log = logs.read(wide(0))
+    past = logs.seen(log, log.end)
+    told = {"strength": 100.0, "keep": 60, "most": 50}
+    made = weights.learn(log, past, **told, factors=16, seed=1)
+    tail = np.flatnonzero(made.known == weights.FACTORED)
+    assert (made.known == weights.EXACT).sum() == 50 and len(tail) > 150
+    shop = shops.of(log, past)
+    who = shops.profiles(shop, np.arange(300))
+    taste = np.array([int(name[1]) for name in log.items.tolist()])
+    own = np.array([int(name[1:]) % 4 for name in log.customers[:300].tolist()])
+
+    def right(held):
+        score = ranker.fresh(shop, ranker.grid(shop, held, who), 0.0)[:, tail]
+        return (taste[tail][np.argsort(-score, axis=1)[:, :10]] == own[:, None]).mean()
+
+    popular, exact, factored = (right(held) for held in (None, weights.learn(log, past, **told), made))
+    assert popular < 0.4 and exact < 0.4 and factored > 0.9
+    again = weights.learn(log, past, **told, factors=16, seed=1)
+    np.testing.assert_array_equal(made.value, again.value)
+    everything = weights.learn(log, past, **told | {"most": 240})
+    likes = [ranker.grid(shop, held, who) for held in (made, everything)]
+    held = [np.median(one.likes[:, tail][one.held[:, tail]]) for one in likes]
+    assert 0.4 < held[0] / held[1] < 2.5  # on the scale of exact weights: both compete for the same places
+
+
+def test_that_items_are_ranked_by_factors_is_said(tmp_path):
+    table = wide(1, people=200)
+    chosen = settle(RECIPE.knobs, {"most": 50, "factors": 8})
+    made = RECIPE.fit(table, chosen, 0)
+    question = asked(customer=["C1"], k=[3])
+    assert any("190 items past the 50 most bought are ranked by factors" in note for note in RECIPE.notes(made, question))
+    back = RECIPE.load(RECIPE.dump(made))
+    assert RECIPE.predict(back, question).column("item").tolist() == RECIPE.predict(made, question).column("item").tolist()
+    assert RECIPE.notes(RECIPE.fit(table, chosen | {"factors": 0}, 0), question) == []
+
+
+def test_a_version_of_a_wide_range_stays_small(monkeypatch):
+    log = logs.read(wide(2, people=200))
+    monkeypatch.setattr(weights, "MOST_KEPT", 1000)
+    made = weights.learn(log, logs.seen(log, log.end), strength=100.0, keep=60, most=50, factors=8)
+    tail = made.known == weights.FACTORED
+    assert tail[made.target].sum() <= 1000
 
 
 def test_an_update_knows_newer_purchases_and_items(table, state):

@@ -3,6 +3,7 @@ import json
 import numpy as np
 import pytest
 
+from tradewind import models
 from tradewind.core.bundle import join, split
 from tradewind.core.catalog import TABLES
 from tradewind.core.errors import Incompatible
@@ -129,3 +130,13 @@ def test_a_version_is_made_ready_when_it_is_opened(parts, monkeypatch):
     monkeypatch.setattr(Forecaster, "warm", lambda self, state: warmed.append(self.name))
     run.open_server(parts["naive"])
     assert warmed == ["naive"]
+
+
+def test_a_model_of_ours_is_found_without_reading_entry_points(monkeypatch):
+    def read():
+        raise AssertionError("every package's metadata was read")
+
+    monkeypatch.setattr(models, "_homes", read)
+    assert models.get("demand").name == "demand"
+    with pytest.raises(AssertionError):
+        models.get("somebody's")

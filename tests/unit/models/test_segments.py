@@ -90,6 +90,9 @@ def test_a_question_may_say_what_was_not_seen(kmeans):
         chosen.predict(kmeans, Table.from_columns({"customer": np.array(["nobody"], object)}))
     with pytest.raises(BadValue):
         chosen.predict(kmeans, Table.from_columns({"customer": np.array(["deals0"], object), "orders": np.array([-1.0])}))
+    idle = Table.from_columns({"customer": np.array(["deals0"], object), "colour": np.array(["red"], object)})
+    assert "column colour was not there in training and changes nothing" in chosen.notes(kmeans, idle)
+    assert not any("changes nothing" in note for note in chosen.notes(kmeans, asked))
     with pytest.raises(NotFound):
         chosen.expand(kmeans, None, {"customer": "nobody"})
     with pytest.raises(BadValue):

@@ -15,6 +15,7 @@ from tradewind.models.sentiment import judge, packs, reading, trends
 from tradewind.models.sentiment.aspects import Aspects
 from tradewind.models.sentiment.assemble import assemble
 from tradewind.models.sentiment.example import example
+from tradewind.models.sentiment.lexicon import Lexicon
 
 LINEAR, RULES = (models.recipe("sentiment", name) for name in ("linear", "rules"))
 CORE = packs.lexicon((packs.CORE,))
@@ -241,3 +242,28 @@ def test_damaged_parts_are_refused(linear):
 
 def test_text_is_made_plain():
     assert reading.cleaned("a<br>b &lt;3\x07") == ("a b <3", False)
+
+
+def test_a_question_is_read_once_for_its_answer_and_its_notes(linear, monkeypatch):
+    read: list[str] = []
+    cleaned = reading.cleaned
+    monkeypatch.setattr(reading, "cleaned", lambda text: (read.append(text), cleaned(text))[1])
+    first, second = ask("lovely coffee", ""), ask("lovely coffee", "")
+    LINEAR.predict(linear, first)
+    assert LINEAR.notes(linear, first) == ["1 texts are empty: nothing can be said of them."]
+    assert len(read) == 2
+    assert LINEAR.notes(linear, second) == LINEAR.notes(linear, first)  # another question is read, though it says the same
+    assert len(read) == 6
+
+
+def test_every_word_of_the_packs_says_what_it_should(table):
+    reader = reading.make_reader(table)
+    assert reader.languages._speak["lovely"] == (("en", 0.6),)
+    known = next(word for word, votes in reader.languages._speak.items() if [name for name, _ in votes][:2] == ["en", "en"])
+    assert reader.languages._speak[known] == (("en", 1.0), ("en", 0.6))  # frequent in English, and it feels
+    foreign = next(iter(reader.languages.words["de"] & reader.lexicon.words.keys()))
+    assert ("en", 0.6) not in reader.languages._speak[foreign]  # a word of another language is no evidence for English
+    terms = {"Out Of Stock": -2.0, "big\tdeal": 1.0, "GREAT": 3.0, "a-b": 1.5}
+    made = Lexicon.of(terms, {})
+    assert made.words == {"great": 3.0, "a-b": 1.5}
+    assert made.phrases == {"out": ((("out", "of", "stock"), -2.0),), "big": ((("big", "deal"), 1.0),)}

@@ -25,6 +25,10 @@ def same(left, right):
         np.testing.assert_array_equal(right[name], value)
 
 
+def test_arrays_are_chosen_by_a_prefix():
+    same(tensors.under({"x/a": ARRAYS["a"], "xy": ARRAYS["b"], "x/": ARRAYS["c"]}, "x/"), {"a": ARRAYS["a"], "": ARRAYS["c"]})
+
+
 def test_our_file_is_read_by_the_reference():
     same(ARRAYS, reference.load(tensors.save(ARRAYS)))
 

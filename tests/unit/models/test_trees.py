@@ -55,6 +55,59 @@ def test_shapley_values_equal_lightgbms(learned):
     assert made.expected == pytest.approx(theirs[0, -1], abs=1e-6)
 
 
+@pytest.fixture(scope="module")
+def small():
+    """Trees of seven leaves, some of fewer, one of a single leaf; rows with missing, extreme and equal-to-threshold values."""
+    rng = np.random.default_rng(2)
+    rows = rng.normal(size=(1500, FEATURES)).astype("f4")
+    rows[:, 5] = rng.integers(0, 4, 1500)
+    rows[rng.random((1500, FEATURES)) < 0.1] = np.nan
+    target = (np.nan_to_num(rows[:, 0]) * np.nan_to_num(rows[:, 1]) + (rows[:, 5] == 2) > 0.3).astype("f8")
+    chosen = {"objective": "binary", "num_leaves": 7, "verbose": -1, "num_threads": 1, "seed": 0, "feature_fraction": 0.5}
+    booster = lgb.train(chosen, lgb.Dataset(rows, target), 80)
+    made = trees.from_lightgbm(booster)
+    leaf = {"feature": -1, "threshold": 0, "left": 0, "right": 0, "missing_left": 0, "value": 0.25, "cover": 1500}
+    arrays = {name: np.append(values, np.array(leaf[name], values.dtype)) for name, values in made.arrays().items() if name in leaf}
+    harsh = rows[:300].copy()
+    harsh[:20], harsh[20:30], harsh[30:40] = np.nan, 3e38, -3e38
+    inner = np.flatnonzero(made.feature >= 0)[:150]
+    harsh[np.arange(50, 200), made.feature[inner]] = made.threshold[inner]
+    return booster, made, trees.Trees(np.append(made.roots, len(made.feature)).astype("i4"), **arrays), harsh
+
+
+def test_reasons_worked_out_ahead_are_exactly_those_of_the_paths(small):
+    booster, made, whole, rows = small
+    each = np.arange(FEATURES)
+    assert made.patterns is not None
+    found = made.shapley(rows, each)
+    np.testing.assert_allclose(found, made.paths.shapley(rows, each, FEATURES), rtol=0, atol=1e-14)
+    np.testing.assert_allclose(found, booster.predict(rows, pred_contrib=True)[:, :-1], atol=1e-6)
+    np.testing.assert_allclose(whole.shapley(rows, each), found, rtol=0, atol=1e-14)  # a tree of one leaf adds to no feature
+    assert whole.expected == pytest.approx(made.expected + 0.25)
+    np.testing.assert_allclose(found.sum(1) + made.expected, made.predict(rows), atol=1e-5)
+    assert made.shapley(rows[:0], each).shape == (0, FEATURES)
+
+
+def test_reasons_of_large_trees_are_not_worked_out_ahead(learned):
+    assert learned[1].patterns is None
+
+
+def test_trees_of_one_leaf_have_no_reasons():
+    alone = trees.Trees(
+        *(np.array([value], kind) for value, kind in ((0, "i4"), (-1, "i2"), (0, "f4"), (0, "i4"), (0, "i4"), (0, "u1"))),
+        *(np.array([value], "f4") for value in (0.75, 10.0)),
+    )
+    assert alone.expected == pytest.approx(0.75)
+    np.testing.assert_array_equal(alone.shapley(np.zeros((3, 2), "f4"), np.arange(2)), np.zeros((3, 2)))
+
+
+@pytest.mark.parametrize("count", [1, 2, 5, 12])
+def test_quadrature_is_exact(count):
+    points, weights = trees._gauss(count)
+    for power in range(2 * count):
+        assert weights @ points**power == pytest.approx(0.0 if power % 2 else 2 / (power + 1), abs=1e-13)
+
+
 def test_groups_of_shapley_values_add_up(learned):
     _, made, rows = learned
     groups = np.arange(FEATURES) % 3

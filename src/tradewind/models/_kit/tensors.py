@@ -58,6 +58,11 @@ def load(data: bytes) -> dict[str, Array]:
     return arrays
 
 
+def under(arrays: Mapping[str, Array], prefix: str) -> dict[str, Array]:
+    """Return the arrays whose names begin with a prefix, without it."""
+    return {name.removeprefix(prefix): values for name, values in arrays.items() if name.startswith(prefix)}
+
+
 def _one(data: bytes, start: int, said: Mapping[str, Any]) -> Array:
     kind = np.dtype(_KINDS[said["dtype"]])
     low, high = said["data_offsets"]

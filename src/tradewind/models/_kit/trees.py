@@ -8,12 +8,13 @@ from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
-from numpy.polynomial.legendre import leggauss
 
 from tradewind.core.errors import Tampered
 
 Array = np.ndarray[Any, Any]
-CHUNK = 2_000_000  # numbers held at once while Shapley values are summed
+CHUNK = 50_000  # numbers held at once while Shapley values are summed: few enough to stay in the processor's cache
+SPLITS = 8  # of a tree at most where what it adds is worked out ahead: which way a row goes fills a byte
+MOST_AHEAD = 4_000_000  # numbers that may be worked out ahead
 
 
 @dataclass(frozen=True)
@@ -92,6 +93,11 @@ class Trees:
         """Return every leaf's conditions, merged per feature."""
         return _paths(self)
 
+    @cached_property
+    def patterns(self) -> _Patterns | None:
+        """Return what each outcome of a tree's splits is worth, worked out ahead; None where trees are too large for that."""
+        return _patterns(self, self.paths)
+
     @property
     def expected(self) -> float:
         """Return the mean raw answer over the training rows: what the Shapley values start from."""
@@ -104,11 +110,11 @@ class Trees:
         integral over t in (0, 1) of the product of the others' t*one + (1-t)*zero (Owen's multilinear extension): a polynomial,
         so Gauss-Legendre points give it exactly. Returns (rows, groups).
         """
-        paths = self.paths
         out = np.zeros((len(rows), int(groups.max()) + 1))
-        step = max(1, CHUNK // max(1, len(paths.feature)))
+        way = self.patterns or self.paths
+        step = max(1, CHUNK // max(1, way.width))
         for start in range(0, len(rows), step):
-            out[start : start + step] = paths.shapley(rows[start : start + step], groups, out.shape[1])
+            out[start : start + step] = way.shapley(rows[start : start + step], groups, out.shape[1])
         return out
 
 
@@ -124,63 +130,146 @@ class _Paths:
     missing: Array
     zero: Array  # share of training rows that pass this feature's splits
     value: Array  # of each leaf
+    tree: Array  # of each leaf
+    asks: Array  # bits of the tree's splits that the entry goes through
+    left: Array  # and of those that it goes left at
     expected: float
     depth: int
 
+    @property
+    def width(self) -> int:
+        """Return how many numbers a row takes."""
+        return len(self.feature)
+
     def shapley(self, rows: Array, groups: Array, count: int) -> Array:
-        x = rows[:, self.feature]
-        one = np.where(np.isnan(x), self.missing, (x > self.low) & (x <= self.high)).astype("f8")
-        summed = np.zeros_like(one)
+        """Return (rows, count): values summed over groups."""
+        x = rows.T[self.feature]
+        low, high, missing = (said[:, None] for said in (self.low, self.high, self.missing))
+        one = np.where(np.isnan(x), missing, (x > low) & (x <= high))
+        return np.asarray(((groups[self.feature] == np.arange(count)[:, None]).astype("f8") @ self.added(one)).T)
+
+    def added(self, one: Array) -> Array:
+        """Return what each entry adds, where `one` (entries, rows) says whether its conditions hold."""
+        summed = np.zeros(one.shape)
         points, weights = _gauss((self.depth + 1) // 2)
+        zero, value = self.zero[:, None], self.value[:, None]
         for t, weight in zip((points + 1) / 2, weights / 2, strict=True):
-            factor = t * one + (1 - t) * self.zero
-            whole = np.multiply.reduceat(factor, self.starts, axis=1) * (weight * self.value)
-            summed += whole[:, self.leaf] / factor
-        summed *= one - self.zero
-        group = groups[self.feature]
-        order = np.argsort(group, kind="stable")
-        there, starts = np.unique(group[order], return_index=True)
-        found = np.zeros((len(rows), count))
-        if len(there):
-            found[:, there] = np.add.reduceat(summed[:, order], starts, axis=1)
-        return found
+            factor = t * one + (1 - t) * zero
+            whole = np.multiply.reduceat(factor, self.starts, axis=0) * (weight * value)
+            summed += whole[self.leaf] / factor
+        return np.asarray(summed * (one - zero))
+
+
+@dataclass(frozen=True, slots=True)
+class _Patterns:
+    """Of trees with few splits: one number per way a row may go at them, and per feature of the tree what it then adds."""
+
+    feature: Array  # (trees x SPLITS) of each split; a tree with fewer has some that nothing passes
+    threshold: Array
+    missing: Array
+    tree: Array  # of each pair of tree and feature
+    named: Array  # the feature of each pair
+    table: Array  # (ways, pairs)
+
+    @property
+    def width(self) -> int:
+        """Return how many numbers a row takes."""
+        return max(len(self.feature), len(self.named))
+
+    def shapley(self, rows: Array, groups: Array, count: int) -> Array:
+        """Return (rows, count): values summed over groups."""
+        x = np.take(rows, self.feature, axis=1)
+        left = x <= self.threshold
+        if np.isnan(rows).any():
+            left |= np.isnan(x) & self.missing
+        way = np.packbits(left.reshape(-1), bitorder="little").reshape(len(rows), -1)  # SPLITS bits: a byte per tree
+        pairs = len(self.named)
+        place = np.take(way, self.tree, axis=1).astype("i8") * pairs + np.arange(pairs)
+        return np.asarray(np.take(self.table, place) @ (groups[self.named][:, None] == np.arange(count)).astype("f8"))
 
 
 @lru_cache(maxsize=64)
 def _gauss(count: int) -> tuple[Array, Array]:
-    points, weights = leggauss(count)
-    return points, weights
+    """Return points and weights in (-1, 1) by Golub and Welsch (1969): numpy.polynomial costs a worker a fiftieth of its start."""
+    at = np.arange(1.0, count)
+    beside = at / np.sqrt(4 * at**2 - 1)
+    points, vectors = np.linalg.eigh(np.diag(beside, 1) + np.diag(beside, -1))
+    return points, 2 * vectors[0] ** 2
 
 
 def _paths(trees: Trees) -> _Paths:
-    entries: list[tuple[int, int, float, float, bool, float]] = []
-    starts: list[int] = []
-    values: list[float] = []
-    expected, depth = 0.0, 1
-    todo: list[tuple[int, dict[int, tuple[float, float, bool, float]]]] = [(int(root), {}) for root in trees.roots[::-1]]
-    while todo:
-        node, path = todo.pop()
-        feature = int(trees.feature[node])
-        if feature < 0:
-            if path:
-                starts.append(len(entries))
-                entries.extend((len(values), name, *said) for name, said in path.items())
-                values.append(float(trees.value[node]))
-                depth = max(depth, len(path))
-            expected += float(trees.value[node]) * float(np.prod([said[3] for said in path.values()]))
-            continue
-        low, high, missing, zero = path.get(feature, (-np.inf, np.inf, True, 1.0))
-        edge, nan_left = float(trees.threshold[node]), bool(trees.missing_left[node])
-        whole = float(trees.cover[node])
-        for child, said in (
-            (trees.left[node], (low, min(high, edge), missing and nan_left)),
-            (trees.right[node], (max(low, edge), high, missing and not nan_left)),
-        ):
-            todo.append((int(child), path | {feature: (*said, zero * float(trees.cover[child]) / whole)}))
-    columns = list(zip(*entries, strict=True)) if entries else [()] * 6
-    kinds = ("i8", "i8", "f4", "f4", "?", "f8")
-    leaf, name, low_, high_, missing_, zero_ = (np.array(column, kind) for column, kind in zip(columns, kinds, strict=True))
-    return _Paths(np.array(starts, "i8"), leaf, name, low_, high_, missing_, zero_, np.array(values), expected, depth)
+    inner = trees.feature >= 0
+    here = np.flatnonzero(inner)
+    parent = np.full(len(inner), -1)
+    parent[trees.left[here]] = parent[trees.right[here]] = here
+    tree = np.repeat(np.arange(len(trees.roots)), np.diff(np.append(trees.roots, len(inner))))
+    leaves = np.flatnonzero(~inner & (parent >= 0))
+    expected = float(trees.value[~inner & (parent < 0)].sum(dtype="f8"))
+    steps: list[tuple[Array, Array]] = []  # leaf number and node, from the leaves up
+    number, node = np.arange(len(leaves)), leaves
+    while len(node):
+        steps.append((number, node))
+        up = parent[parent[node]] >= 0
+        number, node = number[up], parent[node[up]]
+    leaf, node = (np.concatenate([np.zeros(0, "i8"), *part]) for part in zip(*steps, strict=True)) if steps else (leaves, leaves)
+    split = parent[node]
+    feature = trees.feature[split].astype("i8")
+    order = np.lexsort((feature, leaf))
+    leaf, feature, node, split = leaf[order], feature[order], node[order], split[order]
+    first = np.flatnonzero(np.diff(leaf, prepend=-1) | np.diff(feature, prepend=-1))
+    left, edge = trees.left[split] == node, trees.threshold[split]
+    share = trees.cover[node].astype("f8") / trees.cover[split]
+    before = inner.cumsum() - inner
+    bit = 1 << np.minimum(before[split] - before[trees.roots[tree[split]]], 62)  # of the splits of its tree
+    starts = np.flatnonzero(np.diff(leaf[first], prepend=-1))
+    value = trees.value[leaves].astype("f8")
+    zero = _reduced(np.multiply, share, first)
+    if len(starts):
+        expected += float(value @ np.multiply.reduceat(zero, starts))
+    return _Paths(
+        starts,
+        leaf[first],
+        feature[first],
+        _reduced(np.maximum, np.where(left, np.float32(-np.inf), edge), first),
+        _reduced(np.minimum, np.where(left, edge, np.float32(np.inf)), first),
+        _reduced(np.logical_and, (trees.missing_left[split] > 0) == left, first),
+        zero,
+        value,
+        tree[leaves],
+        _reduced(np.bitwise_or, bit, first),
+        _reduced(np.bitwise_or, np.where(left, bit, 0), first),
+        expected,
+        int(np.diff(np.append(starts, len(first))).max(initial=1)),
+    )
+
+
+def _reduced(by: np.ufunc, values: Array, starts: Array) -> Array:
+    return np.asarray(by.reduceat(values, starts)) if len(starts) else values
+
+
+def _patterns(trees: Trees, paths: _Paths) -> _Patterns | None:
+    inner = trees.feature >= 0
+    before = np.append(0, inner.cumsum())
+    ends = np.append(trees.roots[1:], len(inner))
+    first, size = before[trees.roots], before[ends] - before[trees.roots]
+    most = int(size.max(initial=0))
+    if most > SPLITS or not len(paths.feature) or paths.width << most > MOST_AHEAD:
+        return None
+    turn = np.arange(int(size.sum())) - np.repeat(first, size)
+    place = np.repeat(np.arange(len(size)), size) * SPLITS + turn
+    feature, missing = np.zeros(len(size) * SPLITS, "i8"), np.zeros(len(size) * SPLITS, bool)
+    threshold = np.full(len(size) * SPLITS, -np.inf, "f4")
+    here = np.flatnonzero(inner)
+    feature[place], threshold[place], missing[place] = trees.feature[here], trees.threshold[here], trees.missing_left[here] > 0
+    pair, number = np.unique(paths.tree[paths.leaf] * (1 << 16) + paths.feature, return_inverse=True)
+    order = np.argsort(number, kind="stable")
+    starts = np.flatnonzero(np.diff(number[order], prepend=-1))
+    parts, step = [], max(1, CHUNK // paths.width)
+    for start in range(0, 1 << most, step):
+        way = np.arange(start, min(start + step, 1 << most))
+        added = paths.added((way & paths.asks[:, None]) == paths.left[:, None])
+        parts.append(np.add.reduceat(added[order], starts, axis=0).T)
+    return _Patterns(feature, threshold, missing, pair >> 16, pair & 0xFFFF, np.concatenate(parts))
 
 
 def from_lightgbm(booster: Any, *, start: float = 0.0) -> Trees:

@@ -8,7 +8,6 @@ import numpy as np
 
 from tradewind.core.table import Array
 from tradewind.models._kit.customers.attributes import PREFIX
-from tradewind.models._kit.customers.features import concept_of
 from tradewind.models._kit.customers.logistic import sigmoid
 from tradewind.models.churn import AHEAD
 from tradewind.models.churn.hazard import at, when
@@ -19,7 +18,6 @@ YEAR = 365.0
 TOLD = 3  # reasons each way
 FAINT = 0.03  # log-odds below which nothing is said of a concept
 ACTS = np.array(["no", "yes", "unknown"], object)
-FEW = 16  # rows whose reasons are worked out at once: few enough to stay in the processor's cache
 CHUNK = 5000  # customers worked out at once
 SURE = 1e-6  # no chance is told nearer to 0 or 1
 
@@ -78,17 +76,16 @@ def staying(state: Leaving, matrix: Array, leaves: Array, *, lines: Array) -> di
     now = -np.log1p(-leaves)
     if state.mode == FLAG:
         been = np.nan_to_num(state.column(matrix, "member_days"))[:, None]
-        ahead = np.concatenate([edges, edges[-1] + YEAR * np.arange(1, 11)])
-        lines, edges = at(edges, lines, been + ahead) - at(edges, lines, been), ahead
+        edges, before = np.concatenate([edges, edges[-1] + YEAR * np.arange(1, 11)]), edges
+        there = at(before, lines, been + edges)  # the first of the edges is 0
+        lines = there - there[:, :1]
     elif state.mode == MEMBERSHIP:
         told = at(edges, lines, np.array([state.horizon]))[:, 0]
         lines = lines * (now / np.maximum(told, 1e-12))[:, None]
     else:
         lines = lines + now[:, None]
     found = dict(zip((f"stays_{days}" for days in AHEAD), np.exp(-at(edges, lines, np.array(AHEAD, "f8"))).T, strict=True))
-    for name, share in (("days", 0.5), ("earliest", 0.1), ("latest", 0.9)):
-        found[name] = when(edges, lines, -float(np.log1p(-share)))
-    return found
+    return found | dict(zip(("days", "earliest", "latest"), when(edges, lines, -np.log1p(-np.array([0.5, 0.1, 0.9]))), strict=True))
 
 
 def from_start(state: Leaving, lines: Array) -> dict[str, Array]:
@@ -182,27 +179,16 @@ def contributions(state: Leaving, matrix: Array) -> Array:
     """Return what each column adds to the log-odds of leaving by the trees: exact Shapley values (rows, columns)."""
     if state.forest is None:
         return np.zeros((len(matrix), len(state.columns.names)))
-    each = np.arange(matrix.shape[1])
-    parts = [state.forest.trees.shapley(matrix[start : start + FEW], each) for start in range(0, len(matrix), FEW)]
-    return np.concatenate(parts) if parts else np.zeros(matrix.shape)
-
-
-def concepts(state: Leaving) -> tuple[tuple[str, ...], Array]:
-    """Return the business concepts there are, and the concept of every column."""
-    of = [concept_of(name.removeprefix(PREFIX) if name.startswith(PREFIX) else _known(name)) for name in state.columns.names]
-    labels = tuple(dict.fromkeys(of))
-    return labels, np.array([labels.index(one) for one in of], int)
-
-
-def _known(name: str) -> str:
-    return {"alive": "orders", "expected": "orders", "member_days": "tenure"}.get(name, name)
+    return state.forest.trees.shapley(matrix, np.arange(matrix.shape[1]))
 
 
 def reasons(state: Leaving, matrix: Array, added: Array) -> tuple[Array, Array]:
     """Return in words what is associated with leaving and with staying: at most three concepts each, strongest first."""
-    labels, of = concepts(state)
-    summed = np.stack([added[:, of == number].sum(1) for number in range(len(labels))], 1)
-    members = [np.flatnonzero(of == number).tolist() for number in range(len(labels))]
+    labels, of = state.concepts
+    summed = added @ (of[:, None] == np.arange(len(labels))).astype("f8")
+    members: list[list[int]] = [[] for _ in labels]
+    for column, number in enumerate(of.tolist()):
+        members[number].append(column)
     order = np.argsort(-np.abs(summed), axis=1, kind="stable").tolist()
     up, down = [], []
     for ranked, sizes, parts, values in zip(order, summed.tolist(), added.tolist(), matrix.tolist(), strict=True):

@@ -77,10 +77,10 @@ def at(edges: Array, hazards: Array, days: Array) -> Array:
     return np.asarray(low + into * (high - low))
 
 
-def when(edges: Array, hazards: Array, level: float) -> Array:
-    """Return the day the cumulative hazard of each row reaches a level, LONGEST at most; 0 where it does before the first day."""
-    row = np.arange(len(hazards))
-    place = np.clip((hazards < level).sum(1), 1, len(edges) - 1)  # the first end of a period at or past the level
+def when(edges: Array, hazards: Array, levels: Array) -> Array:
+    """Return (levels, rows): the day each row's cumulative hazard reaches a level, LONGEST at most; 0 where it does before the first."""
+    row, level = np.arange(len(hazards)), levels[:, None]
+    place = np.clip((hazards < levels[:, None, None]).sum(2), 1, len(edges) - 1)  # the first end of a period at or past the level
     low, high = hazards[row, place - 1], hazards[row, place]
     into = (level - low) / np.maximum(high - low, 1e-12)
     return np.asarray(np.clip(edges[place - 1] + into * (edges[place] - edges[place - 1]), 0.0, LONGEST))

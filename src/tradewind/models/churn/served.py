@@ -11,6 +11,7 @@ import numpy as np
 from tradewind.core.errors import BadValue, NotFound
 from tradewind.core.model import Knob, settle
 from tradewind.core.table import Array, Table
+from tradewind.models._kit.customers.attributes import PREFIX, as_learned, without_effect
 from tradewind.models.churn import answers
 from tradewind.models.churn.state import Leaving, with_rhythm
 
@@ -39,13 +40,14 @@ class Served:
         """Return what is to be said of every asked customer; columns that are asked with stand in for what was seen."""
         matrix, known, changed = rows_of(state, asked)
         usual = (known >= 0) & ~changed & bool(state.kept)
-        at, rest = known[usual], matrix[~usual]
-        told = {name: values[at].astype("f8") for name, values in state.kept.items()}
-        added = state.reasons[at].astype("f8") if len(state.reasons) else np.zeros((len(at), matrix.shape[1]))
-        if len(rest):
-            fresh = answers.everything(state, rest)
-            told = {name: _merged(usual, told.get(name, np.zeros(0)), values) for name, values in fresh.items()}
-            added = _merged(usual, added, answers.contributions(state, rest))
+        told, added = _usual(state, known[usual]) if usual.any() else ({}, np.zeros(0))
+        if not usual.all():
+            rest = matrix[~usual]
+            fresh, more = answers.everything(state, rest), answers.contributions(state, rest)
+            if usual.any():
+                fresh = {name: _merged(usual, told[name], values) for name, values in fresh.items()}
+                more = _merged(usual, added, more)
+            told, added = fresh, more
         up, down = answers.reasons(state, matrix, added)
         columns = {"customer": asked.column("customer").astype(str).astype(object), "probability": told.pop("probability")}
         act = {"act": answers.ACTS[told.pop("act").astype(int)]} if "act" in told else {}
@@ -69,7 +71,7 @@ class Served:
         if state.forest is None:
             raise BadValue(f"{self.name} has no reasons", hint="ask a version of the recipe averaged")
         matrix, _, _ = rows_of(state, asked)
-        labels, of = answers.concepts(state)
+        labels, of = state.concepts
         added = state.forest.trees.shapley(matrix, of)
         return Table.from_columns({f"driver_{label.replace(' ', '_')}": added[:, at] for at, label in enumerate(labels)})
 
@@ -91,8 +93,13 @@ class Served:
         return Table.from_columns({"when": when, "customers": count, "probability": mean, "expected_leavers": count * mean})
 
     def notes(self, state: Leaving, asked: Table) -> list[str]:
-        """Return what the answer must say: how leaving is seen, that reasons are associations, what evidence there is for acting."""
-        return list(state.said)
+        """Return what the answer must say: how leaving is seen, what evidence there is for acting, what of the question says nothing."""
+        asked, lost = as_learned(asked, state.columns.names)
+        words = [
+            f"{name.removeprefix(PREFIX)} was never {word!r} in training: taken as it was seen before, or as unknown"
+            for name, word in state.columns.never_seen(asked)
+        ]
+        return [*state.said, *without_effect(lost), *words]
 
     def dump(self, state: Leaving) -> Mapping[str, bytes]:
         """Write the state as named bytes."""
@@ -108,6 +115,7 @@ def rows_of(state: Leaving, asked: Table) -> tuple[Array, Array, Array]:
 
     Raises NotFound for customers never seen of whom the question says nothing.
     """
+    asked, _ = as_learned(asked, state.columns.names)
     names = asked.column("customer").astype(str).tolist()
     known = np.array([state.place.get(name, -1) for name in names], int)
     if (known >= 0).all() and not any(name in asked for name in state.columns.names):
@@ -127,10 +135,14 @@ def rows_of(state: Leaving, asked: Table) -> tuple[Array, Array, Array]:
     return np.where(changed[:, None], with_rhythm(state.columns, state.buying, matrix), before), known, changed
 
 
+def _usual(state: Leaving, at: Array) -> tuple[dict[str, Array], Array]:
+    """Return the answers of known customers as they were worked out ahead, and what each column adds."""
+    added = state.reasons[at].astype("f8") if len(state.reasons) else np.zeros((len(at), state.matrix.shape[1]))
+    return {name: values[at].astype("f8") for name, values in state.kept.items()}, added
+
+
 def _merged(usual: Array, kept: Array, fresh: Array) -> Array:
     """Return one array of the rows that were kept and those that were worked out."""
     found = np.zeros((len(usual), *fresh.shape[1:]))
-    found[~usual] = fresh
-    if len(kept):
-        found[usual] = kept
+    found[~usual], found[usual] = fresh, kept
     return found

@@ -15,11 +15,14 @@ from tradewind.core.table import Array
 from tradewind.models._kit import tensors
 from tradewind.models._kit.causal.uplift_state import State as Uplift
 from tradewind.models._kit.customers import boosted, logistic
+from tradewind.models._kit.customers.attributes import PREFIX
 from tradewind.models._kit.customers.btyd import WEEK, Buying
 from tradewind.models._kit.customers.columns import Columns
+from tradewind.models._kit.customers.features import concept_of
 from tradewind.models._kit.trees import Trees
 from tradewind.models.churn.hazard import Hazard
 
+KNOWN_AS = {"alive": "orders", "expected": "orders", "member_days": "tenure"}
 RHYTHM = ("repeats", "last_seen", "tenure", "repeat_basket")
 
 
@@ -51,6 +54,20 @@ class Leaving:
     def place(self) -> dict[str, int]:
         """Return the row of every known customer."""
         return {name: at for at, name in enumerate(self.people.tolist())}
+
+    @cached_property
+    def concepts(self) -> tuple[tuple[str, ...], Array]:
+        """Return the business concepts there are, and the concept of every column."""
+        of = [concept_of(name.removeprefix(PREFIX) if name.startswith(PREFIX) else KNOWN_AS.get(name, name)) for name in self.columns.names]
+        labels = tuple(dict.fromkeys(of))
+        return labels, np.array([labels.index(one) for one in of], int)
+
+    def open(self) -> None:
+        """Do now what the first question would otherwise wait for."""
+        _ = self.place, self.concepts
+        for forest in (self.forest, self.money, self.hazard.forest):
+            if forest is not None:
+                forest.open(reasons=forest is self.forest)
 
     def column(self, matrix: Array, name: str) -> Array:
         """Return one column of a matrix as float64; NaN where the model has no such column."""
@@ -90,9 +107,6 @@ class Leaving:
         said = json.loads(parts["churn.json"])
         arrays = tensors.load(parts["arrays.safetensors"])
 
-        def under(prefix: str) -> dict[str, Array]:
-            return {name.removeprefix(prefix): values for name, values in arrays.items() if name.startswith(prefix)}
-
         def forest(name: str) -> boosted.Forest | None:
             graph = parts.get(f"{name}.onnx")
             return boosted.Forest(Trees.from_arrays(arrays, f"{name}/"), graph) if graph is not None else None
@@ -108,17 +122,17 @@ class Leaving:
             hazard=Hazard.from_parts(arrays, parts),
             numbers=said["numbers"],
             said=tuple(said["said"]),
-            bands=under("bands/"),
+            bands=tensors.under(arrays, "bands/"),
             design=logistic.Design.from_arrays(arrays, "design/") if "design/smooth" in arrays else None,
             weights=arrays["weights"],
             forest=forest("forest"),
             money=forest("money"),
-            ratio=under("ratio/"),
-            kept=under("kept/"),
+            ratio=tensors.under(arrays, "ratio/"),
+            kept=tensors.under(arrays, "kept/"),
             buying=Buying.from_dict(said["buying"]) if said["buying"] else None,
             uplift=Uplift.from_arrays(arrays, "uplift/") if said["uplift"] else None,
         )
-        assert len(made.place) == len(made.people)  # made now: the first question should not wait for it
+        made.open()
         return made
 
 

@@ -30,8 +30,14 @@ ROWS = 64  # questions answered together
 EASE_KNOBS = (
     Knob("strength", 300.0, 1.0, 100_000.0, log=True, meaning="how much shared buying is needed before items speak for each other"),
     Knob("keep", 100, 5, 1000, meaning="weights kept into each item", tune=False),
+    Knob("most", 6000, 50, 10_000, meaning="items, the most bought first, whose weights for each other are worked out exactly", tune=False),
     Knob(
-        "most", 6000, 50, 10_000, meaning="items, the most bought first, that learn weights; others have habit and popularity", tune=False
+        "factors",
+        64,
+        0,
+        256,
+        meaning="numbers per item that those past `most` learn weights by (implicit ALS); 0: they have habit and popularity",
+        tune=False,
     ),
 )
 
@@ -63,25 +69,26 @@ class Engine(ABC):
         """Learn from all purchases; chances and the power of the trend from what was bought after past days."""
         log = logs.read(table)
         past = ranker.cuts(log, seed)
-        taught = [(cut, self._weights(log, cut.seen, params)) for cut in past]
+        taught = [(cut, self._weights(log, cut.seen, params, seed)) for cut in past]
         timed = len(past) > 1 or past[0].seen.day < log.end
         power = ranker.tune(log, taught, POWERS, seed) if self.likes and timed else STEADY
         learned = ranker.learn(log, taught, power, seed)
         now = logs.seen(log, log.end)
         here = shop.of(log, now)
-        return State(here, learned, power, self._weights(log, now, params), offers.learn(log, here, seed))
+        return State(here, learned, power, self._weights(log, now, params, seed), offers.learn(log, here, seed))
 
-    def _weights(self, log: logs.Log, seen: logs.Seen, params: Mapping[str, Any]) -> Weights | None:
+    def _weights(self, log: logs.Log, seen: logs.Seen, params: Mapping[str, Any], seed: int) -> Weights | None:
         if not self.likes:
             return None
-        return weights.learn(log, seen, strength=float(params["strength"]), keep=int(params["keep"]), most=int(params["most"]))
+        whole = {name: int(params[name]) for name in ("keep", "most", "factors")}
+        return weights.learn(log, seen, strength=float(params["strength"]), seed=seed, **whole)
 
     def predict(self, state: State, asked: Table) -> Table:
         """Answer each row with its best items: exactly as many as asked, or as many as there are, and then the notes say why."""
         wishes = rules.read(state.shop, asked)
         parts = [self._answered(state, wishes[at : at + ROWS]) for at in range(0, len(wishes), ROWS)]
         rows = [row for part, _ in parts for row in part]
-        state.memo["asked"], state.memo["short"] = asked, [one for _, short in parts for one in short]
+        state.memo.update(asked=asked, wishes=wishes, short=[one for _, short in parts for one in short])
         number = [at for at, (found, *_) in enumerate(rows) for _ in found]
         columns: dict[str, Array] = {"asked": np.array(number, "i8")}
         columns["customer"] = _objects(wishes[at].customer or None for at in number)
@@ -132,9 +139,15 @@ class Engine(ABC):
         return told, short
 
     def notes(self, state: State, asked: Table) -> list[str]:
-        """Say who is unknown, what of a basket is, and why a row got fewer items than it asked for."""
-        wishes = rules.read(state.shop, asked)
+        """Say who is unknown, what of a basket is, why a row got fewer items than it asked for, and which items are ranked by factors."""
+        if state.memo.get("asked") is not asked:
+            self.predict(state, asked)
+        wishes, short = state.memo["wishes"], state.memo["short"]
         said = []
+        held = np.bincount(state.weights.known, minlength=4).tolist() if state.weights is not None else [0] * 4
+        if held[weights.FACTORED]:
+            told = f"the {held[weights.EXACT]:,} most bought"
+            said.append(f"{held[weights.FACTORED]:,} items past {told} are ranked by factors (implicit ALS), which is less exact.")
         unknown = [one.customer for one in wishes if one.customer and one.person < 0]
         if unknown:
             told = "their basket" if all(one.basket for one in wishes if one.customer and one.person < 0) else "what is bought lately"
@@ -142,9 +155,6 @@ class Engine(ABC):
         strange = [name for one in wishes for name in one.strange]
         if strange:
             said.append(f"{_some(strange)} in a basket {'is' if len(set(strange)) == 1 else 'are'} not of the range and left out.")
-        if state.memo.get("asked") is not asked:
-            self.predict(state, asked)
-        short = state.memo["short"]
         more = [f"{len(short) - 3} more rows got fewer items than they asked for."] if len(short) > 3 else []
         return [*said, *short[:3], *more]
 

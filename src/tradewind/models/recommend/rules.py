@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from math import isfinite
 
 import numpy as np
 
@@ -41,10 +42,10 @@ def read(shop: Shop, asked: Table) -> list[Wish]:
     """Return the wishes of every row; raises BadValue for a row that asks nobody, strange rules and numbers out of range."""
     count = len(asked)
     texts = {name: _texts(asked, name) for name in ("customer", "basket", "shelf", "include", "exclude", "pin")}
-    numbers = {name: asked.column(name).astype("f8") if name in asked else np.full(count, np.nan) for name in _NUMBERS}
+    numbers = {name: asked.column(name).astype("f8").tolist() for name in _NUMBERS if name in asked}
     wishes = []
     for at in range(count):
-        given = {name: float(values[at]) for name, values in numbers.items() if np.isfinite(values[at])}
+        given = {name: values[at] for name, values in numbers.items() if isfinite(values[at])}
         wishes.append(_wish(shop, at, {name: values[at] for name, values in texts.items()}, given))
     return wishes
 

@@ -13,11 +13,18 @@ import numpy as np
 
 from tradewind.core.errors import LearnFailed
 from tradewind.core.table import Array
+from tradewind.models.recommend import als
 from tradewind.models.recommend.log import Log, Seen
 
+EXACT, ATTRIBUTED, FACTORED = 1, 2, 3
 FEWEST_BUYERS = 5
 RIDGE = 5.0  # of the map from attributes to weights
 BANDS = 5  # price bands
+BLOCK = 256  # rows and columns copied at once
+KEPT = 64  # targets whose weights are chosen at once
+MOST_KEPT = 2_400_000  # weights into the items past the most bought, so that a version stays small
+PAIRS = 1_000_000  # pairs of items counted at once
+LOST = 0.01  # of a vector of standard normal numbers, through the matrix and its inverse
 RARE = 0.25  # share of known items, least bought first, whose weights newcomers are sized by
 
 
@@ -28,7 +35,7 @@ class Weights:
     start: Array
     target: Array
     value: Array  # float32
-    known: Array  # per item: 1 learned from buyers, 2 from its attributes, 0 neither
+    known: Array  # per item: EXACT, ATTRIBUTED, FACTORED, or 0 where there are none
 
     def flat(self, offset: Array, sources: Array) -> tuple[Array, Array, Array]:
         """Return for profile entries the offset + target and the value of each of their weights, and where each entry's weights end."""
@@ -40,56 +47,112 @@ class Weights:
 
 
 def solve(gram: Array, strength: float) -> Array:
-    """Return the EASE weights (source, target) of a co-occurrence matrix, which is overwritten; raises LearnFailed."""
-    from scipy.linalg import lapack
+    """Return the EASE weights (source, target) of a co-occurrence matrix; raises LearnFailed where it cannot be inverted.
 
-    size = len(gram)
-    at = np.diag_indices(size)
-    gram[at] += strength
-    factor, failed = lapack.spotrf(gram.T, lower=1, overwrite_a=1)
+    Of the matrix only the diagonal and what lies above it are read; it is overwritten. The inverse is tried on a vector: where the
+    precision does not reach (a strength that is tiny beside what is bought most), it comes back off by more than LOST: a failure.
+    """
+    from scipy.linalg import blas, lapack
+
+    kind = "s" if gram.dtype == np.float32 else "d"
+    gram[np.diag_indices(len(gram))] += strength
+    tried = np.random.default_rng(0).normal(size=len(gram)).astype(gram.dtype)
+    wanted = getattr(blas, f"{kind}symv")(1.0, gram.T, tried, lower=1)
+    rows, failed = getattr(lapack, f"{kind}potrf")(gram.T, lower=1, overwrite_a=1)
     if failed == 0:
-        inverse, failed = lapack.spotri(factor, lower=1, overwrite_c=1)
-    if failed:
+        rows, failed = getattr(lapack, f"{kind}potri")(rows, lower=1, overwrite_c=1)
+    rows = rows.T  # its rows lie together in memory, and what lies above the diagonal is set
+    _mirror(rows)
+    if failed or not float(np.abs(rows @ wanted - tried).max()) <= LOST:
         raise LearnFailed("the co-occurrence of items cannot be inverted", hint="raise the knob strength")
-    scale = -1 / np.diag(inverse)
-    rows = np.tril(inverse, -1)
-    rows += rows.T  # symmetric: row and column may be named either way, and rows lie together in memory
+    diagonal = np.diag_indices(len(rows))
+    scale = -1 / rows[diagonal]
+    rows[diagonal] = 0
     rows *= scale[:, None]
     return np.asarray(rows.T)
 
 
-def learn(log: Log, seen: Seen, *, strength: float, keep: int, most: int) -> Weights:
-    """Return weights among the items that enough customers bought (the `most` popular ones), and of newcomers by their attributes."""
+def _mirror(rows: Array) -> None:
+    """Copy what lies above the diagonal below it, block by block: whole rows by whole columns would miss the cache every time."""
+    for start in range(0, len(rows), BLOCK):
+        end = min(start + BLOCK, len(rows))
+        corner = rows[start:end, start:end]
+        corner[:] = np.triu(corner) + np.triu(corner, 1).T
+        for other in range(end, len(rows), BLOCK):
+            rows[other : other + BLOCK, start:end] = rows[start:end, other : other + BLOCK].T
+
+
+def learn(log: Log, seen: Seen, *, strength: float, keep: int, most: int, factors: int = 0, seed: int = 0) -> Weights:
+    """Return weights among the items that enough customers bought: exact ones for the `most` popular, by factors for those past them.
+
+    Without `factors` the latter have none. Newcomers get weights by their attributes.
+    """
     width = len(log.items)
     able = np.flatnonzero(seen.buyers >= min(FEWEST_BUYERS, max(1, int(seen.buyers.max()))))
-    if len(able) > most:
-        able = np.sort(able[np.argsort(-seen.buyers[able], kind="stable")[:most]])
-    gram = _gram(seen, able, width)
-    dense = solve(gram, strength)
+    ranked = able[np.argsort(-seen.buyers[able], kind="stable")]
+    head, tail = np.sort(ranked[:most]), np.sort(ranked[most:] if factors else ranked[:0])
+    dense = _dense(seen, head, width, strength)
     known = np.zeros(width, "i1")
-    known[able] = 1
+    known[head], known[tail] = EXACT, FACTORED
     new = np.flatnonzero(known == 0)
-    mapped, able_new = _newcomers(log, dense, able, new, seen)
-    known[able_new] = 2
-    parts = [_kept(dense, able, keep), _kept(mapped, able_new, keep)]
+    mapped, able_new = _newcomers(log, dense, head, new, seen)
+    known[able_new] = ATTRIBUTED
+    parts = [_kept(dense, head, keep), _kept(mapped, able_new, keep)]
+    parts = [(head[source], target, value) for source, target, value in parts]
+    if len(tail):
+        few = max(min(keep, MOST_KEPT // len(tail)), 1)
+        parts.append(_factored(seen, head, tail, width, keep=few, strength=strength, factors=factors, seed=seed))
     source, target, value = (np.concatenate(part) for part in zip(*parts, strict=True))
     order = np.argsort(source, kind="stable")
-    sizes = np.zeros(width, "i8")
-    sizes[able] = np.bincount(source, minlength=len(able))
-    return Weights(np.concatenate([[0], np.cumsum(sizes)]), target[order].astype("i4"), value[order].astype("f4"), known)
+    start = np.concatenate([[0], np.cumsum(np.bincount(source, minlength=width))])
+    return Weights(start, target[order].astype("i4"), value[order].astype("f4"), known)
 
 
-def _gram(seen: Seen, able: Array, width: int) -> Array:
+def _factored(
+    seen: Seen, head: Array, tail: Array, width: int, *, keep: int, strength: float, factors: int, seed: int
+) -> tuple[Array, Array, Array]:
+    """Return source, target and value of weights from the head into the tail, by factors of both."""
     from scipy.sparse import csr_matrix
 
+    able = np.sort(np.concatenate([head, tail]))
+    owner, column = _entries(seen, able, width)
+    bought = csr_matrix((np.ones(len(owner), "f4"), (owner, column)), shape=(len(seen.start) - 1, len(able)))
+    made = als.factors(bought, factors, seed)
+    source, target, value = als.weights(
+        bought, made, np.searchsorted(able, head), np.searchsorted(able, tail), keep=keep, strength=strength
+    )
+    return able[source], able[target], value
+
+
+def _dense(seen: Seen, able: Array, width: int, strength: float) -> Array:
+    """Return the weights in single precision, worked out in double where single is not enough."""
+    try:
+        return solve(_gram(seen, able, width), strength)
+    except LearnFailed:
+        return np.asarray(solve(_gram(seen, able, width, "f8"), strength).astype("f4"))
+
+
+def _gram(seen: Seen, able: Array, width: int, kind: str = "f4") -> Array:
+    """Return how many customers bought both of two items, on the diagonal and above it; what lies below is nought."""
+    owner, column = _entries(seen, able, width)
+    after = np.searchsorted(owner, owner, "right") - np.arange(len(owner))  # of the same customer, from this item on
+    gram = np.zeros(len(able) * len(able), kind)
+    one = gram.dtype.type(1)
+    cuts = np.searchsorted(np.cumsum(after), np.arange(PAIRS, int(after.sum()), PAIRS))
+    for part in np.split(np.arange(len(column)), cuts):
+        size = after[part]
+        second = np.repeat(part - (np.cumsum(size) - size), size) + np.arange(int(size.sum()))
+        np.add.at(gram, np.repeat(column[part], size) * len(able) + column[second], one)
+    return gram.reshape(len(able), len(able))
+
+
+def _entries(seen: Seen, able: Array, width: int) -> tuple[Array, Array]:
+    """Return customer and place among `able` of every pair of them, by customer and then by item."""
     place = np.full(width, -1)
     place[able] = np.arange(len(able))
-    owner = np.repeat(np.arange(len(seen.start) - 1), np.diff(seen.start))
     column = place[seen.item]
     fine = column >= 0
-    bought = csr_matrix((np.ones(int(fine.sum()), "f4"), (owner[fine], column[fine])), shape=(len(seen.start) - 1, len(able)))
-    gram: Array = np.asarray((bought.T @ bought).toarray(), "f4")
-    return gram
+    return np.repeat(np.arange(len(seen.start) - 1), np.diff(seen.start))[fine], column[fine]
 
 
 def _newcomers(log: Log, dense: Array, able: Array, new: Array, seen: Seen) -> tuple[Array, Array]:
@@ -131,11 +194,15 @@ def attributes(log: Log) -> Array:
 def _kept(dense: Array, columns: Array, keep: int) -> tuple[Array, Array, Array]:
     """Return source place, target and value of the `keep` largest weights into each target."""
     by_target = dense.T  # lies together in memory
-    if by_target.shape[1] > keep and len(columns):
-        size = np.abs(by_target)
-        least = np.partition(size, size.shape[1] - keep, axis=1)[:, size.shape[1] - keep]
-        held: Any = size >= np.maximum(least, 1e-12)[:, None]
-    else:
-        held = by_target != 0
-    target, source = np.nonzero(held)
-    return source, columns[target], by_target[target, source]
+    parts = [(np.zeros(0, "i8"), columns[:0], by_target[:0, 0])]
+    for start in range(0, len(columns), KEPT):  # a few rows at once stay in the processor's cache
+        some = by_target[start : start + KEPT]
+        held: Any = some != 0
+        if some.shape[1] > keep:
+            size = np.abs(some)
+            least = np.partition(size, size.shape[1] - keep, axis=1)[:, size.shape[1] - keep]
+            held = size >= np.maximum(least, 1e-12)[:, None]
+        target, source = np.nonzero(held)
+        parts.append((source, columns[start + target], some[target, source]))
+    source, target, value = (np.concatenate(part) for part in zip(*parts, strict=True))
+    return source, target, value

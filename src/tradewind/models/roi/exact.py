@@ -20,6 +20,8 @@ Array = np.ndarray[Any, Any]
 MISSING = "the extra [bayes] is not installed"
 CHAINS = 4
 STEPS, BY_GEO = 500, 1000
+SETTLED = 1.01  # r-hat up to which chains tell the same (Vehtari et al. 2021)
+DOUBLINGS = 2  # of the draws, where the chains do not tell the same yet
 _STEPS = Knob(
     "steps", 0, 0, 10_000, meaning="warm-up steps of each chain, and as many draws after them; 0: 500, with geos 1,000", tune=False
 )
@@ -52,8 +54,8 @@ def sampled(media: Any, params: Mapping[str, Any], seed: int, before: Learned | 
     chains, told = walked(made.problem, seed, steps=int(params.get("steps", 0)) or (STEPS if len(media.geos) == 1 else BY_GEO))
     theta = chains.reshape(-1, chains.shape[-1])
     notes = list(notes)
-    if told["r_hat"] > 1.05 or told["divergences"] > 0.01 * len(theta):
-        notes.append(f"the sampler did not settle (r-hat {told['r_hat']:.2f}, {told['divergences']} divergences): raise the knob steps")
+    if told["r_hat"] > SETTLED or told["divergences"] > 0.01 * len(theta):
+        notes.append(f"the sampler did not settle (r-hat {told['r_hat']:.3f}, {told['divergences']} divergences): raise the knob steps")
     chosen = np.random.default_rng([seed, 2]).choice(len(theta), min(kept(len(media.geos)), len(theta)), replace=False)
     moments = theta.mean(0), np.cov(theta.T) + 1e-9 * np.eye(theta.shape[1])
     return health.told(learned(made, theta[chosen], moments, seed, recipe="exact", health=told, notes=tuple(notes)), before, {})
@@ -67,12 +69,15 @@ def _double(jax: Any) -> Any:
 
 
 def walked(problem: Any, seed: int, *, steps: int) -> tuple[Array, dict[str, Any]]:
-    """Return draws (chains, steps, size) and how the walk went; gradients by JAX in double precision."""
+    """Return draws (chains, draws, size) and how the walk went; gradients by JAX in double precision.
+
+    The draws are doubled, at most DOUBLINGS times, until the chains tell the same.
+    """
     import jax
     import jax.numpy as jnp
     from jax.scipy.linalg import solve_triangular
 
-    from tradewind.models.roi.hmc import settled, walk
+    from tradewind.models.roi.hmc import further, settled, walk
     from tradewind.models.roi.posterior import log_posterior
 
     def lower(low: Any, right: Any) -> Any:
@@ -91,6 +96,10 @@ def walked(problem: Any, seed: int, *, steps: int) -> tuple[Array, dict[str, Any
 
         centre, root = _round(slope, problem)
         done = walk(slope, centre, root, seed, steps=steps, chains=CHAINS)
+        for _ in range(DOUBLINGS):
+            if settled(done.theta)[0] <= SETTLED:
+                break
+            done = further(slope, done, seed)
     ratio, worth = settled(done.theta)
     return done.theta, {"r_hat": ratio, "independent_draws": worth, "divergences": done.divergences, "steps_per_draw": done.steps}
 

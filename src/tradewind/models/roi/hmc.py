@@ -8,7 +8,7 @@ Jittered path lengths (Neal 2011), step size by dual averaging (Hoffman and Gelm
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ import numpy as np
 Array = np.ndarray[Any, Any]
 Slope = Callable[[Array], tuple[Array, Array]]  # (chains, size) -> log density (chains,) and its gradient (chains, size)
 ACCEPT = 0.95
-SHORTER = 0.85  # of the step settled on, for the draws that are kept: narrow places were not all met in the warm-up
+SHORTER = 0.7  # of the step settled on, for the draws that are kept: narrow places were not all met in the warm-up
 PATH = np.pi / 2  # of a round posterior, the length after which a draw has forgotten where it came from
 LONGEST = 64  # steps of one path
 FAR = 1000.0  # error of the energy above which a path has diverged
@@ -24,11 +24,13 @@ FAR = 1000.0  # error of the energy above which a path has diverged
 
 @dataclass(frozen=True, slots=True)
 class Walked:
-    """Draws (chains, draws, size), how many paths diverged after the warm-up, and the mean steps of a path."""
+    """Draws (chains, draws, size), how many paths diverged after the warm-up, the mean steps of a path, and how to walk on."""
 
     theta: Array
     divergences: int
     steps: float
+    space: tuple[Array, Array]
+    size: float
 
 
 def walk(slope: Slope, centre: Array, root: Array, seed: int, *, steps: int, chains: int) -> Walked:
@@ -42,8 +44,17 @@ def walk(slope: Slope, centre: Array, root: Array, seed: int, *, steps: int, cha
         held = 5.0 * len(centre) / len(late)  # few draws: the scales of before count more
         root = np.linalg.cholesky((cov + held * (root @ root.T)) / (1 + held))
     second = _run(slope, first[0][:, -1], (centre, root), rng, count=max(steps - steps // 2, 10), size=first[1], adapt=True)
-    drawn, _, far, taken = _run(slope, second[0][:, -1], (centre, root), rng, count=steps, size=SHORTER * second[1], adapt=False)
-    return Walked(drawn, far, taken)
+    size = SHORTER * second[1]
+    drawn, _, far, taken = _run(slope, second[0][:, -1], (centre, root), rng, count=steps, size=size, adapt=False)
+    return Walked(drawn, far, taken, (centre, root), size)
+
+
+def further(slope: Slope, done: Walked, seed: int) -> Walked:
+    """Return a walk with as many draws again, from where it stood; nothing is adapted any more, so that all draws count alike."""
+    count = done.theta.shape[1]
+    rng = np.random.default_rng([seed, 3, count])
+    drawn, _, far, taken = _run(slope, done.theta[:, -1], done.space, rng, count=count, size=done.size, adapt=False)
+    return replace(done, theta=np.concatenate([done.theta, drawn], 1), divergences=done.divergences + far, steps=(done.steps + taken) / 2)
 
 
 def _run(

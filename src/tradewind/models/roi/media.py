@@ -161,7 +161,7 @@ def _exposed(body: Table, spent_on: tuple[tuple[str, ...], Array], where: tuple[
         if (seen < 0).any():
             raise BadValue(f"{channel} has negative impressions")
         if not spent.any() or (seen[spent] > 0).mean() < 0.98:
-            notes.append(f"{channel}: impressions are not known wherever money was spent, so spend is used")
+            notes.append(f"channel {channel}: impressions are not known wherever money was spent, so spend is used")
             continue
         out[..., at] = seen * (money[..., at].sum() / seen.sum())
         planned = spent & (seen == 0)
@@ -224,7 +224,7 @@ def _checked(media: Media) -> tuple[Media, list[str]]:
         responds=tuple(media.responds[at] for at in keep),
         beliefs=tuple(media.beliefs[at] for at in keep),
     )
-    return media, [f"{name} never spent anything and is left out" for name in silent]
+    return media, [f"channel {name} never spent anything and is left out" for name in silent]
 
 
 def _controls(body: Table, place: Any, shape: Any, media: Media, notes: list[str]) -> tuple[tuple[str, ...], Array]:
@@ -247,7 +247,7 @@ def _controls(body: Table, place: Any, shape: Any, media: Media, notes: list[str
             continue
         both = np.isfinite(y)
         if abs(np.corrcoef(grid[:, : media.cut][both], y[both])[0, 1]) > 0.97:
-            notes.append(f"{name} moves almost exactly as {media.name} does: taken as a part of it, not as a cause")
+            notes.append(f"control {name} moves almost exactly as {media.name} does: taken as a part of it, not as a cause")
             continue
         names.append(name)
         grids.append(grid)
@@ -362,5 +362,5 @@ def believed(media: Media, params: Mapping[str, Any]) -> tuple[Array, Array, lis
             low, high = spoken(said, channel)
             centre[at] = (np.log(low) + np.log(high)) / 2 - np.log(per_outcome)
             width[at] = (np.log(high) - np.log(low)) / (2 * 1.645)
-            words.append(f"{channel} was believed to return {said} before the data")
+            words.append(f"channel {channel} was believed to return {said} before the data")
     return centre, width, words

@@ -12,6 +12,7 @@ from tradewind.core.errors import BadValue, EmptyTable, NotFound
 from tradewind.core.model import Knob, settle
 from tradewind.core.table import Array, Table
 from tradewind.models._kit.clusters.agree import jaccards_between
+from tradewind.models._kit.customers.attributes import as_learned, without_effect
 from tradewind.models.segments.naming import carried
 from tradewind.models.segments.state import Segments
 
@@ -147,7 +148,7 @@ class Grouped:
 
     def notes(self, state: Segments, asked: Table) -> list[str]:
         """Return what the answer must say: whether the data supports segments, what moved, what a refit made of the old ones."""
-        said = list(state.said)
+        said = [*state.said, *without_effect(as_learned(asked, state.inputs.columns)[1])]
         if state.mapping:
             said.append(
                 "since the version before: " + "; ".join(f"{old} -> {new} ({100 * part:.0f} % shared)" for old, new, part in state.mapping)
@@ -183,6 +184,7 @@ def rows_of(state: Segments, asked: Table) -> tuple[Array, Array, Array]:
 
     Raises NotFound for a customer never seen, unless the question says everything that segments are made of.
     """
+    asked, _ = as_learned(asked, state.inputs.columns)
     names = asked.column("customer").astype(str).tolist()
     known = np.array([state.place.get(name, -1) for name in names], int)
     raw = (

@@ -93,10 +93,6 @@ class Segments:
         """Read the state back."""
         said = json.loads(parts["segments.json"])
         arrays = tensors.load(parts["arrays.safetensors"])
-
-        def under(prefix: str) -> dict[str, Array]:
-            return {name.removeprefix(prefix): values for name, values in arrays.items() if name.startswith(prefix)}
-
         plain: dict[str, Any] = {name: tuple(said[name]) for name in ("names", "rules", "solid", "facts", "said")}
         plain |= {name: arrays[name] for name in ("middles", "home", "share", "moves")}
         made = cls(
@@ -104,8 +100,8 @@ class Segments:
             inputs=Inputs.from_dict(said["inputs"]),
             people=unpack_arrays(parts["people"])["customer"],
             numbers=said["numbers"],
-            profile=under("profile/"),
-            parameters=under("parameter/"),
+            profile=tensors.under(arrays, "profile/"),
+            parameters=tensors.under(arrays, "parameter/"),
             mapping=tuple((str(a), str(b), float(c)) for a, b, c in said["mapping"]),
             raw=arrays["raw"].astype("f8"),
             **plain,

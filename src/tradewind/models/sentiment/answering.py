@@ -67,11 +67,16 @@ def answered(reader: Reader, asked: Table, score: Score, *, sure: float) -> Tabl
 
 
 def read(reader: Reader, asked: Table) -> list[Read]:
-    """Return every asked text made plain; raises MissingColumn."""
+    """Return every asked text made plain; what was asked last is remembered. Raises MissingColumn."""
+    kept, found = reader.memo.get("asked", (None, None))
+    if kept is asked:
+        return list(found)
     if "text" not in asked:
         raise MissingColumn('column "text" is missing', hint=f"there are: {', '.join(asked.names)}")
     spoken = asked.column("language").tolist() if "language" in asked else [None] * len(asked)
-    return [reader.read(text, str(language or "")) for text, language in zip(asked.column("text").tolist(), spoken, strict=True)]
+    made = [reader.read(text, str(language or "")) for text, language in zip(asked.column("text").tolist(), spoken, strict=True)]
+    reader.memo["asked"] = asked, made
+    return made
 
 
 def notes(reader: Reader, asked: Table) -> list[str]:

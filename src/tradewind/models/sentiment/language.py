@@ -40,10 +40,11 @@ class Languages:
         for name, known in self.words.items():
             for word in known:
                 said.setdefault(word, []).append((name, 1.0))
-        for word in self.feeling:
-            if all(name == "en" for name, _ in said.get(word, ())):
-                said.setdefault(word, []).append(("en", FEELING))
-        self._speak.update({word: tuple(votes) for word, votes in said.items()})
+        alone = (("en", FEELING),)  # one for the thousands of words that only feel
+        self._speak.update(dict.fromkeys(self.feeling, alone))
+        for word, votes in said.items():
+            feels = word in self.feeling and all(name == "en" for name, _ in votes)
+            self._speak[word] = (*votes, *(alone if feels else ()))
 
     def of(self, text: str) -> tuple[str, ...]:
         """Return the language of a text, with a second one where it is mixed; ("none",) without letters, ("unknown",) without evidence."""

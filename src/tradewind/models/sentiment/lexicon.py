@@ -89,11 +89,14 @@ class Lexicon:
         words: dict[str, float] = {}
         phrases: dict[str, list[tuple[tuple[str, ...], float]]] = {}
         for term, valence in terms.items():
+            if term.isalpha():  # nearly all are: one word, and no more to look at
+                words[term.lower()] = valence
+                continue
             parts = tuple(term.lower().split())
             if 1 < len(parts) <= LONGEST_PHRASE and all(any(letter.isalpha() for letter in part) for part in parts):
                 phrases.setdefault(parts[0], []).append((parts, valence))
             else:
-                words[term.lower() if term.isalpha() else term] = valence
+                words[term] = valence
         return cls(words, {first: tuple(sorted(found, key=lambda one: -len(one[0]))) for first, found in phrases.items()}, emoji)
 
     def terms(self) -> dict[str, float]:

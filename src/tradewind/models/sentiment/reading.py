@@ -33,6 +33,7 @@ class Reader:
     languages: Languages
     supported: tuple[str, ...] = ("en",)
     trends: tuple[Mapping[str, Any], ...] = field(default_factory=tuple)
+    memo: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)  # the last question, read: notes ask for it again
 
     def read(self, text: Any, language: str = "") -> Read:
         """Return a text made plain, and what of it may be scored; `language` overrides what is detected."""

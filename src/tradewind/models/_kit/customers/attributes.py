@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from tradewind.core.errors import BadValue, MissingColumn
@@ -28,6 +29,24 @@ def one_each(customers: Table) -> pl.DataFrame:
             f"{len(twice)} customers have rows that differ: {', '.join(twice[:5])}", hint="keep one row per customer in the customers table"
         )
     return frame
+
+
+def as_learned(asked: Table, columns: Sequence[str]) -> tuple[Table, list[str]]:
+    """Return a question under the names that were learned from, and the names in it that nothing was learned of.
+
+    A column of the customers table may be asked by its own name: `tenure` stands for `about_tenure` unless `tenure` was learned too.
+    """
+    known = {"customer", *columns}
+    names = {name: name if name in known else PREFIX + name for name in asked.names}
+    lost = [name for name, stands in names.items() if stands not in known or (stands != name and stands in asked)]
+    if not lost and all(stands == name for name, stands in names.items()):
+        return asked, lost
+    return Table.from_columns({stands: asked.column(name) for name, stands in names.items() if name not in lost}), lost
+
+
+def without_effect(names: Sequence[str]) -> list[str]:
+    """Return one note per column of a question that nothing was learned of."""
+    return [f"column {name} was not there in training and changes nothing" for name in names]
 
 
 def described(frame: pl.DataFrame) -> pl.DataFrame:

@@ -31,6 +31,10 @@ class Forest:
     def _session(self) -> Callable[[Array], Array]:
         return session(self.graph)
 
+    def open(self, *, reasons: bool) -> None:
+        """Start the session and, where reasons are told, work out what they are read from, so that no question waits for it."""
+        _ = self._session, reasons and (self.trees.patterns or self.trees.paths)
+
     def raw(self, rows: Array) -> Array:
         """Return the sum of the trees for rows of float32."""
         return self._session(np.ascontiguousarray(rows, "f4"))

@@ -38,6 +38,15 @@ class Columns:
             found[:, at] = np.clip(numbers, -LARGEST, LARGEST)
         return found
 
+    def never_seen(self, table: Table) -> list[tuple[str, str]]:
+        """Return the columns of a table that hold a word nothing was learned of, with the first such word."""
+        found = []
+        for name, levels in zip(self.names, self.levels, strict=True):
+            if levels and name in table:
+                strange = (str(value) for value in table.column(name).tolist() if value is not None and str(value) not in levels)
+                found += [(name, word) for word in [next(strange, None)] if word is not None]
+        return found
+
     @property
     def words(self) -> Array:
         """Return how many levels each column has: 0 for a number."""
