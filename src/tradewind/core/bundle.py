@@ -17,7 +17,7 @@ import numpy as np
 from tradewind.core.errors import Tampered
 
 MAX_INDEX = 1 << 24
-LONG = 4096  # entries from which it pays to look whether a column repeats itself
+LONG = 256  # entries from which it pays to look whether a column repeats itself
 SMALL = "f8 as i1"
 
 
@@ -86,13 +86,15 @@ def _pack(array: np.ndarray[Any, Any]) -> tuple[str, dict[str, bytes]]:
         return f"M8[{unit}]", {"": array.view("i8").astype("<i8").tobytes()}
     if array.dtype == np.float64 and array.size >= LONG and _small(array):
         return SMALL, {"": array.astype("i1").tobytes()}
+    if array.dtype.kind in "biuf" and array.dtype.str[0] != ">":
+        return array.dtype.str, {"": array.tobytes()}
     if array.dtype.kind in "biuf":
         return array.dtype.newbyteorder("<").str, {"": array.astype(array.dtype.newbyteorder("<")).tobytes()}
     flat = array.ravel().tolist()
     if len(flat) >= LONG and set(map(type, flat)) <= {str, type(None)}:
-        index: dict[str | None, int] = {}
-        codes = np.fromiter((index.setdefault(value, len(index)) for value in flat), "<u4", len(flat))
+        index = {value: code for code, value in enumerate(dict.fromkeys(flat))}
         if len(index) < len(flat) // 2:
+            codes = np.fromiter(map(index.__getitem__, flat), "<u4", len(flat))
             _, body = _text(list(index))
             return "label", {"": codes.tobytes(), **{f"u{suffix}": data for suffix, data in body.items()}}
     return _text(flat)

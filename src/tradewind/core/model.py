@@ -183,6 +183,15 @@ class Blends(Protocol):
 
 
 @runtime_checkable
+class Warms(Protocol):
+    """Can make ready, once, what answers are worked out from: asked of a version that is opened to serve."""
+
+    def warm(self, state: State) -> None:
+        """Make it ready inside the state; answers are the same with and without."""
+        ...
+
+
+@runtime_checkable
 class Responds(Protocol):
     """Can say what levers would do, as draws: what planning optimises over."""
 

@@ -50,8 +50,9 @@ class Table:
         """Make a table of numpy columns of one length."""
         if len({len(column) for column in columns.values()}) > 1:
             raise InvalidInput("the columns of a table differ in length")
-        read = Schema(tuple(Column(name, type=_type_of(column)) for name, column in columns.items()))
-        return cls(_known(schema or Schema(()), read), columns=columns)
+        known = {column.name: column for column in schema} if schema else {}
+        chosen = tuple(known.get(name) or Column(name, type=_type_of(column)) for name, column in columns.items())
+        return cls(Schema(chosen, tuple(name for name in schema.key if name in columns) if schema else ()), columns=columns)
 
     @classmethod
     def from_rows(cls, rows: Sequence[Mapping[str, Any]], schema: Schema) -> Table:
@@ -80,7 +81,7 @@ class Table:
     def to_bytes(self) -> bytes:
         """Write the table for the wire: numpy columns, no code."""
         kept, frame = self._columns, self._frame  # what is only in the frame is not kept twice
-        pairs = ((name, kept[name] if name in kept or frame is None else _numpy(frame[name])) for name in self.names)
+        pairs = ((name, kept[name] if name in kept or frame is None else _numpy(frame.get_column(name))) for name in self.names)
         return join({"schema": _written(self.schema), "columns": pack_pairs(pairs)})
 
     @property
@@ -94,7 +95,7 @@ class Table:
         return len(next(iter(self._columns.values()))) if self._columns else 0
 
     def __contains__(self, name: object) -> bool:
-        return name in self.names
+        return name in self._columns or name in self.names
 
     def __repr__(self) -> str:
         return f"Table({len(self)} rows: {', '.join(self.names)})"
@@ -165,9 +166,18 @@ class Table:
         return self
 
 
+def _within(least: float, most: float, column: Column) -> bool:
+    """Tell whether numbers between two are all there and in range; NaN and infinity never are."""
+    low = -np.inf if column.minimum is None else column.minimum
+    high = np.inf if column.maximum is None else column.maximum
+    return bool(low <= least <= most <= high and np.isfinite(least) and np.isfinite(most))
+
+
 def _check_numbers(values: Array, column: Column) -> None:
     if values.dtype.kind not in "biuf":
         raise BadValue(f'column "{column.name}" must hold numbers')
+    if len(values) and _within(float(values.min()), float(values.max()), column):
+        return
     if values.dtype.kind == "f" and np.isinf(values).any():
         raise BadValue(f'column "{column.name}" holds an infinite value')
     # a target may be missing: rows of the future plan have none
@@ -245,17 +255,23 @@ def _numpy(series: pl.Series) -> Array:
     import polars as pl
 
     dtype = series.dtype
+    if dtype == pl.String:
+        return _text(series.to_list())
     if dtype == pl.Date:
+        if series.null_count() == 0:
+            return series.to_numpy().astype("M8[D]")
         return series.to_physical().cast(pl.Int64).fill_null(np.iinfo("i8").min).to_numpy().astype("i8").view("M8[D]")
     if dtype == pl.Datetime:
         return series.dt.replace_time_zone(None).cast(pl.Datetime("us")).to_numpy().astype("M8[us]")
-    if dtype == pl.Boolean:
+    if dtype == pl.Boolean or dtype.is_numeric():
         return series.to_numpy() if series.null_count() == 0 else series.cast(pl.Float64).to_numpy()
-    if dtype.is_numeric():
-        return series.to_numpy() if series.null_count() == 0 else series.cast(pl.Float64).to_numpy()
-    array = np.empty(len(series), object)
+    return _text(series.cast(pl.String).to_list())
+
+
+def _text(values: list[str | None]) -> Array:
+    array = np.empty(len(values), object)
     one: dict[str | None, str | None] = {}  # what is said a million times is held once
-    array[:] = [one.setdefault(value, value) for value in series.cast(pl.String).to_list()]
+    array[:] = [one.setdefault(value, value) for value in values]
     return array
 
 

@@ -16,7 +16,7 @@ import numpy as np
 from tradewind import models
 from tradewind.core.bundle import join, pack_arrays, split, unpack_arrays
 from tradewind.core.errors import BadValue, Incompatible, TradewindError, Unexpected
-from tradewind.core.model import SPANS, WHOLE, Effects, Expands, Explains, Quantiles, Recipe, Responds, State, Totals
+from tradewind.core.model import SPANS, WHOLE, Effects, Expands, Explains, Quantiles, Recipe, Responds, State, Totals, Warms
 from tradewind.core.schema import Role
 from tradewind.core.table import Array, Table
 
@@ -44,6 +44,8 @@ def open_server(parts: Mapping[str, bytes]) -> Server:
         raise Incompatible("a version without a readable manifest cannot be served", hint="train the model again") from error
     chosen = models.recipe(model, name)
     state = chosen.load({part: data for part, data in parts.items() if part != "manifest"})
+    if isinstance(chosen, Warms):
+        chosen.warm(state)
 
     def serve(request: bytes) -> bytes:
         try:
@@ -111,9 +113,12 @@ def _beside(table: Table, more: Table) -> Table:
 def _finite(table: Table) -> Table:
     """Return the table; raises Unexpected for a number that is none, or missing in a column that is said rather than repeated."""
     for name in table.names:
-        values, described = table.column(name), table.schema.get(name)
+        values = table.column(name)
+        if values.dtype.kind != "f" or np.isfinite(values.sum()):  # a sum is finite only where all its parts are
+            continue
+        described = table.schema.get(name)
         known = described is not None and described.role in REPEATED
-        if values.dtype.kind == "f" and not (np.isfinite(values) | (known & np.isnan(values))).all():
+        if not (np.isfinite(values) | (known & np.isnan(values))).all():
             raise Unexpected(f'the answer\'s column "{name}" holds a value that is not a number')
     return table
 

@@ -129,3 +129,15 @@ def test_a_number_known_ahead_may_be_negative(panel):
 
     colder = replace(panel, ahead={"wind": panel.ahead["price"] - 9}, kinds={"wind": "number"})
     assert locate(colder, asked(("tea", "S1", 0), wind=np.array([-3.0]))).plan["wind"].tolist() == [-3.0]
+
+
+def test_rows_point_to_their_series_and_plan_in_whatever_order_they_come(panel):
+    rng = np.random.default_rng(0)
+    names = [("tea", "S1"), ("coffee", "S1"), ("milk", "S2")]
+    whole = [(*name, at) for name in names for at in range(5)]
+    for rows in (whole, whole[::-1], whole[10:] + whole[:10], [whole[at] for at in rng.permutation(15)], whole[:7] * 2, whole[3:4]):
+        where = locate(panel, asked(*rows))
+        assert where.series[where.row].tolist() == [names.index(row[:2]) for row in rows]
+        assert where.ahead.tolist() == [row[2] for row in rows]
+        assert len(set(zip(where.row.tolist(), where.ahead.tolist(), strict=True))) == len(rows), "a period asked twice is two plans"
+        assert set(where.row.tolist()) == set(range(len(where.series)))

@@ -5,7 +5,7 @@ import pytest
 
 from tradewind.core.errors import Incompatible
 from tradewind.core.model import settle
-from tradewind.models._kit.forecast import boosted_train
+from tradewind.models._kit.forecast import boosted_train, features
 from tradewind.models._kit.forecast.boosted import LEARNER
 from tradewind.models._kit.forecast.learner import Look
 from tradewind.models._kit.intervals import TAUS
@@ -92,12 +92,22 @@ def test_quantiles_rise_and_surround_what_comes(panel, learned):
     assert 0.8 < (middle.sum() / said.mean.sum()) < 1.1
 
 
-@pytest.mark.parametrize("part", ["boosted.json", "boosted.safetensors", "boosted.mean.onnx", "boosted.quantiles.onnx"])
+@pytest.mark.parametrize("part", ["boosted.json", "boosted.safetensors", "boosted.mean.still.onnx", "boosted.quantiles.moving.onnx"])
 def test_a_missing_part_is_refused(panel, learned, part):
     parts = learned.dump()
     del parts[part]
     with pytest.raises(Incompatible):
         LEARNER.read(parts, panel)
+
+
+def test_the_trees_that_still_stand_do_not_ask_for_a_price(panel, learned):
+    rows = learned.rows(look(panel)).values.reshape(-1, len(learned.names)).copy()
+    before = {aim: (walk.still(rows), walk.moving(rows)) for aim, walk in learned.scores.items()}
+    rows[:, features.asking_price(list(learned.names))] -= 0.5
+    for aim, walk in learned.scores.items():
+        np.testing.assert_array_equal(walk.still(rows), before[aim][0])
+        np.testing.assert_array_equal(walk(rows), before[aim][0] + walk.moving(rows))
+    assert not np.array_equal(learned.scores["quantiles"].moving(rows), before["quantiles"][1])
 
 
 def test_the_same_seed_learns_the_same(panel, learned):

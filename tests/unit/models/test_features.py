@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tradewind.models._kit import response
-from tradewind.models._kit.forecast import features
+from tradewind.models._kit.forecast import features, features_price
 from tradewind.models._kit.forecast.features import View
 from tradewind.models._kit.panel import from_table
 
@@ -39,13 +39,18 @@ def test_directions_are_of_price_and_promotion_alone(panel):
     assert dict(zip(["like:price", "price:to_usual"], features.monotone(["like:price", "price:to_usual"]), strict=True))["like:price"] == 1
 
 
+def like_price(price, shares, origin, at, wide):
+    curve, usual = features_price.curve_of(price, shares, origin, wide), features_price.usual(price, origin, wide)
+    return features_price.read_off(price, curve, usual, at)
+
+
 def test_like_price_never_falls_at_a_lower_price_and_tells_what_sold():
     rng = np.random.default_rng(0)
     price = np.exp(rng.uniform(-0.6, 0.4, (5, 200))).astype("f4")
     shares = price**-2 * rng.gamma(5, 0.2, price.shape)  # a noisy history
     planned = np.broadcast_to(np.exp(np.linspace(-0.8, 0.6, 90)), (5, 90)).astype("f4")
     whole = np.concatenate([price, planned], 1)
-    found = features._like_price(whole, shares, 200, 200 + np.arange(90), 182)
+    found = like_price(whole, shares, 200, 200 + np.arange(90), 182)
     assert (np.diff(found, axis=1) <= 1e-7).all() and np.isfinite(found).all()
     usual = np.log(price[:, -182:]).mean(1, keepdims=True)
     inside = np.abs(np.log(planned) - usual) < 0.3
@@ -55,7 +60,7 @@ def test_like_price_never_falls_at_a_lower_price_and_tells_what_sold():
 
 def test_like_price_of_a_price_that_never_moved_is_no_difference():
     shares = np.random.default_rng(0).gamma(5, 0.2, (2, 100))
-    found = features._like_price(np.full((2, 110), 3.0, "f4"), shares, 100, 100 + np.arange(10), 182)
+    found = like_price(np.full((2, 110), 3.0, "f4"), shares, 100, 100 + np.arange(10), 182)
     np.testing.assert_allclose(found, 0, atol=1e-6)
 
 
@@ -63,9 +68,9 @@ def test_like_price_leaves_out_what_lies_at_or_past_the_origin():
     rng = np.random.default_rng(0)
     price = rng.choice([1.0, 0.8], (2, 120)).astype("f4")
     shares = rng.gamma(5, 0.2, (2, 100))
-    first = features._like_price(price, shares, 100, np.array([100]), 182)
+    first = like_price(price, shares, 100, np.array([100]), 182)
     price[:, 101:] = 0.5
-    np.testing.assert_array_equal(features._like_price(price, shares, 100, np.array([100]), 182), first)
+    np.testing.assert_array_equal(like_price(price, shares, 100, np.array([100]), 182), first)
 
 
 def test_lags_of_a_phase_are_the_same_weekday_before(panel):

@@ -6,7 +6,7 @@ from tradewind.core.errors import BadValue, EmptyTable, Incompatible, MissingCol
 from tradewind.core.schema import Column, Role, Schema, Type
 from tradewind.core.table import Table
 from tradewind.models._kit import tensors
-from tradewind.models._kit.panel import Panel, carry, from_table
+from tradewind.models._kit.panel import Lazy, Panel, carry, from_table
 
 ROLES = {
     "date": (Role.TIME, Type.DATE),
@@ -196,3 +196,19 @@ def test_a_flag_named_like_a_price_is_no_price():
     )
     panel = from_table(Table(described, frame=frame))
     assert panel.kinds["mechanic_price_cut"] == "lever" and panel.ahead["mechanic_price_cut"].sum() == 1
+
+
+def test_columns_are_made_when_they_are_looked_at_and_once():
+    made = []
+
+    def doubled(name, value):
+        made.append(name)
+        return value * 2
+
+    columns = Lazy({"one": np.ones(3), "two": np.zeros(3)}, doubled)
+    assert len(columns) == 2 and "one" in columns and list(columns) == ["one", "two"] and not made
+    assert columns["one"] is columns["one"] and columns["one"].tolist() == [2, 2, 2]
+    assert made == ["one"] and "three" not in columns
+    with pytest.raises(KeyError):
+        columns["three"]
+    assert dict(columns)["two"].tolist() == [0, 0, 0]

@@ -9,6 +9,7 @@ from tradewind.core.catalog import TABLES
 from tradewind.core.errors import Incompatible
 from tradewind.core.table import Table
 from tradewind.models import recipe, run
+from tradewind.models._kit.forecast.recipe import Forecaster
 from tradewind.models.demand.assemble import assemble
 
 FRESH = "the bands rest on 0 held-out blocks and the model's own spread: too little history for 3"
@@ -122,6 +123,13 @@ def test_a_broken_request_is_refused(parts):
 def test_a_version_without_a_manifest_is_refused(parts, manifest):
     with pytest.raises(Incompatible):
         run.open_server({**parts["naive"], "manifest": manifest})
+
+
+def test_a_version_is_made_ready_when_it_is_opened(parts, monkeypatch):
+    warmed = []
+    monkeypatch.setattr(Forecaster, "warm", lambda self, state: warmed.append(self.name))
+    run.open_server(parts["naive"])
+    assert warmed == ["naive"]
 
 
 def test_a_model_of_ours_is_found_without_reading_entry_points(monkeypatch):

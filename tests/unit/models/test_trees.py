@@ -172,3 +172,35 @@ def test_leaf_numbers_are_lightgbms_own(learned):
         assert int(own.max()) >= theirs[:, tree].max()
         of = made.value[ends[tree] : ends[tree + 1]][np.argsort(np.where(own >= 0, own, 10**6))[theirs[:, tree].astype(int)]]
         np.testing.assert_allclose(of, booster.predict(rows[400:600], raw_score=True, start_iteration=tree, num_iteration=1), rtol=1e-4)
+
+
+def halves(made):
+    """Return features that some trees ask for, that none does and that every one does, with the halves there are."""
+    some = next(name for name in range(FEATURES) if 0 < made.asking(np.array([name])).sum() < len(made.roots))
+    return ([some], {"still", "moving"}), ([], {"still"}), (list(range(FEATURES)), {"moving"})
+
+
+def test_trees_in_two_halves_add_up_to_all_of_them(learned):
+    booster, made, rows = learned
+    for asked, there in halves(made):
+        models = onnx_trees.halved(made, FEATURES, np.array(asked, "i8"))
+        assert set(models) == there
+        walk = onnx_trees.walk(models)
+        np.testing.assert_allclose(walk(rows), booster.predict(rows, raw_score=True), rtol=1e-5, atol=1e-5)
+        other = rows.copy()
+        other[:, asked] += 1
+        np.testing.assert_array_equal(walk.still(other), walk.still(rows))
+
+
+def test_halves_of_several_targets_add_up_too(learned):
+    _, made, rows = learned
+    values = np.stack([made.value, -2 * made.value, made.value**2], 1).astype("f4")
+    whole = onnx_trees.session(onnx_trees.to_onnx(made, FEATURES, values=values))(rows)
+    for asked, _ in halves(made):
+        walk = onnx_trees.walk(onnx_trees.halved(made, FEATURES, np.array(asked, "i8"), values=values))
+        np.testing.assert_allclose(walk(rows), whole, rtol=1e-5, atol=1e-5)
+
+
+def test_no_trees_are_refused():
+    with pytest.raises(Tampered, match="no tree"):
+        onnx_trees.walk({})

@@ -44,10 +44,28 @@ def locate(panel: Panel, asked: Table) -> Asked:
         raise MissingColumn('column "date" is missing', hint=f"there are: {', '.join(asked.names)}")
     series = _find(panel, asked)
     ahead = _steps(panel, asked.column(when))
-    chosen, row = np.unique(series + len(panel) * _turn(series, ahead), return_inverse=True)
-    chosen %= len(panel)
+    chosen, row = _gathered(panel, series, ahead)
     plan, ignored = _plan(panel, asked, when)
     return Asked(chosen, row, ahead, plan, ignored)
+
+
+def _gathered(panel: Panel, series: Array, ahead: Array) -> tuple[Array, Array]:
+    """Return the asked series, each once per plan, and the place of each row in them."""
+    starts = np.flatnonzero(series[1:] != series[:-1]) + 1
+    if not len(starts) and _rising(ahead, starts):
+        return series[:1], np.zeros(len(series), "i8")
+    chosen, place = np.unique(series[np.append(0, starts)], return_inverse=True)
+    if len(chosen) == len(place) and _rising(ahead, starts):  # rows of one series stand together, one for each period: the usual case
+        return chosen, np.repeat(place, np.diff(starts, prepend=0, append=len(series)))
+    chosen, row = np.unique(series + len(panel) * _turn(series, ahead), return_inverse=True)
+    return chosen % len(panel), row
+
+
+def _rising(ahead: Array, starts: Array) -> bool:
+    """Tell whether the periods rise between the starts."""
+    rises = ahead[1:] > ahead[:-1]
+    rises[starts - 1] = True
+    return bool(rises.all())
 
 
 def _turn(series: Array, ahead: Array) -> Array:
@@ -65,8 +83,8 @@ def _steps(panel: Panel, dates: Array) -> Array:
     if dates.dtype.kind != "M" or np.isnat(dates).any():
         raise BadValue('column "date" must hold dates', hint="write dates as in 2026-11-30")
     ahead = panel.clock.number(dates) - panel.first - panel.cut
-    last = panel.clock.date(np.array([panel.first + panel.cut - 1]))[0]
     if (ahead < 0).any():
+        last = panel.clock.date(np.array([panel.first + panel.cut - 1]))[0]
         at = int(np.argmin(ahead))
         raise BadValue(f"{dates[at]} is not in the future of this model: it knows sales up to {last}", hint=f"ask for dates after {last}")
     check_horizon(panel, int(ahead.max()) + 1)
@@ -93,13 +111,14 @@ def _find(panel: Panel, asked: Table) -> Array:
                 raise MissingColumn(f'column "{name}" is missing', hint=f"every question names its {' and '.join(names)}")
             given.append([panel.keys[name][0]] * len(asked))
         else:
-            given.append([str(value) for value in asked.column(name).tolist()])
-    index = panel.index
-    wanted = list(zip(*given, strict=True))
-    missing = next((key for key in wanted if key not in index), None)
-    if missing is not None:
-        raise NotFound(f"no sales are known of {_said(names, missing)}", hint=_close(panel, names, missing))
-    return np.array([index[key] for key in wanted], "i8")
+            given.append(asked.column(name).tolist())
+    place: dict[tuple[Any, ...], int] = {}  # rows of one series mostly come many at a time: each key is looked up once
+    for key in dict.fromkeys(zip(*given, strict=True)):
+        texts = tuple(map(str, key))
+        if texts not in panel.index:
+            raise NotFound(f"no sales are known of {_said(names, texts)}", hint=_close(panel, names, texts))
+        place[key] = panel.index[texts]
+    return np.fromiter(map(place.__getitem__, zip(*given, strict=True)), "i8", len(asked))
 
 
 def _said(names: list[str], key: tuple[str, ...]) -> str:

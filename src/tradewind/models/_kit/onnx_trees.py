@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,7 @@ def to_onnx(trees: Trees, features: int, *, values: Array | None = None, base: A
 
     said = trees.value[:, None] if values is None else values
     targets = said.shape[1]
-    tree = np.repeat(np.arange(len(trees.roots)), np.diff(np.append(trees.roots, len(trees.feature))))
+    tree = trees.numbers
     start = trees.roots[tree]
     inner = trees.feature >= 0
     number = np.arange(len(trees.feature)) - start
@@ -61,6 +62,10 @@ def to_onnx(trees: Trees, features: int, *, values: Array | None = None, base: A
 
 def session(model: bytes) -> Score:
     """Return a function (n, features) float32 -> (n,), or (n, targets) where there are several, float64, on one thread; raises Tampered."""
+    return _opened(model)[0]
+
+
+def _opened(model: bytes) -> tuple[Score, int]:
     import onnxruntime as ort
 
     options = ort.SessionOptions()
@@ -68,15 +73,57 @@ def session(model: bytes) -> Score:
     options.log_severity_level = 4
     try:
         made = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-        name = made.get_inputs()[0].name
+        name, targets = made.get_inputs()[0].name, int(made.get_outputs()[0].shape[1])
     except Exception as error:
         raise Tampered("an ONNX model cannot be read") from error
 
     def score(rows: Array) -> Array:
         answer: Array = made.run(None, {name: rows})[0]
-        return (answer[:, 0] if answer.shape[1] == 1 else answer).astype("f8")
+        return (answer[:, 0] if targets == 1 else answer).astype("f8")
 
-    return score
+    return score, targets
+
+
+HALVES = ("still", "moving")
+
+
+@dataclass(frozen=True, slots=True)
+class Walk:
+    """Trees in two halves, those that ask for some features and those that do not: where only these change the others need no walk."""
+
+    still: Score
+    moving: Score
+
+    def __call__(self, rows: Array) -> Array:
+        """Return the sum of all trees, as `session` does."""
+        return self.still(rows) + self.moving(rows)
+
+
+def halved(trees: Trees, features: int, asked: Array, *, values: Array | None = None) -> dict[str, bytes]:
+    """Return the models "still" and "moving" of HALVES, the latter of trees that ask for features `asked`; one without trees is left out.
+
+    `values` as in `to_onnx`.
+    """
+    moving = trees.asking(asked)
+    found = {}
+    for half, chosen in zip(HALVES, (~moving, moving), strict=True):
+        if chosen.any():
+            part, nodes = trees.take(chosen)
+            found[half] = to_onnx(part, features, values=None if values is None else values[nodes])
+    return found
+
+
+def walk(models: Mapping[str, bytes]) -> Walk:
+    """Return the halves ready to be walked; raises Tampered."""
+    opened = {half: _opened(model) for half, model in models.items()}
+    if not opened:
+        raise Tampered("there is no tree to walk")
+    targets = next(iter(opened.values()))[1]
+
+    def none(rows: Array) -> Array:
+        return np.zeros(len(rows) if targets == 1 else (len(rows), targets))
+
+    return Walk(*(opened.get(half, (none, targets))[0] for half in HALVES))
 
 
 def check_parity(score: Score, wanted: Callable[[Array], Array], rows: Array, *, tolerance: float = 1e-4) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -20,6 +20,31 @@ AHEAD = (Role.LEVER, Role.KNOWN, Role.EVENT)
 PRICE = re.compile(r"(^|_)(price|cost)(_|$)")  # carried forward, never zero
 MOST = 40  # columns of one kind that are kept; the widest-covered first
 LONGEST = 80  # letters of a text that series are still grouped by: longer ones describe, they do not name
+
+
+class Lazy(Mapping[str, Array]):
+    """Columns made of other columns when they are first looked at: a question looks at few of what a panel knows."""
+
+    __slots__ = ("_made", "_make", "_source")
+
+    def __init__(self, source: Mapping[str, Array], make: Callable[[str, Array], Array]) -> None:
+        self._source, self._make = source, make
+        self._made: dict[str, Array] = {}
+
+    def __getitem__(self, name: str) -> Array:
+        found = self._made.get(name)
+        if found is None:
+            found = self._made[name] = self._make(name, self._source[name])
+        return found
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._source
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._source)
+
+    def __len__(self) -> int:
+        return len(self._source)
 
 
 @dataclass(frozen=True)
@@ -88,8 +113,8 @@ class Panel:
         prices stay, and promotions and events are none.
         """
         more = max(0, self.cut + periods - self.width)
-        ahead = {}
-        for name, value in self.ahead.items():
+
+        def known(name: str, value: Array) -> Array:
             own = name in plan
             part = value[series] if len(value) > 1 else np.repeat(value, len(series), 0) if own else value
             if more:
@@ -99,9 +124,10 @@ class Panel:
                 said = np.isfinite(plan[name])
                 part = part.copy()
                 part[row[said], self.cut + at[said]] = plan[name][said]
-            ahead[name] = part
+            return part
+
         target = np.pad(self.target[series], ((0, 0), (0, more)), constant_values=np.nan) if more else self.target[series]
-        return replace(self._fixed(series), ahead=ahead, target=target)
+        return replace(self._fixed(series), ahead=Lazy(self.ahead, known), target=target)
 
     def until(self, cut: int) -> Panel:
         """Return the panel as it was known at an earlier cut: later actuals, and what is known only afterwards, are gone."""
@@ -149,8 +175,8 @@ class Panel:
     def _fixed(self, series: Array) -> Panel:
         """Return the panel with some series' keys, past, statics and labels; target and plan are left for the caller to set."""
 
-        def part(columns: Mapping[str, Array]) -> dict[str, Array]:
-            return {name: value[series] for name, value in columns.items()}
+        def part(columns: Mapping[str, Array]) -> Mapping[str, Array]:
+            return Lazy(columns, lambda _, value: value[series])
 
         return replace(self, keys=part(self.keys), past=part(self.past), static=part(self.static), labels=part(self.labels))
 

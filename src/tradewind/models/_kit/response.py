@@ -35,9 +35,11 @@ class Response:
     error: Array
 
     def effect(self, ahead: Mapping[str, Array], series: Array | None = None) -> dict[str, Array]:
-        """Return each lever's part of log sales, (series, periods); all of them sum to the whole effect."""
+        """Return the part of log sales of each lever that `ahead` holds, (series, periods); all levers' sum to the whole effect."""
         out = {}
         for at, name in enumerate(self.names):
+            if name not in ahead:
+                continue
             coefficient, centre = self.coefficient[:, at : at + 1], self.centre[:, at : at + 1]
             if series is not None:
                 coefficient, centre = coefficient[series], centre[series]

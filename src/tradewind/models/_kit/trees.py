@@ -49,6 +49,30 @@ class Trees:
                 raise Tampered("a tree leads back to itself")
         return made
 
+    @property
+    def numbers(self) -> Array:
+        """Return the number of the tree that each node is of."""
+        found: Array = np.repeat(np.arange(len(self.roots)), np.diff(np.append(self.roots, len(self.feature))))
+        return found
+
+    def asking(self, features: Array) -> Array:
+        """Tell which trees ask for any of some features, (trees,)."""
+        hit = np.isin(self.feature, features)
+        found: Array = np.bincount(self.numbers, hit, len(self.roots)) > 0
+        return found
+
+    def take(self, chosen: Array) -> tuple[Trees, Array]:
+        """Return the trees that a mask chooses, and the numbers here of the nodes they keep."""
+        nodes = np.flatnonzero(chosen[self.numbers])
+        fewer = np.cumsum(~chosen[self.numbers])[nodes]  # nodes left out before each
+        part = {field.name: getattr(self, field.name)[nodes] for field in fields(self) if field.name != "roots"}
+        inner = part["feature"] >= 0
+        for side in ("left", "right"):
+            part[side] = np.where(inner, part[side] - fewer, part[side]).astype(part[side].dtype)
+        place = np.empty(len(self.feature), "i8")
+        place[nodes] = np.arange(len(nodes))
+        return Trees(place[self.roots[chosen]].astype(self.roots.dtype), **part), nodes
+
     def predict(self, rows: Array) -> Array:
         """Return the raw sum of leaves for each row of a float32 matrix."""
         at = np.repeat(self.roots[None].astype("i8"), len(rows), 0)

@@ -12,7 +12,7 @@ import numpy as np
 from tradewind.core.errors import Incompatible, LearnFailed, TradewindError
 from tradewind.core.model import Knob, settle
 from tradewind.models._kit.asking import Asked
-from tradewind.models._kit.forecast.learner import Learned, Learner, Look, Said
+from tradewind.models._kit.forecast.learner import Keeps, Learned, Learner, Look, Said
 from tradewind.models._kit.panel import Panel
 
 Array = np.ndarray[Any, Any]
@@ -40,6 +40,13 @@ class Blend:
             mean = mean + self.weights[name] * said.mean
             quantiles = quantiles + self.weights[name] * said.quantiles
         return Said(mean, quantiles)
+
+    def keep(self, panel: Panel, horizon: int) -> dict[str, Any]:
+        """Make ready what each member can."""
+        kept: dict[str, Any] = {}
+        for member in self.members.values():
+            kept |= member.keep(panel, horizon) if isinstance(member, Keeps) else {}
+        return kept
 
     def moved(self, panel: Panel, place: Array) -> Blend:
         """Return it for another panel, member by member."""

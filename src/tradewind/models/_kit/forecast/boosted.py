@@ -43,13 +43,13 @@ class Boosted:
         try:
             meta = json.loads(parts["boosted.json"])
             numbers = tensors.load(parts["boosted.safetensors"])
-            models = {aim: parts[f"boosted.{aim}.onnx"] for aim in AIMS}
+            models = {aim: {half: parts[f"boosted.{aim}.{half}.onnx"] for half in meta["halves"][aim]} for aim in AIMS}
             return Learned(
                 Response.from_parts(meta["levers"], numbers),
                 Levels.from_meta(meta["levels"]),
                 Trees.from_arrays(numbers, "trees/"),
                 models,
-                {aim: onnx_trees.session(model) for aim, model in models.items()},
+                {aim: onnx_trees.walk(halves) for aim, halves in models.items()},
                 numbers["cold"],
                 numbers["shapes"],
                 tuple(meta["names"]),

@@ -11,10 +11,10 @@ import numpy as np
 
 from tradewind.models._kit import tensors
 from tradewind.models._kit.forecast import features
-from tradewind.models._kit.forecast.learner import Look, Said
+from tradewind.models._kit.forecast.learner import CELLS, Look, Said, looks
 from tradewind.models._kit.forecast.levels import Levels
 from tradewind.models._kit.intervals import TAUS
-from tradewind.models._kit.onnx_trees import Score
+from tradewind.models._kit.onnx_trees import Score, Walk
 from tradewind.models._kit.panel import Panel
 from tradewind.models._kit.response import Response
 from tradewind.models._kit.trees import Trees
@@ -22,7 +22,25 @@ from tradewind.models._kit.trees import Trees
 Array = np.ndarray[Any, Any]
 AIMS = ("mean", "quantiles")
 FLOOR = 0.1  # added to sales in units of their level before the logarithm is taken
-MOST_KEPT = 128  # series whose history is kept between questions, and questions it is kept of
+MOST_KEPT = 128 << 20  # bytes of features that are kept ready
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """Features of every series under the known plan, and what the two halves of the trees of each aim say of them."""
+
+    kept: features.Kept
+    scores: Mapping[str, tuple[Array, Array]]
+
+
+def _bounded(logged: Array) -> Array:
+    """Return logarithms whose exponential is a number."""
+    return np.minimum(np.maximum(logged, -30), 30)
+
+
+def _ready(look: Look) -> Ready | None:
+    found: Ready | None = look.kept.get("boosted")
+    return found if found is not None and int(look.steps[-1]) < found.kept.rows.effect.shape[1] else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +50,8 @@ class Learned:
     response: Response
     levels: Levels
     trees: Trees  # of the mean: what explanations walk through
-    models: Mapping[str, bytes]  # of each aim, as ONNX
-    scores: Mapping[str, Score]
+    models: Mapping[str, Mapping[str, bytes]]  # of each aim, as ONNX, in two halves
+    scores: Mapping[str, Walk]
     cold: Array  # quantiles over the mean of a series without any history
     shapes: Array  # where quantiles start, then how they move per score of the trees, (1 + scores, levels)
     names: tuple[str, ...]
@@ -47,30 +65,51 @@ class Learned:
         shape = rows.effect.shape
         flat = rows.values.reshape(-1, rows.values.shape[-1])
         units = np.exp(rows.effect) * rows.scale[:, None]
-        mean = np.exp(np.clip(self.scores["mean"](flat).reshape(shape), -30, 30)) * units
-        logged = (self.shapes[0] + self.scores["quantiles"](flat) @ self.shapes[1:]).reshape(*shape, len(TAUS))
-        found = np.maximum(np.exp(np.clip(logged, -30, 30)) - FLOOR, 0)
-        quantiles = np.sort(found, -1) * units[..., None]
+        mean = np.exp(_bounded(self._score("mean", look, flat).reshape(shape))) * units
+        logged = (self.shapes[0] + self._score("quantiles", look, flat) @ self.shapes[1:]).reshape(*shape, len(TAUS))
+        found = np.maximum(np.exp(_bounded(logged)) - FLOOR, 0)
+        found.sort(-1)
+        quantiles = found * units[..., None]
         new = ~np.isfinite(look.panel.target[:, : look.panel.cut]).any(1)
         if new.any():
             quantiles[new] = mean[new][..., None] * self.cold
         return Said(mean, quantiles)
 
     def rows(self, look: Look) -> features.Rows:
-        """Return the features of a look; what history says is kept for the next plan of the same series: a slider asks many times."""
+        """Return the features of a look."""
+        ready = _ready(look)
+        if ready is None:
+            return self._fresh(look)[0]
+        return features.replanned(ready.kept, look.panel, self.response, series=look.series, steps=look.steps, planned=look.planned)
+
+    def _score(self, aim: str, look: Look, flat: Array) -> Array:
+        """Return the sum of the trees of each row; where at most the price is planned, no tree is walked that does not ask for it."""
+        ready, walk = _ready(look), self.scores[aim]
+        if ready is None or any(name != "price" for name in look.planned):
+            return walk(flat)
+        still, moving = (part[ready.kept.cells(look.series, look.steps)].reshape(len(flat), *part.shape[2:]) for part in ready.scores[aim])
+        return still + (walk.moving(flat) if look.planned else moving)
+
+    def _fresh(self, look: Look) -> tuple[features.Rows, features.Past]:
         panel = look.panel
         view = features.View.of(panel, self.response, self.levels.of(panel), look.series, start=panel.cut)
-        key = "boosted", panel.cut, look.series.tobytes(), look.steps.tobytes()
-        found = look.memo.get(key)
-        if found is None:
-            found = features.history_of(view, panel.cut, look.steps)
-            if len(look.series) <= MOST_KEPT:
-                if len(look.memo) > MOST_KEPT:
-                    look.memo.clear()
-                look.memo[key] = found
-        rows = features.rows(view, panel.cut, look.steps, found)
+        past = features.history_of(view, panel.cut, look.steps)
+        rows = features.rows(view, panel.cut, look.steps, past)
         rows.values[:, :, 0] = np.minimum(rows.values[:, :, 0], self.horizon)
-        return rows
+        return rows, past
+
+    def keep(self, panel: Panel, horizon: int) -> dict[str, Any]:
+        """Make ready features and trees of every series under the known plan; nothing where they take too much room."""
+        if len(panel) * horizon * len(self.names) * 4 > MOST_KEPT:
+            return {}
+        kept = features.Kept.of([self._fresh(look) for look in looks(panel, horizon)])
+        flat = kept.rows.values.reshape(-1, len(self.names))
+
+        def walked(half: Score) -> Array:
+            found = np.concatenate([half(flat[at : at + CELLS]) for at in range(0, len(flat), CELLS)])
+            return found.reshape(len(panel), horizon, *found.shape[1:])
+
+        return {"boosted": Ready(kept, {aim: (walked(walk.still), walked(walk.moving)) for aim, walk in self.scores.items()})}
 
     def moved(self, panel: Panel, place: Array) -> Learned:
         """Return it for another panel: a new series takes the response of its product, or the average one."""
@@ -81,11 +120,12 @@ class Learned:
         numbers = self.response.arrays() | self.trees.arrays("trees/") | {"cold": self.cold, "shapes": self.shapes}
         meta = {
             "levers": list(self.response.names),
+            "halves": {aim: list(halves) for aim, halves in self.models.items()},
             "names": list(self.names),
             "horizon": self.horizon,
             "reach": self.reach,
             "levels": self.levels.meta(),
             "facts": dict(self.facts),
         }
-        models = {f"boosted.{aim}.onnx": model for aim, model in self.models.items()}
+        models = {f"boosted.{aim}.{half}.onnx": model for aim, halves in self.models.items() for half, model in halves.items()}
         return {**models, "boosted.safetensors": tensors.save(numbers), "boosted.json": json.dumps(meta).encode()}

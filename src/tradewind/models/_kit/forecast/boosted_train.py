@@ -65,7 +65,7 @@ def learn(panel: Panel, knobs: Mapping[str, Any], *, seed: int, horizon: int) ->
     warm = whole[1][:, 2] == 0
     quantile_model, shapes, found = _of_quantiles((whole[0][warm], whole[1][warm]), names, knobs, seed)
     models = {"mean": mean_model, "quantiles": quantile_model}
-    scores = {aim: onnx_trees.session(model) for aim, model in models.items()}
+    scores = {aim: onnx_trees.walk(model) for aim, model in models.items()}
     cold = _cold_curve(scores["mean"], whole[0][~warm], whole[1][~warm])
     return Learned(effects, like, mean, models, scores, cold, shapes, tuple(names), horizon, features.reach_back(panel), facts | found)
 
@@ -79,19 +79,19 @@ def _cold_curve(score: Score, rows: Array, columns: Array) -> Array:
     return found
 
 
-def _of_mean(drawn: tuple[Array, Array], names: list[str], knobs: Mapping[str, Any], seed: int) -> tuple[Trees, bytes, float]:
+def _of_mean(drawn: tuple[Array, Array], names: list[str], knobs: Mapping[str, Any], seed: int) -> tuple[Trees, dict[str, bytes], float]:
     """Grow the trees of the mean; return them, their ONNX, and the largest difference between that and LightGBM itself."""
     booster = boost(drawn, names, knobs, seed, aim="mean")
     grown = trees.from_lightgbm(booster)
-    model = onnx_trees.to_onnx(grown, len(names))
+    model = onnx_trees.halved(grown, len(names), features.asking_price(names))
     rows = drawn[0][:: max(1, len(drawn[0]) // 2000)]
-    parity = onnx_trees.check_parity(onnx_trees.session(model), lambda tried: booster.predict(tried, raw_score=True, num_threads=1), rows)
+    parity = onnx_trees.check_parity(onnx_trees.walk(model), lambda tried: booster.predict(tried, raw_score=True, num_threads=1), rows)
     return grown, model, parity
 
 
 def _of_quantiles(
     drawn: tuple[Array, Array], names: list[str], knobs: Mapping[str, Any], seed: int
-) -> tuple[bytes, Array, dict[str, float]]:
+) -> tuple[dict[str, bytes], Array, dict[str, float]]:
     """Grow trees on log sales, then boost all quantiles of them at once over their leaves; return their ONNX, the shapes, and gaps.
 
     One structure serves every quantile: one walk through the trees answers all of them.
@@ -118,8 +118,8 @@ def _of_quantiles(
         return whole
 
     shapes = quantile_shapes(values, often, wanted(rows))
-    model = onnx_trees.to_onnx(grown, len(names), values=(values @ shapes.T).astype("f4"))
-    score = onnx_trees.session(model)
+    model = onnx_trees.halved(grown, len(names), features.asking_price(names), values=(values @ shapes.T).astype("f4"))
+    score = onnx_trees.walk(model)
     parity = onnx_trees.check_parity(score, lambda tried: wanted(tried) @ shapes.T, rows)
     gap = np.abs(score(rows) @ shapes - wanted(rows))
     return model, np.concatenate([base[None], shapes]), {"parity_quantiles": parity, "shape_error": float(np.sqrt((gap**2).mean()))}

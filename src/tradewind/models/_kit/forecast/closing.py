@@ -56,10 +56,10 @@ def shut(said: Said | None, panel: Panel, ahead: Array) -> Array:
     return found
 
 
-def notes(said: Said | None, panel: Panel, ahead: Array) -> list[str]:
-    """Say which asked days are answered with nothing because there was never a figure on such a day."""
-    closed = np.unique(ahead[shut(said, panel, ahead)])
-    if not len(closed) or not said:
+def notes(closed: Array, panel: Panel, ahead: Array) -> list[str]:
+    """Say which asked days are answered with nothing because there was never a figure on such a day; `closed` tells of each day ahead."""
+    closed = np.unique(ahead[closed[ahead]])
+    if not len(closed):
         return []
     first = panel.clock.date(np.array([panel.first + panel.cut + closed[0]]))[0]
     return [

@@ -114,7 +114,7 @@ def _by_plan(state: State, look: Look, row: Array, step: Array) -> dict[str, Arr
         for name, kind in panel.kinds.items():
             if kind in kinds:
                 neutral[name] = panel.ahead[name]
-        now = state.learned.say(replace(look, panel=replace(panel, ahead=dict(neutral)), memo={})).mean[row, step]
+        now = state.learned.say(replace(look, panel=replace(panel, ahead=dict(neutral)), kept={})).mean[row, step]
         drivers[f"driver_{label}"] = now - before
         before = now
     return drivers

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 
+from tradewind.models._kit.forecast import features_price
+from tradewind.models._kit.forecast.features_price import mean
 from tradewind.models._kit.panel import Panel
 from tradewind.models._kit.response import Response
 
@@ -18,9 +22,6 @@ GROUPS = ("price", "promotion", "events", "season", "recent", "series", "other")
 """What a feature is reported under when a forecast is explained."""
 REPORTED = {"like": "price"}
 """Kinds of feature that are reported under another group."""
-STEPS_OF_PRICE = np.linspace(-0.7, 0.35, 22)  # log price against the usual one: what sold at like prices is kept by these
-BLUR = 0.06  # log price: how far apart prices are still alike
-PULL = 1.0  # periods that "nothing different" counts for where few like prices were seen
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,17 +42,14 @@ class View:
 
         `start` is the first origin that will be asked about: what only matters from there on is left out before it.
         """
-        effect, lift = np.zeros((2, len(panel), panel.width), "f4")
-        levers = {name: value if name == "price" else value[:, start:] for name, value in panel.ahead.items()}
-        for name, part in response.effect(levers, series).items():
-            if name == "price":
-                effect += np.nan_to_num(part)
-            else:
-                lift[:, start:] += part
-        effect = np.clip(effect, -6, 6)
+        parts = response.effect({name: panel.ahead[name] for name in response.names if name == "price"}, series)
+        effect = _added(panel.target.shape, parts.values())
+        lift = np.zeros(panel.target.shape, "f4")
+        levers = {name: panel.ahead[name][:, start:] for name in response.names if name != "price"}
+        lift[:, start:] = _added((len(panel), panel.width - start), response.effect(levers, series).values())
         steady = panel.target * np.exp(-effect)
         near = _event_distance(panel, max(0, start - int(FAR)))
-        return cls(panel, effect, np.clip(lift, -6, 6), steady, panel.clock.parts(panel.numbers()), near, prior)
+        return cls(panel, effect, lift, steady, panel.clock.parts(panel.numbers()), near, prior)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +89,11 @@ def monotone(features: list[str]) -> list[int]:
     return [-1 if name.startswith("price:") else 1 if name in ("promotion:lift", "like:price") else 0 for name in features]
 
 
+def asking_price(features: list[str]) -> Array:
+    """Return the numbers of the features that change where nothing but the own price is planned."""
+    return np.flatnonzero([name.startswith(("price:", "like:")) for name in features])
+
+
 def reach_back(panel: Panel) -> int:
     """Return how many periods before the origin the features look at."""
     grain = panel.grain
@@ -102,9 +105,16 @@ class Past:
     """What the history alone says: the same whatever is planned, so an answer to another plan can use it again."""
 
     out: list[Array]
-    scale: Array
-    folded: Array
-    shares: Array  # (series, periods): steady sales before the origin in units of the scale
+    scale: Array  # (series,)
+    usual: Mapping[str, Array]  # of each price: the mean log before the origin, (series, 1)
+    stood: tuple[Array, ...]  # sales without and with a promotion: two means (series,), two by phase (series, cycle), share (series, 1)
+    curve: Array | None  # (series, STEPS_OF_PRICE): what sold at like prices
+
+    def of(self, series: Array) -> Past:
+        """Return it of some series, without the features that are the past's own."""
+        usual = {name: value[series] if len(value) > 1 else value for name, value in self.usual.items()}
+        stood = tuple(value[series] if len(value) > 1 else value for value in self.stood)
+        return Past([], self.scale[series], usual, stood, None if self.curve is None else self.curve[series])
 
 
 def history_of(view: View, origin: int, steps: Array) -> Past:
@@ -116,19 +126,22 @@ def history_of(view: View, origin: int, steps: Array) -> Past:
     level, scale, spread, known = _scale(past, grain.level, grain.year, view.prior)
     shares = past / scale[:, None]
     out: list[Array] = [steps + 1.0, *(view.calendar[name][at] for name in view.calendar)]
-    year_level = _mean(shares[:, -grain.year :])
-    ago = _mean(shares[:, : grain.level])
-    recent = [_mean(shares[:, -max(cycle, 2) :]), _mean(shares[:, -4 * max(cycle, 1) :]), year_level, level / scale / np.maximum(ago, 0.05)]
-    recent += [_mean(np.where(np.isnan(shares), np.nan, shares <= 0)[:, -grain.level :]), spread, np.log1p(known)]
+    year_level = mean(shares[:, -grain.year :])
+    ago = mean(shares[:, : grain.level])
+    recent = [mean(shares[:, -max(cycle, 2) :]), mean(shares[:, -4 * max(cycle, 1) :]), year_level, level / scale / np.maximum(ago, 0.05)]
+    recent += [mean(np.where(np.isnan(shares), np.nan, shares <= 0)[:, -grain.level :]), spread, np.log1p(known)]
     out += [value[:, None] for value in (*recent, np.log(scale))]
     if cycle == 1:
         out += [value[:, None] for value in _unpromoted(panel, shares, origin, wide)]
     folded = _back(shares, shares.shape[1], wide).reshape(count, 26, cycle)
     phase = steps % cycle
     out += [folded[:, -lag][:, phase] for lag in (1, 2, 3, 4)]
-    out += [_mean(folded[:, -lag:].swapaxes(1, 2))[:, phase] for lag in (4, 8, 26)]
+    out += [mean(folded[:, -lag:].swapaxes(1, 2))[:, phase] for lag in (4, 8, 26)]
     out += _year(shares, steps, grain.year, max(cycle // 2, 1), ago)
-    return Past(out, scale, folded, shares)
+    usual = {name: features_price.usual(panel.ahead[name], origin, wide) for name, kind in panel.kinds.items() if kind == "price"}
+    stood = _stood(panel, folded, origin) if _levers(panel) else ()
+    curve = features_price.curve_of(panel.ahead["price"], shares, origin, wide) if cycle == 1 and "price" in panel.ahead else None
+    return Past(out, scale, usual, stood, curve)
 
 
 def rows(view: View, origin: int, steps: Array, history: Past | None = None) -> Rows:
@@ -136,32 +149,128 @@ def rows(view: View, origin: int, steps: Array, history: Past | None = None) -> 
 
     Only columns known ahead are read at or past the origin. `history` is what `history_of` said of the same series and steps.
     """
-    panel, grain = view.panel, view.panel.grain
-    count, ahead = len(panel), len(steps)
+    panel = view.panel
     at = origin + steps
-    cycle, wide = grain.cycle, max(grain.cycle, 1) * 26
     seen = history or history_of(view, origin, steps)
-    out, scale, folded = list(seen.out), seen.scale, seen.folded
-    state = promoted(panel)
-    if state is not None:
-        out += _promotions(state, folded, origin, steps, grain.level)
-    if "price" in panel.ahead:
-        out += _prices(panel.ahead["price"], origin, at, wide)
-        if cycle == 1:  # where periods are days the price effect says it all, and what sold at like prices would say it twice
-            out += [_like_price(panel.ahead["price"], seen.shares, origin, at, wide)]
-    effect = view.effect[:, at]
-    if state is not None:
-        out += [view.lift[:, at]]
-    if _events(panel):
-        out += [distance[:, at] for distance in view.near]
-    out += [_level_column(panel, name, origin, at, wide) for name in panel.kinds if name != "price"]
-    out += [value[:, None] for value in panel.static.values()]
-    out += [_recent_past(value, value.shape[1] - panel.cut + origin, grain.level, cycle)[:, None] for value in panel.past.values()]
-    values = np.empty((count, ahead, len(out)), "f4")
+    out = list(seen.out)
+    ahead = _planned(panel, origin, steps, seen, lift=lambda: view.lift[:, at], near=lambda: [distance[:, at] for distance in view.near])
+    for _, _, made in ahead:
+        out += made()
+    values = np.empty((len(panel), len(steps), len(out)), "f4")
     for number, value in enumerate(out):
         values[:, :, number] = value
-    pulled = np.zeros((count, ahead), "f4") if state is None else np.broadcast_to((state[:, at] > 0).astype("f4"), (count, ahead))
-    return Rows(values, scale, effect, pulled)
+    return Rows(values, seen.scale, view.effect[:, at], _pulled(panel, at))
+
+
+Block = tuple[Collection[str], int, Callable[[], list[Array]]]
+
+
+def _planned(
+    panel: Panel, origin: int, steps: Array, seen: Past, *, lift: Callable[[], Array], near: Callable[[], list[Array]]
+) -> Iterator[Block]:
+    """Yield the features after the past's own, in order: which columns known ahead each block of them reads, how many it has, and how.
+
+    `lift` and `near` say what the levers do and how far events are at `origin + steps`.
+    """
+    grain, at = panel.grain, origin + steps
+    levers, events = _levers(panel), _events(panel)
+    if levers:
+        yield levers, 8, lambda: _promotions(panel, seen.stood, origin, steps)
+    if "price" in panel.ahead:
+        yield ("price",), 2, lambda: features_price.gaps(panel.ahead["price"], seen.usual["price"], at)
+        if seen.curve is not None:  # where periods are days the price effect says it all, and what sold at like prices would say it twice
+            curve = seen.curve
+            yield ("price",), 1, lambda: [features_price.read_off(panel.ahead["price"], curve, seen.usual["price"], at)]
+    if levers:
+        yield levers, 1, lambda: [lift()]
+    if events:
+        yield events, 2, near
+    for name in panel.kinds:
+        if name != "price":
+            yield (name,), 1, partial(_level_column, panel, name, seen, at)
+    yield (), len(panel.static), lambda: [value[:, None] for value in panel.static.values()]
+    pasts = panel.past.values()
+    yield (
+        (),
+        len(panel.past),
+        lambda: [_recent_past(value, value.shape[1] - panel.cut + origin, grain.level, grain.cycle)[:, None] for value in pasts],
+    )
+
+
+def _pulled(panel: Panel, at: Array) -> Array:
+    """Return 1 where a lever but the price is pulled, (series, len(at))."""
+    state = promoted(panel, at)
+    shape = len(panel), len(at)
+    return np.zeros(shape, "f4") if state is None else np.broadcast_to((state > 0).astype("f4"), shape)
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """The rows of every series under the plan that is known, and what another plan is worked out from."""
+
+    rows: Rows
+    past: Past
+    own: int  # how many features, the first, are the past's own
+
+    def cells(self, series: Array, steps: Array) -> tuple[Array, ...]:
+        """Return the index of some series and steps in what is kept."""
+        return (series,) if len(steps) == self.rows.effect.shape[1] else (series[:, None], steps)
+
+    @classmethod
+    def of(cls, parts: Sequence[tuple[Rows, Past]]) -> Kept:
+        """Put together what was worked out of a few series at a time, each with `rows` of the same steps."""
+
+        def joined(values: Iterable[Array]) -> Array:
+            found = list(values)
+            return np.concatenate(found) if len(found[0]) > 1 or len(found) == 1 else found[0]
+
+        whole, pasts = (list(part) for part in zip(*parts, strict=True))
+        rows = Rows(*(joined(getattr(one, name) for one in whole) for name in ("values", "scale", "effect", "promoted")))
+        first: Past = pasts[0]
+        usual = {name: joined(one.usual[name] for one in pasts) for name in first.usual}
+        stood = tuple(joined(one.stood[at] for one in pasts) for at in range(len(first.stood)))
+        curve = None if first.curve is None else np.concatenate([one.curve for one in pasts])
+        return cls(rows, Past([], rows.scale, usual, stood, curve), len(first.out))
+
+
+def replanned(kept: Kept, panel: Panel, response: Response, *, series: Array, steps: Array, planned: Collection[str]) -> Rows:
+    """Return the rows of some series where a question plans some columns: what these do not touch is as it was kept.
+
+    `panel` holds these series with the question's plan; `steps` may be any of those that were kept. Equals `rows` of the panel.
+    """
+    cells = kept.cells(series, steps)
+    values, effect, pulled = kept.rows.values[cells], kept.rows.effect[cells], kept.rows.promoted[cells]
+    past, at, touched = kept.past.of(series), panel.cut + steps, set(planned)
+
+    def own(levers: Collection[str]) -> Array:
+        said = response.effect({name: panel.ahead[name][:, at] for name in levers}, series)
+        return _added((len(panel), len(at)), said.values())
+
+    def lift() -> Array:
+        return own([name for name in response.names if name != "price"])
+
+    def near() -> list[Array]:
+        return [distance[:, at] for distance in _event_distance(panel, max(0, panel.cut - int(FAR)))]
+
+    place = kept.own
+    for reads, width, made in _planned(panel, panel.cut, steps, past, lift=lift, near=near):
+        if not touched.isdisjoint(reads):
+            for number, value in enumerate(made(), place):
+                values[:, :, number] = value
+        place += width
+    if "price" in touched and "price" in response.names:
+        effect = own(["price"])
+    if not touched.isdisjoint(_levers(panel)):
+        pulled = _pulled(panel, at)
+    return Rows(values, past.scale, effect, pulled)
+
+
+def _added(shape: tuple[int, ...], parts: Iterable[Array]) -> Array:
+    """Return the sum of effects, at most a factor of about four hundred; one that is not known is none."""
+    total = np.zeros(shape, "f4")
+    for part in parts:
+        total += np.where(np.isnan(part), np.float32(0), part)
+    return np.clip(total, -6, 6)
 
 
 def _unpromoted(panel: Panel, shares: Array, origin: int, wide: int) -> list[Array]:
@@ -184,31 +293,22 @@ def _back(matrix: Array, origin: int, periods: int) -> Array:
     return np.concatenate([np.full((len(part), short), np.nan, part.dtype), part], 1) if short else part
 
 
-def _mean(values: Array) -> Array:
-    """Return the mean of the known values along the last axis, NaN where there are none."""
-    known = values == values  # noqa: PLR0124 - the quickest test for NaN
-    total = np.where(known, values, 0).sum(-1)
-    count = known.sum(-1)
-    found: Array = np.where(count > 0, total / np.maximum(count, 1), np.nan)
-    return found
-
-
 def _scale(past: Array, level: int, year: int, prior: Array) -> tuple[Array, Array, Array, Array]:
     """Return recent level, the scale of a series (its level, never far below its year's), spread and length of history.
 
     A level of few periods leans on `prior`; where there is none it is NaN and the level stands alone.
     """
-    recent = _mean(past[:, -level:])
+    recent = mean(past[:, -level:])
     count = np.isfinite(past[:, -level:]).sum(1)
     leaned = (np.nan_to_num(recent) * count + prior * LEAN) / (count + LEAN)
     recent = np.where(np.isfinite(prior) & (count < level // 2), leaned, recent)
-    longer = _mean(past[:, -year:])
-    whole = np.where(np.isnan(longer), _mean(past), longer)
+    longer = mean(past[:, -year:])
+    whole = np.where(np.isnan(longer), mean(past), longer)
     recent = np.where(np.isnan(recent), np.where(np.isnan(whole), prior, whole), recent)
     whole = np.where(np.isnan(whole), recent, whole)
     scale = np.maximum(np.maximum(recent, 0.2 * whole), SMALLEST)
     scale = np.where(np.isnan(scale), SMALLEST, scale)
-    spread = _mean(np.abs(past[:, -level:] / scale[:, None] - 1))
+    spread = mean(np.abs(past[:, -level:] / scale[:, None] - 1))
     known = np.isfinite(past[:, -year:]).sum(1)
     return recent, scale, np.where(np.isnan(spread), 9.0, spread), known
 
@@ -219,8 +319,8 @@ def _year(shares: Array, steps: Array, year: int, near: int, ago: Array) -> list
     back = steps % year - year  # the same period of the last year there is
     exact = shares[:, width + back]
     around = np.stack([shares[:, np.minimum(width + back + shift, width - 1)] for shift in range(-near, near + 1)], -1)
-    mean = _mean(around)
-    return [exact, mean, mean / np.maximum(ago, 0.05)[:, None]]
+    level = mean(around)
+    return [exact, level, level / np.maximum(ago, 0.05)[:, None]]
 
 
 def _levers(panel: Panel) -> list[str]:
@@ -231,9 +331,9 @@ def _events(panel: Panel) -> list[str]:
     return [name for name, kind in panel.kinds.items() if kind == "event"]
 
 
-def promoted(panel: Panel) -> Array | None:
-    """Return 1 where any lever but the price is pulled, (series or 1, periods)."""
-    pulled = [panel.ahead[name] > 0 for name in _levers(panel)]
+def promoted(panel: Panel, at: Array | slice = slice(None)) -> Array | None:
+    """Return 1 where any lever but the price is pulled, (series or 1, periods); of the columns `at` alone where they are said."""
+    pulled = [panel.ahead[name][:, at] > 0 for name in _levers(panel)]
     if not pulled:
         return None
     whole = pulled[0]
@@ -242,86 +342,64 @@ def promoted(panel: Panel) -> Array | None:
     return whole.astype("f4")
 
 
-def _promotions(state: Array, folded: Array, origin: int, steps: Array, level: int) -> list[Array]:
+def _state_near(panel: Panel, origin: int) -> tuple[Array, int]:
+    """Return where any lever is pulled from as far before the origin as features look, and the origin's column in that."""
+    looked = max(26 * panel.grain.cycle, panel.grain.level, int(FAR)) + 1
+    state = promoted(panel, slice(max(0, origin - looked), None))
+    assert state is not None
+    return state, min(origin, looked)
+
+
+def _stood(panel: Panel, folded: Array, origin: int) -> tuple[Array, ...]:
+    """Return mean sales before the origin without and with a promotion, the same by phase, and the share of promoted periods."""
+    state, origin = _state_near(panel, origin)
     count, weeks, cycle = folded.shape
-    looked = max(weeks * cycle, level, int(FAR)) + 1
-    state, origin = state[:, max(0, origin - looked) :], min(origin, looked)
-    width = state.shape[1]
+    before = np.broadcast_to(_back(state, origin, weeks * cycle).reshape(len(state), weeks, cycle), folded.shape)
+    means, phased = [], []
+    for wanted in (0, 1):
+        same = np.where(before == wanted, folded, np.nan)
+        means.append(mean(same.reshape(count, -1)))
+        phased.append(mean(same.swapaxes(1, 2)))
+    level = panel.grain.level
+    total = _summed(state)
+    share = (total[:, origin] - total[:, max(origin - level, 0)]) / level
+    return (*means, *phased, share[:, None])
+
+
+def _summed(state: Array) -> Array:
+    return np.concatenate([np.zeros((len(state), 1), "f4"), np.cumsum(state, 1)], 1)
+
+
+def _promotions(panel: Panel, stood: tuple[Array, ...], origin: int, steps: Array) -> list[Array]:
+    state, origin = _state_near(panel, origin)
+    cycle, width = panel.grain.cycle, state.shape[1]
+    month, count = 4 * max(cycle, 1), len(panel)
     at = origin + steps
     now = state[:, at]
     position = np.arange(width)
     started = np.maximum.accumulate(np.where(state > 0, -1, position), 1)  # the last period without a promotion
     run = np.minimum((position - started)[:, at], FAR)
-    total = np.concatenate([np.zeros((len(state), 1), "f4"), np.cumsum(state, 1)], 1)
-    month = 4 * max(cycle, 1)
+    total = _summed(state)
     recent = (total[:, at] - total[:, np.maximum(at - month, 0)]) / month
-    share = (total[:, origin] - total[:, max(origin - level, 0)]) / level
-    before = np.broadcast_to(_back(state, origin, weeks * cycle).reshape(len(state), weeks, cycle), folded.shape)
-    means, phased = [], []
-    for wanted in (0, 1):
-        same = np.where(before == wanted, folded, np.nan)
-        means.append(_mean(same.reshape(count, -1)))
-        phased.append(_mean(same.swapaxes(1, 2)))
+    without, with_, phased_without, phased_with, share = stood
     pulled = np.broadcast_to(now > 0, (count, len(steps)))
-    same_state = np.where(pulled, means[1][:, None], means[0][:, None])
+    same_state = np.where(pulled, with_[:, None], without[:, None])
     phase = steps % cycle
-    same_phase = np.where(pulled, phased[1][:, phase], phased[0][:, phase])
-    return [now, state[:, at - 1], state[:, np.minimum(at + 1, width - 1)], run, recent, share[:, None], same_state, same_phase]
+    same_phase = np.where(pulled, phased_with[:, phase], phased_without[:, phase])
+    return [now, state[:, at - 1], state[:, np.minimum(at + 1, width - 1)], run, recent, share, same_state, same_phase]
 
 
-def _prices(price: Array, origin: int, at: Array, wide: int) -> list[Array]:
-    with np.errstate(invalid="ignore", divide="ignore"):
-        logged = np.log(price[:, max(0, origin - wide) :])
-    start = max(0, origin - wide)
-    usual = _mean(logged[:, : origin - start])[:, None]
-    now = logged[:, at - start]
-    return [now - usual, now - logged[:, at - start - 1]]
-
-
-def _like_price(price: Array, shares: Array, origin: int, at: Array, wide: int) -> Array:
-    """Return the log of what sold at prices like the planned one against the usual, never less at a lower price.
-
-    Past periods are sorted into steps of log price against the usual one, blurred, and drawn towards no difference where they are few;
-    a running maximum from high prices to low ones keeps the direction.
-    """
-    start = max(0, origin - shares.shape[1])
-    with np.errstate(invalid="ignore", divide="ignore"):
-        logged = np.log(price[:, start:])
-    past = logged[:, : origin - start]
-    usual = _mean(past[:, -wide:])[:, None]
-    sold = shares[:, shares.shape[1] - past.shape[1] :]
-    count = len(sold)
-    apart = np.broadcast_to(past - usual, sold.shape)
-    known = np.isfinite(apart) & np.isfinite(sold)
-    step = np.clip(np.round((apart - STEPS_OF_PRICE[0]) / (STEPS_OF_PRICE[1] - STEPS_OF_PRICE[0])), 0, len(STEPS_OF_PRICE) - 1)
-    cell = (np.arange(count)[:, None] * len(STEPS_OF_PRICE) + np.nan_to_num(step)).astype("i8")[known]
-    size = count * len(STEPS_OF_PRICE)
-    often = np.bincount(cell, minlength=size).reshape(count, -1)
-    summed = np.bincount(cell, sold[known], minlength=size).reshape(count, -1)
-    blur = np.exp(-(((STEPS_OF_PRICE[:, None] - STEPS_OF_PRICE) / BLUR) ** 2) / 2)
-    whole = summed.sum(1, keepdims=True) / np.maximum(often.sum(1, keepdims=True), 1)
-    ratio = np.log(np.maximum((summed @ blur + PULL * whole) / np.maximum((often @ blur + PULL) * whole, 1e-9), 1e-2))
-    curve = np.maximum.accumulate(ratio[:, ::-1], 1)[:, ::-1]
-    planned = np.broadcast_to(logged[:, at - start] - usual, (count, len(at)))
-    place = (np.nan_to_num(planned) - STEPS_OF_PRICE[0]) / (STEPS_OF_PRICE[1] - STEPS_OF_PRICE[0])
-    low = np.clip(np.floor(place), 0, len(STEPS_OF_PRICE) - 2).astype("i8")
-    share = np.clip(place - low, 0, 1)
-    row = np.arange(count)[:, None]
-    found: Array = np.where(np.isfinite(planned), curve[row, low] * (1 - share) + curve[row, low + 1] * share, np.nan)
-    return found
-
-
-def _level_column(panel: Panel, name: str, origin: int, at: Array, wide: int) -> Array:
+def _level_column(panel: Panel, name: str, seen: Past, at: Array) -> list[Array]:
     """Return a column known ahead at the asked periods; another price or a cost against what it usually was."""
-    value = panel.ahead[name]
-    return _prices(value, origin, at, wide)[0] if panel.kinds[name] == "price" else value[:, at]
+    value = panel.ahead[name][:, at]
+    return [features_price.logged(value) - seen.usual[name] if panel.kinds[name] == "price" else value]
 
 
 def _recent_past(value: Array, end: int, level: int, cycle: int) -> Array:
     """Return how a column known only afterwards stood last before its column number `end`, against its level."""
     window = _back(value, max(end, 0), level)
-    usual = _mean(np.abs(window))
-    found: Array = _mean(window[:, -max(cycle, 2) :]) / np.where(usual > 0, usual, np.nan)
+    usual = mean(np.abs(window))
+    found: Array = mean(window[:, -max(cycle, 2) :]) / np.where(usual > 0, usual, np.nan)
     return found
 
 

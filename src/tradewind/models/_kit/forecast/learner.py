@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -12,6 +12,8 @@ from tradewind.core.model import Knob
 from tradewind.models._kit.panel import Panel
 
 Array = np.ndarray[Any, Any]
+CELLS = 6000  # series times periods worked on at once: a worker's memory stays small
+NONE = np.empty(0, "i8")
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,15 +21,25 @@ class Look:
     """A question laid out for a learner: some series with their past and plan, and the periods asked for.
 
     `panel` holds the asked series only, in the order of `series` (their numbers in the panel that was learned from); the user's own
-    plan is written over the known one. `steps` are the sorted distinct periods ahead of `panel.cut`, 0 = the next one. `memo` is kept
-    between questions about one state: what a learner finds there under its own name it need not work out again.
+    plan is written over the known one. `steps` are the sorted distinct periods ahead of `panel.cut`, 0 = the next one. `planned` are
+    the columns that the user plans, and `kept` is what a learner made ready by `keep` of the same history under the known plan: what
+    no planned column touches it need not work out again.
     """
 
     panel: Panel
     series: Array
     steps: Array
     horizon: int  # periods that were learned; steps beyond it are answered too, less surely
-    memo: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)
+    planned: Collection[str] = ()
+    kept: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
+
+
+def looks(panel: Panel, horizon: int) -> Iterator[Look]:
+    """Yield looks at all series for the next periods under the known plan, some series at a time."""
+    each = max(1, CELLS // horizon)
+    for start in range(0, len(panel), each):
+        series = np.arange(start, min(len(panel), start + each))
+        yield Look(panel.planned(series, horizon + 1, NONE, NONE, {}), series, np.arange(horizon), horizon)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +71,15 @@ class Learned(Protocol):
 
     def dump(self) -> dict[str, bytes]:
         """Write it as named bytes: ONNX, safetensors, JSON."""
+        ...
+
+
+@runtime_checkable
+class Keeps(Protocol):
+    """Learned things that can make ready, once, what an answer to any plan is worked out from."""
+
+    def keep(self, panel: Panel, horizon: int) -> Mapping[str, Any]:
+        """Return what `Look.kept` is to hold: of every series of the panel, for the next periods."""
         ...
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from typing import Any
@@ -17,6 +17,7 @@ MEANS = (4, 8, 26)  # cycles over which the same phase is averaged
 FAR = 28.0  # periods: an event further away counts as this far
 NEAR = 29  # periods before the cut that what a plan changes is read from
 MOST_CODES = 24  # texts of one static column told apart at most
+NOTHING = np.empty((0, 0), "f4")  # what is not read
 LEAST_ALIKE = 3  # series that must share a text for it to be told apart
 
 
@@ -116,14 +117,14 @@ class View:
     later: int = 0
 
 
-def view_of(panel: Panel, layout: Layout, steps: int, *, start: int = 0, ahead: bool = True) -> View:
-    """Make a panel ready for windows of so many steps; what no origin from `start` on looks at is left out, unless `ahead` so is the plan.
+def view_of(panel: Panel, layout: Layout, steps: int, *, start: int = 0) -> View:
+    """Make a panel ready for windows of so many steps; what no origin from `start` on looks at is left out.
 
     Columns known only afterwards (`panel.past`) are not read: what is known ahead and the series' own sales are.
     """
     back, skip = max(layout.back - start, 0), max(start - layout.back, 0)
     reads = max(layout.patch * layout.patches, layout.wide, NEAR) if start else layout.back
-    columns, pulled, near = _columns(panel, layout, start - reads, panel.width if ahead else panel.cut)
+    columns, pulled, near = _columns(panel, layout, start - reads, panel.width)
     target = panel.target[:, skip:]
     if back:
         target = np.concatenate([np.full((len(target), back), np.nan, "f4"), target], 1, dtype="f4")
@@ -131,17 +132,24 @@ def view_of(panel: Panel, layout: Layout, steps: int, *, start: int = 0, ahead: 
     return View(layout, target, columns, pulled, near, calendar, _fixed(panel, layout), layout.back - reads)
 
 
-def plan_of(panel: Panel, layout: Layout, steps: int) -> View:
-    """Make ready what a plan of so many steps may change: column NEAR is the first after the cut. All else is left out."""
-    nothing = np.empty((0, 0), "f4")
-    columns = _columns(panel, layout, panel.cut - NEAR, min(panel.width, panel.cut + steps + NEAR))
-    return View(layout, nothing, *columns, nothing, nothing)
+def plan_of(panel: Panel, layout: Layout, steps: int, planned: Collection[str]) -> View:
+    """Make ready what a plan of some columns for so many steps changes: column NEAR is the first after the cut. All else is left out."""
+    reads = set(planned)
+    for together in (layout.levers, layout.events):  # each of these is also read together with the others
+        reads |= set() if reads.isdisjoint(together) else set(together)
+    columns = _columns(panel, layout, panel.cut - NEAR, min(panel.width, panel.cut + steps + NEAR), reads)
+    return View(layout, NOTHING, *columns, NOTHING, NOTHING)
 
 
-def _columns(panel: Panel, layout: Layout, low: int, high: int) -> tuple[tuple[Array, ...], Array | None, Array | None]:
-    """Return the columns known ahead from period `low`, which may lie before the first, to before `high`."""
+def _columns(
+    panel: Panel, layout: Layout, low: int, high: int, reads: Collection[str] | None = None
+) -> tuple[tuple[Array, ...], Array | None, Array | None]:
+    """Return the columns known ahead from period `low`, which may lie before the first, to before `high`; NOTHING for what is not read."""
     columns: list[Array] = []
     for name, kind, middle, spread in layout.columns:
+        if reads is not None and name not in reads:
+            columns.append(NOTHING)
+            continue
         empty = np.nan if kind in ("price", "number") else 0.0  # a panel knows every lever and event
         value = panel.ahead[name] if name in panel.ahead else np.full((1, panel.width), empty, "f4")
         part = value[:, max(low, 0) : high]
@@ -158,12 +166,14 @@ def _columns(panel: Panel, layout: Layout, low: int, high: int) -> tuple[tuple[A
     order = {name: at for at, (name, *_) in enumerate(layout.columns)}
     pulled = _any([columns[order[name]] for name in layout.levers])
     events = _any([columns[order[name]] for name in layout.events])
-    return tuple(columns), pulled, None if events is None else _closeness(events)
+    return tuple(columns), pulled, None if events is None else _closeness(events) if events.size else NOTHING
 
 
 def _any(columns: list[Array]) -> Array | None:
     if not columns:
         return None
+    if not columns[0].size:
+        return NOTHING
     whole = columns[0]
     for one in columns[1:]:
         whole = np.maximum(whole, one)

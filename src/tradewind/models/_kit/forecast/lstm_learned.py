@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from tradewind.core.errors import Incompatible
 from tradewind.models._kit.forecast import lstm_inputs, lstm_onnx, lstm_windows
-from tradewind.models._kit.forecast.learner import Look, Said
+from tradewind.models._kit.forecast.learner import Look, Said, looks
 from tradewind.models._kit.forecast.lstm_inputs import NEAR, Layout, View
 from tradewind.models._kit.forecast.lstm_onnx import Net
 from tradewind.models._kit.forecast.lstm_windows import Past
@@ -22,9 +22,27 @@ Begun = tuple[Array, ...]  # what the network made of the past
 AT_ONCE = 512  # series answered in one run: a worker's memory stays small
 HIGHEST = np.float32(4.2)  # log1p of the largest share of the level that can be said
 LOWEST = np.float32(-12)  # log of the smallest mean share
-MOST_KEPT = 128  # series of a question whose past is kept for the next one
-QUESTIONS = 32  # of which it is kept
-NOTHING = np.empty(0, "f4")
+MOST_KEPT = 128 << 20  # bytes of the decoder's rows that are kept ready
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What the network is run on: the decoder's rows (steps, series, features), what plans are worked out with, and its state."""
+
+    decoder: Array
+    past: Past
+    begun: Begun
+
+    def of(self, series: Array, steps: int) -> Kept:
+        """Return it of some series and the first steps, to be written to."""
+        embedded, state, cell = self.begun
+        return Kept(self.decoder[:steps].take(series, 1), self.past.of(series), (embedded[series], state[:, series], cell[:, series]))
+
+    @classmethod
+    def joined(cls, parts: Sequence[Kept]) -> Kept:
+        """Put together what was made of a few series at a time."""
+        begun = tuple(np.concatenate([part.begun[at] for part in parts], min(at, 1)) for at in range(3))
+        return cls(np.concatenate([part.decoder for part in parts], 1), Past.joined([part.past for part in parts]), begun)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,38 +59,44 @@ class Learned:
         return self.layout.back
 
     def say(self, look: Look) -> Said:
-        """Answer a look; what the past says is kept for the next plan of the same series: a slider asks many times."""
-        steps, count = int(look.steps[-1]) + 1, len(look.panel)
-        if count <= MOST_KEPT:
-            view = lstm_inputs.plan_of(look.panel, self.layout, steps)
-            return self._said(look, view, slice(0, count), self._kept(look, steps), origin=NEAR)
-        view = lstm_inputs.view_of(look.panel, self.layout, steps, start=look.panel.cut)
+        """Answer a look."""
+        steps = int(look.steps[-1]) + 1
+        kept: Kept | None = look.kept.get("lstm")
+        if kept is not None and steps > len(kept.decoder):
+            kept = None
+        view = (
+            lstm_inputs.view_of(look.panel, self.layout, steps, start=look.panel.cut)
+            if kept is None
+            else lstm_inputs.plan_of(look.panel, self.layout, steps, look.planned)
+        )
         parts = []
-        for start in range(0, count, AT_ONCE):
-            series = slice(start, min(start + AT_ONCE, count))
-            parts.append(self._said(look, view, series, self._begun(view, series, steps), origin=self.layout.back))
+        for start in range(0, len(look.panel), AT_ONCE):
+            part = slice(start, min(start + AT_ONCE, len(look.panel)))
+            if kept is None:
+                made = self._fresh(view, part, steps)
+            else:
+                made = kept.of(look.series[part], steps)
+                lstm_windows.replan(made.decoder, view, made.past, series=part, origin=NEAR, planned=look.planned)
+            said = self.net.say(made.decoder, made.begun)
+            parts.append(in_units(said if len(look.steps) == len(said) else said[look.steps], made.past.level))
+        if len(parts) == 1:
+            return parts[0]
         return Said(np.concatenate([part.mean for part in parts]), np.concatenate([part.quantiles for part in parts]))
 
-    def _kept(self, look: Look, steps: int) -> tuple[Past, Begun]:
-        kept: dict[Any, tuple[Past, Begun]] = look.memo.setdefault("lstm", {})
-        key = look.panel.first + look.panel.cut, steps, look.series.tobytes()
-        found = kept.get(key)
-        if found is None:
-            view = lstm_inputs.view_of(look.panel, self.layout, steps, start=look.panel.cut, ahead=False)
-            found = self._begun(view, slice(0, len(look.panel)), steps)
-            if len(kept) >= QUESTIONS:
-                kept.clear()
-            kept[key] = found
-        return found
-
-    def _begun(self, view: View, series: slice, steps: int) -> tuple[Past, Begun]:
+    def _fresh(self, view: View, series: slice, steps: int) -> Kept:
         past = lstm_windows.past_of(view, series, self.layout.back, steps)
-        return replace(past, encoder=NOTHING, fixed=NOTHING), self.net.begin(past.encoder, past.fixed)
+        return Kept(lstm_windows.decoder_of(view, past, series, self.layout.back), past, self.net.begin(past.encoder, past.fixed))
 
-    def _said(self, look: Look, view: View, series: slice, begun: tuple[Past, Begun], *, origin: int) -> Said:
-        past, state = begun
-        said = self.net.say(lstm_windows.decoder_of(view, past, series, origin), state)
-        return in_units(said if len(look.steps) == len(said) else said[look.steps], past.level)
+    def keep(self, panel: Panel, horizon: int) -> dict[str, Any]:
+        """Make ready what the decoder reads of every series under the known plan; nothing where it takes too much room."""
+        parts, taken = [], 0
+        for look in looks(panel, horizon):
+            view = lstm_inputs.view_of(look.panel, self.layout, horizon, start=look.panel.cut)
+            parts.append(self._fresh(view, slice(0, len(look.panel)), horizon))
+            taken += parts[-1].decoder.nbytes
+            if taken > MOST_KEPT:
+                return {}
+        return {"lstm": Kept.joined(parts)}
 
     def moved(self, panel: Panel, place: Array) -> Learned:
         """Return it as it is: nothing was learned about a series by its name."""

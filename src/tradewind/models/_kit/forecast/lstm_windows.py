@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from tradewind.models._kit.forecast.lstm_inputs import MEANS, Array, Layout, View
+from tradewind.models._kit.forecast.lstm_inputs import MEANS, NOTHING, Array, Layout, View
 
 SHARES = 60.0  # a sale of more than this many times the level counts as this many
 LAGS = 4  # the same phase of as many cycles before the origin
@@ -29,6 +30,24 @@ class Past:
     rows: Array  # (steps, series, features): the decoder's first
     prices: tuple[Array, ...]  # (series, 1) for each price: the log usual before the origin, NaN where none is known
     stood: tuple[Array, Array] | None  # (series, 1): log sales while no lever was pulled, and while one was
+
+    def of(self, series: Array) -> Past:
+        """Return what plans are worked out with, of some series: all but what the network was begun with."""
+        prices = tuple(value[series] if len(value) > 1 else value for value in self.prices)
+        stood = None if self.stood is None else (self.stood[0][series], self.stood[1][series])
+        return Past(NOTHING, NOTHING, self.level[series], NOTHING, prices, stood)
+
+    @classmethod
+    def joined(cls, parts: Sequence[Past]) -> Past:
+        """Put `of` of a few series at a time together."""
+
+        def joined(values: Sequence[Array]) -> Array:
+            return np.concatenate(values) if len(values[0]) > 1 else values[0]  # one row stands for all series
+
+        prices = tuple(joined([part.prices[at] for part in parts]) for at in range(len(parts[0].prices)))
+        pairs = [part.stood for part in parts if part.stood is not None]
+        stood = (np.concatenate([one for one, _ in pairs]), np.concatenate([two for _, two in pairs])) if pairs else None
+        return cls(NOTHING, NOTHING, np.concatenate([part.level for part in parts]), NOTHING, prices, stood)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,28 +93,54 @@ def past_of(view: View, series: Chosen, origin: Origin, steps: int) -> Past:
 def decoder_of(view: View, past: Past, series: Chosen, origin: Origin) -> Array:
     """Return the rows of the decoder: what the past says of each period ahead, then what is known ahead of it."""
     steps, count, width = past.rows.shape
-    origin = origin - view.later
-    out = []
-    prices = iter(past.prices)
-    for (_, kind, _, _), column in zip(view.layout.columns, view.columns, strict=True):
-        value = _window(column, series, origin, -1, steps + 1)
-        if kind == "price":
-            gap = _gap(value[:, :-1], next(prices))
-            out += [gap[:, 1:], gap[:, 1:] - gap[:, :-1]]
-        elif kind == "number":
-            out.append(value[:, 1:-1])
-        else:
-            value = np.minimum(value, np.float32(HIGHEST))
-            out += [value[:, 1:-1], value[:, 2:]]
-    if view.pulled is not None and past.stood is not None:
-        out.append(np.where(_window(view.pulled, series, origin, 0, steps), past.stood[1], past.stood[0]))
-    if view.near is not None:
-        out += [_window(part, series, origin, 0, steps) for part in view.near]
+    out = [value for _, _, made in _ahead(view, past, series, origin, steps) for value in made()]
     decoder = np.empty((steps, count, width + len(out)), "f4")
     decoder[:, :, :width] = past.rows
     for at, value in enumerate(out, width):
         decoder[:, :, at] = value.T
     return decoder
+
+
+def replan(decoder: Array, view: View, past: Past, *, series: Chosen, origin: int, planned: Collection[str]) -> None:
+    """Write into rows of the decoder what a plan of some columns changes; `view` is `lstm_inputs.plan_of`, the rest of its `series`."""
+    touched = set(planned)
+    blocks = list(_ahead(view, past, series, origin, len(decoder)))
+    at = decoder.shape[-1] - sum(width for _, width, _ in blocks)
+    for reads, width, made in blocks:
+        if not touched.isdisjoint(reads):
+            for number, value in enumerate(made(), at):
+                decoder[:, :, number] = value.T
+        at += width
+
+
+def _ahead(
+    view: View, past: Past, series: Chosen, origin: Origin, steps: int
+) -> Iterator[tuple[Collection[str], int, Callable[[], list[Array]]]]:
+    """Yield what is known ahead, in order: which columns each block of rows reads, how many numbers it has, and how to make it."""
+    origin = origin - view.later
+    prices = iter(past.prices)
+    layout = view.layout
+    for (name, kind, _, _), column in zip(layout.columns, view.columns, strict=True):
+        usual = next(prices) if kind == "price" else None
+        window = partial(_window, column, series, origin, -1, steps + 1)
+        yield (name,), 1 if kind == "number" else 2, partial(_column_ahead, kind, usual, window)
+    if view.pulled is not None and past.stood is not None:
+        pulled, (without, with_) = view.pulled, past.stood
+        yield layout.levers, 1, lambda: [np.where(_window(pulled, series, origin, 0, steps), with_, without)]
+    if view.near is not None:
+        near = view.near
+        yield layout.events, 2, lambda: [_window(part, series, origin, 0, steps) for part in near]
+
+
+def _column_ahead(kind: str, usual: Array | None, window: Callable[[], Array]) -> list[Array]:
+    value = window()  # one period more at either end
+    if usual is not None:
+        gap = _gap(value[:, :-1], usual)
+        return [gap[:, 1:], gap[:, 1:] - gap[:, :-1]]
+    if kind == "number":
+        return [value[:, 1:-1]]
+    value = np.minimum(value, np.float32(HIGHEST))
+    return [value[:, 1:-1], value[:, 2:]]
 
 
 def _window(matrix: Array, series: Chosen, origin: Origin, low: int, high: int) -> Array:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from tradewind.core.table import Table
 from tradewind.models._kit.asking import Asked
-from tradewind.models._kit.forecast import support
+from tradewind.models._kit.forecast.support import Seen
 from tradewind.models._kit.panel import Panel
 
 Array = np.ndarray[Any, Any]
@@ -31,8 +32,45 @@ def cleaned(table: Table, panel: Panel, target: str) -> list[str]:
     return said
 
 
-def notes(panel: Panel, where: Asked, *, horizon: int, blocks: int) -> list[str]:
-    """Return what a reader of the answer must know: fallbacks taken, plans ignored, prices never seen."""
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What can be said of each series whatever is asked of it."""
+
+    history: Array  # actuals
+    empty: Array  # nothing was sold in any of them
+    ended: Array  # there was none lately
+    thin: Array  # there is one in fewer than half of the periods
+    spike: Array  # the column of one actual far above all others, -1 where there is none
+    highest: Array
+    odd: Array  # any of this is to be said, or there is no actual
+
+    @classmethod
+    def of(cls, panel: Panel) -> Known:
+        """Look at every series of a panel."""
+        past = panel.target[:, : panel.cut]
+        known = np.isfinite(past)
+        history = known.sum(1)
+        none = history == 0
+        empty = (np.nan_to_num(past).max(1, initial=0) == 0) & ~none
+        began = np.where(none, past.shape[1] - 1, known.argmax(1))
+        thin = (history < 0.5 * (past.shape[1] - began)) & ~none
+        ended, (spike, highest) = ~panel.alive & ~none, _spikes(past)
+        return cls(history, empty, ended, thin, spike, highest, none | empty | ended | thin | (spike >= 0))
+
+
+def _spikes(past: Array) -> tuple[Array, Array]:
+    if past.shape[1] < 2:
+        return np.full(len(past), -1), np.zeros(len(past))
+    value = np.nan_to_num(past)
+    second, highest = np.partition(value, -2, axis=1)[:, -2:].T.copy()
+    return np.where((second > 0) & (highest > FAR_ABOVE * second), value.argmax(1), -1), highest
+
+
+def notes(panel: Panel, where: Asked, known: Known, seen: Seen, *, horizon: int, blocks: int) -> list[str]:
+    """Return what a reader of the answer must know: fallbacks taken, plans ignored, prices never seen.
+
+    `known` and `seen` are of the panel's series.
+    """
     grain = panel.grain
     said = [f"column {name} was not there in training and changes nothing" for name in where.ignored]
     longest = int(where.ahead.max()) + 1
@@ -46,71 +84,55 @@ def notes(panel: Panel, where: Asked, *, horizon: int, blocks: int) -> list[str]
         )
     if blocks < FEW:
         said.append(f"the bands rest on {blocks} held-out blocks and the model's own spread: too little history for {FEW}")
-    return said + _histories(panel, where, longest) + _support(panel, where)
+    return said + _histories(panel, where, known, longest) + _levers(panel, where, seen) + _prices(where, seen)
 
 
-def _histories(panel: Panel, where: Asked, longest: int) -> list[str]:
-    """Say which series have too little behind them, or nothing but zeros."""
-    grain, said = panel.grain, []
-    past = panel.target[where.series, : panel.cut]
-    history = np.isfinite(past).sum(1)
-    none = history == 0
-    if none.any():
-        said.append(f"{int(none.sum())} series never sold: their level comes from series with the same attributes")
-    short = (history < longest) & ~none
-    if short.any():
-        said.append(f"{int(short.sum())} series have a shorter history than the time asked for: they lean on what other series do")
-    empty = (np.nan_to_num(past).max(1, initial=0) == 0) & ~none
-    if empty.any():
-        said.append(f"{int(empty.sum())} series have sold nothing in the history that is kept: expect next to nothing")
-    ended = ~panel.alive[where.series] & ~none
-    if ended.any():
-        said.append(f"{int(ended.sum())} series have had no actual for {grain.quiet} {grain.name}s: they start from their last level")
-    began = np.where(none, past.shape[1] - 1, np.isfinite(past).argmax(1))
-    thin = (history < 0.5 * (past.shape[1] - began)) & ~none
-    if thin.any():
-        said.append(f"{int(thin.sum())} series have an actual in fewer than half of their {grain.name}s: the others are left out")
-    return said + _spikes(panel, where, past)
-
-
-def _spikes(panel: Panel, where: Asked, past: Array) -> list[str]:
-    """Say which series have one actual far above all others."""
-    if past.shape[1] < 2:
+def _histories(panel: Panel, where: Asked, known: Known, longest: int) -> list[str]:
+    """Say which series have too little behind them, nothing but zeros, or one actual far above all others."""
+    grain, said, series = panel.grain, [], where.series
+    history = known.history[series]
+    if not known.odd[series].any() and int(history.min()) >= longest:
         return []
-    value = np.nan_to_num(past)
-    second, highest = np.partition(value, -2, axis=1)[:, -2:].T
-    rows = np.flatnonzero((second > 0) & (highest > FAR_ABOVE * second))
-    if not len(rows):
-        return []
-    at = int(value[rows[0]].argmax())
-    example = f"such as {highest[rows[0]]:g} on {panel.clock.date(np.array([panel.first + at]))[0]}"
-    return [f"{len(rows)} series have one actual more than {FAR_ABOVE} times any other ({example}): it was learned from as it is"]
-
-
-def _support(panel: Panel, where: Asked) -> list[str]:
-    """Say where a plan lies outside what the series has seen."""
-    return _prices(panel, where) + _levers(panel, where)
-
-
-def _levers(panel: Panel, where: Asked) -> list[str]:
-    """Say where a lever is planned not to be pulled that always was."""
-    said = []
-    for name, kind in panel.kinds.items():
-        if kind != "lever" or name not in where.plan:
-            continue
-        always: Array = np.all(panel.ahead[name][:, : panel.cut] > 0, axis=1)
-        always = always[where.series] if len(always) > 1 else np.repeat(always, len(where.series))
-        count = len(np.unique(where.row[(where.plan[name] == 0) & always[where.row]]))
-        if count:
-            said.append(f"{name} was on in every past {panel.grain.name} of {count} series: what they sell without it is a guess")
+    none = int((history == 0).sum())
+    if none:
+        said.append(f"{none} series never sold: their level comes from series with the same attributes")
+    short = int(((history < longest) & (history > 0)).sum())
+    if short:
+        said.append(f"{short} series have a shorter history than the time asked for: they lean on what other series do")
+    empty, ended, thin = (int(part[series].sum()) for part in (known.empty, known.ended, known.thin))
+    if empty:
+        said.append(f"{empty} series have sold nothing in the history that is kept: expect next to nothing")
+    if ended:
+        said.append(f"{ended} series have had no actual for {grain.quiet} {grain.name}s: they start from their last level")
+    if thin:
+        said.append(f"{thin} series have an actual in fewer than half of their {grain.name}s: the others are left out")
+    spiked = series[known.spike[series] >= 0]
+    if len(spiked):
+        at = panel.clock.date(np.array([panel.first + int(known.spike[spiked[0]])]))[0]
+        example = f"such as {known.highest[spiked[0]]:g} on {at}"
+        count = len(spiked)
+        said.append(f"{count} series have one actual more than {FAR_ABOVE} times any other ({example}): it was learned from as it is")
     return said
 
 
-def _prices(panel: Panel, where: Asked) -> list[str]:
-    if "price" not in where.plan or "price" not in panel.ahead:
+def _levers(panel: Panel, where: Asked, seen: Seen) -> list[str]:
+    """Say where a lever is planned not to be pulled that always was."""
+    said = []
+    for name in seen.idle:
+        if name in where.plan:
+            never_idle = seen.rows(seen.idle[name] == 0, where)
+            count = len(np.unique(where.row[(where.plan[name] == 0) & never_idle]))
+            if count:
+                said.append(f"{name} was on in every past {panel.grain.name} of {count} series: what they sell without it is a guess")
+    return said
+
+
+def _prices(where: Asked, seen: Seen) -> list[str]:
+    """Say where a price lies outside what the series has seen."""
+    if "price" not in where.plan or seen.prices is None:
         return []
     asked = where.plan["price"]
-    low, high = (value[where.row] for value in support.seen(panel, where.series))
+    low, high = seen.rows(seen.low, where), seen.rows(seen.high, where)
     outside = (asked < low * 0.99) | (asked > high * 1.01)
     if not outside.any():
         return []

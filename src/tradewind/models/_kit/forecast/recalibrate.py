@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,11 @@ SIZES = 3
 HORIZONS = 3
 TAIL = float(np.log((1 - TAUS[-3]) / (1 - TAUS[-1])))
 TINY = 1e-9
+SIDES = [(at, list(LEVELS).index(f"hi{name[2:]}")) for at, name in enumerate(LEVELS) if name.startswith("lo")]
+SHOWN = np.array([*LEVELS.values(), *(int(name[2:]) / 100 for name in LEVELS if name.startswith("lo"))])
+"""The probabilities of LEVELS, then how much each interval of SIDES covers."""
+MIDDLE = list(LEVELS).index("p50")
+MOST_LEVELS = 16  # choices of levels whose places are kept
 
 
 def transform(quantiles: Array, truth: Array, tie: Array) -> Array:
@@ -46,18 +51,45 @@ def transform(quantiles: Array, truth: Array, tie: Array) -> Array:
     return lies
 
 
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where probabilities (rows, levels) lie among TAUS."""
+
+    at: Array  # number of the next higher one
+    share: Array  # how far towards it
+    high: Array  # above all of them
+    over: Array  # for those: how many widths above the last quantile
+    low: Array  # below all of them
+    under: Array  # for those: what share of the first quantile
+    tails: list[int]  # levels that lie outside of TAUS in any row
+
+    @classmethod
+    def of(cls, probability: Array) -> Places:
+        """Look probabilities up."""
+        at = np.clip((probability[..., None] > TAUS).sum(-1), 1, len(TAUS) - 1)
+        share = (probability - TAUS[at - 1]) / (TAUS[at] - TAUS[at - 1])
+        rest = np.maximum(1 - probability, 1e-4) / (1 - TAUS[-1])
+        over, under = -np.log(np.minimum(rest, 1.0)), np.clip(probability / TAUS[0], 0, 1)
+        high, low = probability > TAUS[-1], probability < TAUS[0]
+        return cls(at, np.clip(share, 0, 1), high, over, low, under, np.flatnonzero((high | low).any(0)).tolist())
+
+    def read(self, quantiles: Array, pool: Array) -> Array:
+        """Return the units (rows, levels) of forecast distributions (rows, len(TAUS)); `pool` is the row of the places of each."""
+        count = len(TAUS)
+        place = self.at[pool] + (count * np.arange(len(quantiles)))[:, None]
+        flat, wide = quantiles.reshape(-1), _width(quantiles) if len(self.tails) else 0.0
+        below = flat.take(place - 1)
+        found: Array = below + (flat.take(place) - below) * self.share[pool]
+        for level in self.tails:
+            high, low = self.high[pool, level], self.low[pool, level]
+            above = quantiles[:, -1] + self.over[pool, level] * wide
+            found[:, level] = np.where(high, above, np.where(low, quantiles[:, 0] * self.under[pool, level], found[:, level]))
+        return found
+
+
 def inverse(quantiles: Array, probability: Array) -> Array:
-    """Return the units at probabilities (..., levels) of each forecast distribution; the reverse of `transform`."""
-    count = len(TAUS)
-    at = np.clip((probability[..., None] > TAUS).sum(-1), 1, count - 1)
-    below, above = np.take_along_axis(quantiles, at - 1, -1), np.take_along_axis(quantiles, at, -1)
-    share = (probability - TAUS[at - 1]) / (TAUS[at] - TAUS[at - 1])
-    inside = below + (above - below) * np.clip(share, 0, 1)
-    rest = np.maximum(1 - probability, 1e-4) / (1 - TAUS[-1])
-    over = quantiles[..., -1:] - np.log(np.minimum(rest, 1.0)) * _width(quantiles)[..., None]
-    under = quantiles[..., :1] * np.clip(probability / TAUS[0], 0, 1)
-    found: Array = np.where(probability > TAUS[-1], over, np.where(probability < TAUS[0], under, inside))
-    return found
+    """Return the units at probabilities (rows, levels) of each forecast distribution; the reverse of `transform`."""
+    return Places.of(probability).read(quantiles, np.arange(len(quantiles)))
 
 
 def _width(quantiles: Array) -> Array:
@@ -76,17 +108,28 @@ class Recalibration:
     edges: Array  # periods ahead that part horizons
     sizes: Array  # means that part sizes
     curves: Array  # (horizons, sizes, states, len(GRID))
+    memo: dict[bytes, Places] = field(default_factory=dict, compare=False, repr=False)
 
     def __call__(self, quantiles: Array, ahead: Array, mean: Array, state: Array, levels: Array = TAUS) -> Array:
         """Return calibrated quantiles (rows, levels) of raw ones (rows, len(TAUS)); levels in any order."""
-        order = np.argsort(levels)
-        cell = self._cell(ahead, mean, state)
-        unique, place = np.unique(cell, return_inverse=True)
-        flat = self.curves.reshape(-1, len(GRID))
-        wanted = np.stack([_inverted(flat[number], levels) for number in unique])[place]
-        found = np.maximum(inverse(quantiles, wanted), 0.0)
-        found[:, order] = np.maximum.accumulate(found[:, order], -1)
-        return found
+        order = np.argsort(levels, kind="stable")
+        found = self._places(levels[order]).read(np.ascontiguousarray(quantiles), self._cell(ahead, mean, state))
+        np.maximum(found, 0.0, out=found)
+        np.maximum.accumulate(found, -1, out=found)
+        back = np.empty_like(order)
+        back[order] = np.arange(len(order))
+        return found.take(back, 1)
+
+    def _places(self, levels: Array) -> Places:
+        """Return where each pool reads levels off; kept, for the same few are asked for again and again."""
+        key = levels.tobytes()
+        kept = self.memo.get(key)
+        if kept is None:
+            if len(self.memo) >= MOST_LEVELS:
+                self.memo.clear()
+            flat = self.curves.reshape(-1, len(GRID))
+            kept = self.memo[key] = Places.of(np.stack([_inverted(curve, levels) for curve in flat]))
+        return kept
 
     def _cell(self, ahead: Array, mean: Array, state: Array) -> Array:
         where = (np.searchsorted(self.edges, ahead, "right"), np.searchsorted(self.sizes, mean, "right"), (state > 0).astype("i8"))
@@ -100,7 +143,8 @@ class Recalibration:
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, Array], prefix: str) -> Recalibration:
         """Read the numbers back."""
-        return cls(*(arrays[prefix + name].astype("f8") for name in ("edges", "sizes", "curves")))
+        edges, sizes, curves = (arrays[prefix + name].astype("f8") for name in ("edges", "sizes", "curves"))
+        return cls(edges, sizes, curves)
 
 
 def intervals(calibrated: Callable[[Array], Array]) -> Array:
@@ -109,14 +153,12 @@ def intervals(calibrated: Callable[[Array], Array]) -> Array:
     An interval misses as often below as above, except where its lower bound is zero: nothing can lie below, so that all misses lie
     above, and the upper bound comes down until the interval covers what it says.
     """
-    names = list(LEVELS)
-    levels = np.array([LEVELS[name] for name in names])
-    sides = {int(name[2:]): (names.index(name), names.index(f"hi{name[2:]}")) for name in names if name.startswith("lo")}
-    found = calibrated(np.concatenate([levels, [width / 100 for width in sides]]))
-    for at, (low, high) in enumerate(sides.values()):
-        open_ = found[:, low] <= TINY
-        found[open_, high] = np.maximum(found[open_, len(names) + at], found[open_, names.index("p50")])
-    return found[:, : len(names)]
+    found = calibrated(SHOWN)
+    for at, (low, high) in enumerate(SIDES, len(LEVELS)):
+        zero = found[:, low] <= TINY
+        if zero.any():
+            found[zero, high] = np.maximum(found[zero, at], found[zero, MIDDLE])
+    return found[:, : len(LEVELS)]
 
 
 def untouched() -> Recalibration:

@@ -18,19 +18,20 @@ from tradewind.models._kit.asking import Asked
 from tradewind.models._kit.forecast import closing, recalibrate, support, totals
 from tradewind.models._kit.forecast import memory as memories
 from tradewind.models._kit.forecast.features import promoted
-from tradewind.models._kit.forecast.learner import Learned, Learner, Look, Said
+from tradewind.models._kit.forecast.learner import CELLS, Keeps, Learned, Learner, Look, Said, looks
 from tradewind.models._kit.forecast.memory import Memory
-from tradewind.models._kit.forecast.notes import cleaned, notes
+from tradewind.models._kit.forecast.notes import Known, cleaned, notes
 from tradewind.models._kit.forecast.recalibrate import Recalibration
+from tradewind.models._kit.forecast.support import Seen
 from tradewind.models._kit.intervals import LEVELS, TAUS
 from tradewind.models._kit.panel import Panel, from_table
 
 Array = np.ndarray[Any, Any]
 FORMAT = 2
-CHUNK = 6000  # rows worked on at once: a worker's memory stays small
 CLOSED = 0.9  # share of a block's periods after which its actuals count as all in
 MOST_CATCH_UP = 12  # blocks that are replayed where an update comes late
 HORIZON = Knob("horizon", 0, 0, 366, meaning="periods ahead to learn; 0 = 30 days, 13 weeks, 12 months", tune=False)
+MEDIAN = list(LEVELS).index("p50")
 Completes = Callable[[Panel, Asked], Asked]
 
 
@@ -85,20 +86,20 @@ class Forecaster:
 
     def predict(self, state: State, asked: Table) -> Table:
         """Answer questions about the time after the last actual; raises NotFound, BadValue, MissingColumn."""
-        if len(asked) <= CHUNK:
+        if len(asked) <= CELLS:
             return self._answered(state, asked)
-        return asking.in_chunks(state.panel, asked, CHUNK, lambda part: self._answered(state, part))
+        return asking.in_chunks(state.panel, asked, CELLS, lambda part: self._answered(state, part))
 
     def _answered(self, state: State, asked: Table) -> Table:
         where, look, said = self._said(state, asked)
-        row, step = cells(where, look)
-        mean = said.mean[row, step]
-        bands = recalibrate.intervals(lambda levels: _calibrated(state, look, said, where, levels))
-        median = list(LEVELS).index("p50")
-        bands[:, median] = np.clip(_quantiles(state, look, said, where, np.array([0.5]))[:, 0], bands[:, median + 1], bands[:, median + 2])
+        raw = _raw(state, look, said, where)
+        bands = recalibrate.intervals(lambda levels: _calibrated(state, raw, levels))
+        middle = _quantiles(state, raw, np.array([0.5]))[:, 0]
+        bands[:, MEDIAN] = np.minimum(np.maximum(middle, bands[:, MEDIAN + 1]), bands[:, MEDIAN + 2])
         open_ = ~closing.shut(state.facts.get("closing"), look.panel, where.ahead)
-        mean, bands = mean * open_, bands * open_[:, None]
-        extra = support.of(look.panel, where)
+        mean = raw.mean * open_
+        bands *= open_[:, None]
+        extra = support.of(_seen(state), where)
         gives = self.gives.with_columns(*(Column(name, Role.OUTPUT, Type.NUMBER, minimum=0, maximum=1) for name in extra))
         return asking.answer(asked, gives, mean, bands, extra)
 
@@ -110,13 +111,13 @@ class Forecaster:
 
         def answered(part: Table) -> Table:
             where, look, said = self._said(state, part)
-            found = _quantiles(state, look, said, where, np.array(levels, "f8"))
+            found = _quantiles(state, _raw(state, look, said, where), np.array(levels, "f8"))
             found = found * ~closing.shut(state.facts.get("closing"), look.panel, where.ahead)[:, None]
             keys = {name: part.column(name) for name in part.names if name in state.panel.keys or name == (part.schema.time or "date")}
             described = tuple(Column(name, Role.OUTPUT, Type.NUMBER, minimum=0) for name in names)
             return Table.from_columns(keys | {name: found[:, at] for at, name in enumerate(names)}, self.gives.with_columns(*described))
 
-        return answered(asked) if len(asked) <= CHUNK else asking.in_chunks(state.panel, asked, CHUNK, answered)
+        return answered(asked) if len(asked) <= CELLS else asking.in_chunks(state.panel, asked, CELLS, answered)
 
     def total(self, state: State, asked: Table, by: Sequence[str]) -> Table:
         """Return sums by group with bounds from summed residual paths; raises NotFound and BadValue."""
@@ -135,7 +136,7 @@ class Forecaster:
             parts.append(found)
             return Table.from_columns({"mean": found.mean})
 
-        answered(asked) if len(asked) <= CHUNK else asking.in_chunks(state.panel, asked, CHUNK, answered)
+        answered(asked) if len(asked) <= CELLS else asking.in_chunks(state.panel, asked, CELLS, answered)
         return totals.Paths(*(np.concatenate([getattr(part, name) for part in parts]) for name in ("series", "ahead", "mean", "spread")))
 
     def expand(self, state: State, horizon: int | None, where: Mapping[str, Any]) -> Table:
@@ -146,9 +147,15 @@ class Forecaster:
         """Say what a reader of the answer must know: fallbacks taken, plans ignored, prices never seen."""
         where = self._located(state, asked)
         own = getattr(state.learned, "notes", None)
-        said = notes(state.panel, where, horizon=state.horizon, blocks=state.memory.blocks)
-        said += state.facts.get("cleaned", []) + closing.notes(state.facts.get("closing"), state.panel, where.ahead)
+        said = notes(state.panel, where, _known(state), _seen(state), horizon=state.horizon, blocks=_blocks(state))
+        said += state.facts.get("cleaned", []) + closing.notes(_closed(state), state.panel, where.ahead)
         return said + (own(state.panel, where) if own is not None else [])
+
+    def warm(self, state: State) -> None:
+        """Make ready what answers to any plan are worked out from: once, where a version is going to be asked often."""
+        _known(state), _seen(state), _closed(state), _pulled(state), _blocks(state)
+        if isinstance(state.learned, Keeps):
+            state.memo["kept"] = state.learned.keep(state.panel, state.horizon)
 
     def update(self, state: State, table: Table) -> State:
         """Move on to the end of a table: what came is held against what was said, and intervals follow; nothing is refitted.
@@ -209,9 +216,9 @@ class Forecaster:
     def look(self, state: State, asked: Table) -> tuple[Asked, Look]:
         """Return where the questions lie, their plan made whole, and what a learner has to look at."""
         where = self.completes(state.panel, self._located(state, asked))
-        steps = np.unique(where.ahead)
+        steps = np.flatnonzero(np.bincount(where.ahead))
         panel = state.panel.planned(where.series, int(steps[-1]) + 2, where.row, where.ahead, where.plan)
-        return where, Look(panel, where.series, steps, state.horizon, state.memo)
+        return where, Look(panel, where.series, steps, state.horizon, tuple(where.plan), state.memo.get("kept", {}))
 
     def _said(self, state: State, asked: Table) -> tuple[Asked, Look, Said]:
         where, look = self.look(state, asked)
@@ -231,11 +238,7 @@ def begin(panel: Panel, learned: Learned, horizon: int) -> State:
 def _opened(state: State) -> Memory:
     steps = np.arange(state.horizon)
     panel = state.panel
-    parts = []
-    for start in range(0, len(panel), max(1, CHUNK // state.horizon)):
-        series = np.arange(start, min(len(panel), start + max(1, CHUNK // state.horizon)))
-        look = panel.planned(series, state.horizon + 1, np.empty(0, "i8"), np.empty(0, "i8"), {})
-        parts.append(state.learned.say(Look(look, series, steps, state.horizon)))
+    parts = [state.learned.say(look) for look in looks(panel, state.horizon)]
     said = Said(np.concatenate([part.mean for part in parts]), np.concatenate([part.quantiles for part in parts]))
     return memories.open_block(state.memory, panel, said, _promoted(panel, np.arange(len(panel)), steps))
 
@@ -269,33 +272,94 @@ def _moved(state: State, panel: Panel, place: Array) -> State:
     return replace(moved, memory=_opened(moved))
 
 
+def _seen(state: State) -> Seen:
+    """Return what all series have seen of price and levers; looked at once."""
+    found: Seen | None = state.memo.get("seen")
+    if found is None:
+        found = state.memo["seen"] = Seen.of(state.panel)
+    return found
+
+
+def _known(state: State) -> Known:
+    """Return what can be said of every series whatever is asked; looked at once."""
+    found: Known | None = state.memo.get("known")
+    if found is None:
+        found = state.memo["known"] = Known.of(state.panel)
+    return found
+
+
+def _pulled(state: State) -> Array | None:
+    """Return where a lever but the price is pulled in the known plan, (series or 1, periods after the cut); looked at once."""
+    if "pulled" not in state.memo:
+        state.memo["pulled"] = promoted(state.panel, slice(state.panel.cut, None))
+    found: Array | None = state.memo["pulled"]
+    return found
+
+
+def _blocks(state: State) -> int:
+    """Return how many blocks of the memory have an actual; counted once."""
+    found: int | None = state.memo.get("blocks")
+    if found is None:
+        found = state.memo["blocks"] = state.memory.blocks
+    return found
+
+
+def _closed(state: State) -> Array:
+    """Return which periods after the cut are closed under the known plan; looked at once."""
+    found: Array | None = state.memo.get("closed")
+    if found is None:
+        found = state.memo["closed"] = closing.shut(state.facts.get("closing"), state.panel, np.arange(state.panel.grain.reach))
+    return found
+
+
 def cells(where: Asked, look: Look) -> tuple[Array, Array]:
     """Return the row and the step of every question in what a learner says of a look."""
     return where.row, np.searchsorted(look.steps, where.ahead)
 
 
-def _quantiles(state: State, look: Look, said: Said, where: Asked, levels: Array) -> Array:
+@dataclass(frozen=True, slots=True)
+class _Raw:
+    """What a learner said of every asked row, and what its calibration depends on."""
+
+    mean: Array
+    quantiles: Array  # (rows, len(TAUS))
+    ahead: Array
+    pulled: Array  # 1 where a lever but the price is pulled
+    whole: Array  # rows of series that sell whole units
+
+
+def _raw(state: State, look: Look, said: Said, where: Asked) -> _Raw:
+    row, step = cells(where, look)
+    if any(kind == "lever" and name in where.plan for name, kind in look.panel.kinds.items()):
+        pulled, place = promoted(look.panel, slice(look.panel.cut, None)), row
+    else:
+        pulled, place = _pulled(state), where.series[row]
+    state_of = np.zeros(len(row))
+    if pulled is not None:
+        known = where.ahead < pulled.shape[1]  # past the plan there is none
+        state_of[known] = pulled[place[known] if len(pulled) > 1 else 0, where.ahead[known]]
+    quantiles = said.quantiles[row, step].astype("f8")
+    return _Raw(said.mean[row, step], quantiles, where.ahead, state_of, state.whole[where.series][where.row])
+
+
+def _quantiles(state: State, raw: _Raw, levels: Array) -> Array:
     """Return quantiles of what is sold: whole numbers where a series sells whole units."""
-    whole = state.whole[where.series][where.row]
-    counted = np.round(_calibrated(state, look, said, where, levels, counts=True)) if whole.any() else np.empty(0)
+    whole = raw.whole
+    counted = np.round(_calibrated(state, raw, levels, counts=True)) if whole.any() else np.empty(0)
     if whole.all():
         return counted
-    found = _calibrated(state, look, said, where, levels)
+    found = _calibrated(state, raw, levels)
     return np.where(whole[:, None], counted, found) if whole.any() else found
 
 
-def _calibrated(state: State, look: Look, said: Said, where: Asked, levels: Array, *, counts: bool = False) -> Array:
+def _calibrated(state: State, raw: _Raw, levels: Array, *, counts: bool = False) -> Array:
     """Return calibrated quantiles of every asked row; past the learned horizon they widen with the square root of time."""
-    row, step = cells(where, look)
-    pulled = promoted(look.panel)
-    at = look.panel.cut + where.ahead
-    state_of = np.zeros(len(row)) if pulled is None else pulled[row if len(pulled) > 1 else np.zeros(len(row), "i8"), at]
-    ahead, mean = np.minimum(where.ahead, state.horizon - 1), said.mean[row, step]
-    found = (state.counts if counts else state.bands)(said.quantiles[row, step].astype("f8"), ahead, mean, state_of, levels)
-    far = where.ahead >= state.horizon
+    ahead = np.minimum(raw.ahead, state.horizon - 1)
+    found = (state.counts if counts else state.bands)(raw.quantiles, ahead, raw.mean, raw.pulled, levels)
+    far = raw.ahead >= state.horizon
     if far.any():
-        middle = said.quantiles[row, step, len(TAUS) // 2][far, None]
-        wider = np.sqrt((where.ahead[far] + 1) / state.horizon)[:, None]
+        middle = raw.quantiles[:, len(TAUS) // 2][far, None]
+        wider = np.sqrt((raw.ahead[far] + 1) / state.horizon)[:, None]
         found[far] = np.maximum(middle + (found[far] - middle) * wider, 0)
     return found
 

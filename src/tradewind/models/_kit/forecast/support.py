@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,44 +20,60 @@ TINY = 1e-30
 ENOUGH = 4.0  # past periods after which a price or a promotion counts as half known
 
 
-def seen(panel: Panel, series: Array) -> tuple[Array, Array]:
-    """Return the lowest and the highest past price of some series."""
-    price = _past(panel, "price")[series if len(panel.ahead["price"]) > 1 else np.zeros(len(series), "i8")]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # a series without a price has none to compare with
-        return np.nanmin(price, 1), np.nanmax(price, 1)
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What series have seen of price and levers; a matrix of one row stands for all of them."""
+
+    prices: Array | None  # (series, periods): log prices in order, BEYOND where there is none
+    known: Array  # (series,): how many prices are known
+    low: Array  # (series,): the lowest and the highest price, NaN where there is none
+    high: Array
+    pulled: Mapping[str, Array]  # of each lever: past periods in which it was pulled, (series,)
+    idle: Mapping[str, Array]  # and in which it was not
+
+    @classmethod
+    def of(cls, panel: Panel) -> Seen:
+        """Look back at the columns of a panel."""
+        prices, none = None, np.empty(0)
+        known = low = high = none
+        if "price" in panel.ahead:
+            past = panel.ahead["price"][:, : panel.cut]
+            there = past > 0
+            prices, known = np.sort(np.where(there, np.log(np.where(there, past, 1.0)), BEYOND), 1), there.sum(1)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", RuntimeWarning)  # a series without a price has none to compare with
+                low, high = np.nanmin(past, 1), np.nanmax(past, 1)
+        levers = {name: panel.ahead[name][:, : panel.cut] > 0 for name, kind in panel.kinds.items() if kind == "lever"}
+        pulled = {name: past.sum(1) for name, past in levers.items()}
+        return cls(prices, known, low, high, pulled, {name: (~past).sum(1) for name, past in levers.items()})
+
+    def rows(self, values: Array, where: Asked) -> Array:
+        """Return a value of each series for each asked row."""
+        found: Array = values[where.series[where.row]] if len(values) > 1 else np.repeat(values, len(where.row), 0)
+        return found
 
 
-def of(panel: Panel, where: Asked) -> dict[str, Array]:
-    """Return the column `support` where the question plans a price or a promotion; `panel` holds the asked series only."""
+def of(seen: Seen, where: Asked) -> dict[str, Array]:
+    """Return the column `support` where the question plans a price or a promotion; `where.series` are rows of what was seen."""
     parts = []
-    if "price" in where.plan and "price" in panel.ahead:
-        parts.append(_price(panel, where))
-    for name, kind in panel.kinds.items():
-        if kind == "lever" and name in where.plan:
-            parts.append(_pulled(panel, where, name))
+    if "price" in where.plan and seen.prices is not None:
+        parts.append(_price(seen, seen.prices, where))
+    parts += [_pulled(seen, where, name) for name in seen.pulled if name in where.plan]
     return {"support": np.minimum.reduce(parts)} if parts else {}
 
 
-def _past(panel: Panel, name: str) -> Array:
-    return panel.ahead[name][:, : panel.cut]
-
-
-def _price(panel: Panel, where: Asked) -> Array:
+def _price(seen: Seen, prices: Array, where: Asked) -> Array:
     """Score each planned price: distance to the nearest price seen, and how often prices near it were seen.
 
     All series are looked up at once: every row of sorted log prices lies on a stretch of one line of its own.
     """
     out = np.ones(len(where.plan["price"]))
     said = np.isfinite(where.plan["price"])
-    past = _past(panel, "price")
-    row, place = np.unique(where.row[said] if len(past) > 1 else np.zeros(int(said.sum()), "i8"), return_inverse=True)
-    known = past[row] > 0
-    own = np.sort(np.where(known, np.log(np.where(known, past[row], 1.0)), BEYOND), 1)
-    line = (own + STRETCH * np.arange(len(own))[:, None]).ravel()
+    row, place = (where.series, where.row[said]) if len(prices) > 1 else (np.zeros(1, "i8"), np.zeros(int(said.sum()), "i8"))
+    line = (prices[row] + STRETCH * np.arange(len(row))[:, None]).ravel()
     wanted = np.log(np.maximum(where.plan["price"][said], TINY)) + STRETCH * place
-    start = place * past.shape[1]
-    end = start + known.sum(1)[place]
+    start = place * prices.shape[1]
+    end = start + seen.known[row][place]
     at = np.searchsorted(line, wanted)
     apart = np.minimum(
         np.where(at > start, wanted - line[np.maximum(at - 1, 0)], np.inf),
@@ -68,11 +86,9 @@ def _price(panel: Panel, where: Asked) -> Array:
     return out
 
 
-def _pulled(panel: Panel, where: Asked, name: str) -> Array:
+def _pulled(seen: Seen, where: Asked, name: str) -> Array:
     """Score a planned lever by how many past periods it was pulled in; not pulling it is known once it was let go a few times."""
     asked = where.plan[name]
-    past = _past(panel, name) > 0
-    row = where.row if len(past) > 1 else np.zeros(len(asked), "i8")
-    pulled, idle = (count.astype("f8")[row] for count in (past.sum(1), (~past).sum(1)))
+    pulled, idle = (seen.rows(count, where).astype("f8") for count in (seen.pulled[name], seen.idle[name]))
     found: Array = np.where(asked > 0, pulled / (pulled + ENOUGH), np.where(asked == 0, np.minimum(idle / ENOUGH, 1.0), 1.0))
     return found
