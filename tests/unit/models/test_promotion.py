@@ -72,6 +72,10 @@ def test_a_spend_that_is_not_told_is_the_discount_on_what_is_sold(served):
     price = 0.2 * state.regular[state.product == 0].mean()
     assert answer["spend"] == pytest.approx(answer["units"] * price, rel=0.1)
     assert any("trade spend is taken" in note for note in one.notes(state, asked.select(["product", "start", "end"])))
+    strange = asked.select(["product", "start", "end"])
+    strange = Table.from_frame(strange.frame.with_columns(mechanic=pl.lit("lottery"), rabatt=pl.lit(1.0)))
+    said = " ".join(one.notes(state, strange))
+    assert "for mechanic lottery" in said and "change nothing here: rabatt" in said
 
 
 @pytest.mark.parametrize(

@@ -139,7 +139,7 @@ def test_who_and_what_is_unknown_is_said(state):
     question = asked(customer=["nobody", "nobody"], basket=[None, "I100; thing"], k=[3, 3])
     assert len(RECIPE.predict(state, question)) == 6
     said = " ".join(RECIPE.notes(state, question))
-    assert "nobody is not known" in said and "thing in a basket is not of the range" in said
+    assert "customer nobody not known" in said and "left out of baskets, as not of the range: thing" in said
 
 
 @pytest.mark.parametrize(

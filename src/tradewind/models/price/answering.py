@@ -8,6 +8,7 @@ import numpy as np
 
 from tradewind.core.errors import BadValue
 from tradewind.core.table import Table
+from tradewind.models._kit.asking import unasked
 from tradewind.models._kit.trade.design import PRICE
 from tradewind.models.price import MODEL
 from tradewind.models.price.recommend import (
@@ -119,4 +120,4 @@ def notes(state: Priced, asked: Table) -> list[str]:
         said.append(f"About {share} is bought in other categories of the store, and counts in the gain.")
     if not np.isfinite(state.book.cost).all():
         said.append("Siblings without a known cost do not count in the gain.")
-    return said
+    return said + unasked(MODEL.asks, asked)

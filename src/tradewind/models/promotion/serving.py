@@ -10,9 +10,10 @@ import numpy as np
 
 from tradewind.core.errors import BadValue, NotFound
 from tradewind.core.table import Table
+from tradewind.models._kit.asking import unasked
 from tradewind.models._kit.trade.book import Book
 from tradewind.models._kit.trade.design import AFTER, COMPETITOR, CUT, PRICE, SIBLINGS, SISTERS
-from tradewind.models.promotion import audit
+from tradewind.models.promotion import MODEL, audit
 from tradewind.models.promotion.account import PARTS, Account
 from tradewind.models.promotion.answering import money
 from tradewind.models.promotion.asking import Cells
@@ -121,7 +122,12 @@ def notes(book: Book, asked: Table) -> list[str]:
         said.append("No cost was told: trade spend is taken as the discount on everything sold while it runs.")
     if book.place(AFTER) < 0:
         said.append("Past promotions are too few to tell what they pull forward: net is not reduced by it.")
-    return said + audit.words(book)
+    if "mechanic" in asked:
+        known = {str(name).removeprefix("mechanic_") for name in book.names.tolist() if str(name).startswith("mechanic_")}
+        strange = sorted({str(name) for name in asked.column("mechanic").tolist() if name} - known)
+        if strange:
+            said.append(f"no lift of its own was learned for mechanic {', '.join(strange[:5])}: taken as promotions are on average")
+    return said + unasked(MODEL.asks, asked) + audit.words(book)
 
 
 def responded(book: Book, request: Mapping[str, Any], draw: Callable[[Table], tuple[Cells, Account]]) -> dict[str, Array]:

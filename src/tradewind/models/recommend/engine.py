@@ -12,10 +12,11 @@ import numpy as np
 from tradewind.core.errors import Tampered
 from tradewind.core.model import Knob
 from tradewind.core.table import Array, Table
+from tradewind.models._kit.asking import unasked
 from tradewind.models._kit.tensors import load as load_tensors
 from tradewind.models._kit.tensors import save as save_tensors
+from tradewind.models.recommend import MODEL, offers, ranker, reasons, rules, shop, weights
 from tradewind.models.recommend import log as logs
-from tradewind.models.recommend import offers, ranker, reasons, rules, shop, weights
 from tradewind.models.recommend.offers import Redeem
 from tradewind.models.recommend.ranker import Grid, Ranker
 from tradewind.models.recommend.rules import Wish
@@ -151,12 +152,12 @@ class Engine(ABC):
         unknown = [one.customer for one in wishes if one.customer and one.person < 0]
         if unknown:
             told = "their basket" if all(one.basket for one in wishes if one.customer and one.person < 0) else "what is bought lately"
-            said.append(f"{_some(unknown)} {'is' if len(set(unknown)) == 1 else 'are'} not known: answered by {told}.")
+            said.append(f"{'customer' if len(set(unknown)) == 1 else 'customers'} {_some(unknown)} not known: answered by {told}.")
         strange = [name for one in wishes for name in one.strange]
         if strange:
-            said.append(f"{_some(strange)} in a basket {'is' if len(set(strange)) == 1 else 'are'} not of the range and left out.")
+            said.append(f"left out of baskets, as not of the range: {_some(strange)}.")
         more = [f"{len(short) - 3} more rows got fewer items than they asked for."] if len(short) > 3 else []
-        return [*said, *short[:3], *more]
+        return [*said, *short[:3], *more, *unasked(MODEL.asks, asked)]
 
     def update(self, state: State, table: Table) -> State:
         """Return the state as of the end of a newer table: new purchases, customers and items; weights and chances stay as learned."""

@@ -11,6 +11,8 @@ import numpy as np
 
 from tradewind.core.errors import MissingColumn
 from tradewind.core.table import Array, Table
+from tradewind.models._kit.asking import unasked
+from tradewind.models.sentiment import MODEL
 from tradewind.models.sentiment.aspects import Piece
 from tradewind.models.sentiment.classes import CLASSES, UNSUPPORTED, UNSURE
 from tradewind.models.sentiment.lexicon import Feeling
@@ -101,7 +103,7 @@ def notes(reader: Reader, asked: Table) -> list[str]:
     cut = sum(one.cut for one in reads)
     if cut:
         said.append(f"{cut} texts were longer than {LONGEST:,} characters: only their beginning was read.")
-    return said
+    return said + unasked(MODEL.asks, asked)
 
 
 def even_words(feelings: Sequence[Feeling]) -> list[Words]:
