@@ -21,7 +21,7 @@ MISSING = "the extra [bayes] is not installed"
 CHAINS = 4
 STEPS, BY_GEO = 500, 1000
 SETTLED = 1.01  # r-hat up to which chains tell the same (Vehtari et al. 2021)
-DOUBLINGS = 2  # of the draws, where the chains do not tell the same yet
+DOUBLINGS = 1  # of the draws, where the chains do not tell the same yet; what is left after them is said
 _STEPS = Knob(
     "steps", 0, 0, 10_000, meaning="warm-up steps of each chain, and as many draws after them; 0: 500, with geos 1,000", tune=False
 )

@@ -16,7 +16,7 @@ import numpy as np
 Array = np.ndarray[Any, Any]
 Slope = Callable[[Array], tuple[Array, Array]]  # (chains, size) -> log density (chains,) and its gradient (chains, size)
 ACCEPT = 0.95
-SHORTER = 0.7  # of the step settled on, for the draws that are kept: narrow places were not all met in the warm-up
+SHORTER = 0.75  # of the step settled on, for the draws that are kept: narrow places were not all met in the warm-up
 PATH = np.pi / 2  # of a round posterior, the length after which a draw has forgotten where it came from
 LONGEST = 64  # steps of one path
 FAR = 1000.0  # error of the energy above which a path has diverged
