@@ -385,3 +385,11 @@ def test_a_walk_asked_for_twice_is_walked_once_and_chains_that_differ_are_length
     assert walks == [20] and first.health["r_hat"] > exact.SETTLED
     assert any("did not settle" in note for note in first.notes)
     assert exact._last[next(iter(exact._last))][0].shape[1] == 40  # twenty, and twenty more
+
+
+def test_chains_that_differ_are_lengthened_and_what_is_left_is_said() -> None:
+    pytest.importorskip("jax", reason="the extra [bayes] is not installed")
+    one = models.recipe("roi", "exact")
+    learned = one.fit(assemble(shop()), settle(one.knobs, {"steps": 20}), 3)
+    assert learned.health["draws"] == 40 * exact.CHAINS  # twenty, and twenty more
+    assert learned.health["r_hat"] > exact.SETTLED and any("did not settle" in note for note in learned.notes)

@@ -107,7 +107,13 @@ def walked(problem: Any, seed: int, *, steps: int) -> tuple[Array, dict[str, Any
                 break
             done = further(slope, done, seed)
     ratio, worth = settled(done.theta)
-    return done.theta, {"r_hat": ratio, "independent_draws": worth, "divergences": done.divergences, "steps_per_draw": done.steps}
+    return done.theta, {
+        "r_hat": ratio,
+        "draws": CHAINS * done.theta.shape[1],
+        "independent_draws": worth,
+        "divergences": done.divergences,
+        "steps_per_draw": done.steps,
+    }
 
 
 def _round(slope: Any, problem: Any) -> tuple[Array, Array]:
