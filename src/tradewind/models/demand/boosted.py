@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from tradewind.models._kit.forecast.boosted import LEARNER
-from tradewind.models._kit.forecast.explain import Explained
+from tradewind.models._kit.forecast.explain import Boosted
 from tradewind.models.demand import MODEL
 from tradewind.models.demand.plan import complete
 
-RECIPE = Explained(MODEL.gives, LEARNER, complete)
+RECIPE = Boosted(MODEL.gives, LEARNER, complete)

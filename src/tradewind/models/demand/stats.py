@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from tradewind.models._kit.forecast.recipe import Forecaster
+from tradewind.models._kit.forecast.explain import Explained
 from tradewind.models._kit.forecast.stats import LEARNER
 from tradewind.models.demand import MODEL
 from tradewind.models.demand.plan import complete
 
-RECIPE = Forecaster(MODEL.gives, LEARNER, complete)
+RECIPE = Explained(MODEL.gives, LEARNER, complete)

@@ -27,7 +27,7 @@ UNKNOWN = 1.0  # standard error of the log lift of a product that was never prom
 
 @dataclass(frozen=True, slots=True)
 class Explained(Forecaster):
-    """A recipe whose answers come, wholly or in part, from boosted trees."""
+    """A recipe that says what drove each answer."""
 
     def explain(self, state: State, asked: Table) -> Table:
         """Split each mean into drivers in units; they add up to the mean. Raises TooBig past 2,000 rows.
@@ -54,6 +54,11 @@ class Explained(Forecaster):
         described = tuple(Column(name, Role.OUTPUT, Type.NUMBER, unit="units") for name in drivers)
         return Table.from_columns(keys | drivers, self.gives.with_columns(*described))
 
+
+@dataclass(frozen=True, slots=True)
+class Boosted(Explained):
+    """A recipe whose answers come, wholly or in part, from boosted trees: effects of levers are read off these."""
+
     def effects(self, state: State) -> Table:
         """Return what each lever does to the sales of each product: the change of log sales per unit of log price or per lever."""
         learned = _trees_of(state)
@@ -61,7 +66,7 @@ class Explained(Forecaster):
 
 
 @dataclass(frozen=True, slots=True)
-class Ensemble(Explained):
+class Ensemble(Boosted):
     """A recipe of several recipes: trained one by one, weighed together."""
 
     @property
