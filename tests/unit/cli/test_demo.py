@@ -35,13 +35,10 @@ def shop(desk, tmp_path, monkeypatch):
 def test_every_model_is_trained_and_promoted(shop, tradewind_, tmp_path):
     said = tradewind_("demo", str(tmp_path / "shop"), "--no-serve")
     assert said.status == 0
-    assert [(name, args) for name, args, _ in shop.calls] == [
-        ("train", ("demand",)),
-        ("promote", ("demand",)),
-        ("train", ("churn",)),
-        ("promote", ("churn",)),
-        ("create_token", ("admin",)),
-    ]
+    calls = [(name, args) for name, args, _ in shop.calls]
+    assert calls[0] == ("train", ("demand",)) and calls[-1] == ("create_token", ("admin",)), "what takes longest comes first"
+    for model in ("demand", "churn"):  # two at a time, each in its order
+        assert [name for name, args in calls if args == (model,)] == ["train", "promote"]
     assert "trained: 2 models" in said.out
 
 
