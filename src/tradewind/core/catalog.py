@@ -39,6 +39,7 @@ _PRODUCT = _key(
     "product", "sku", "item", "item_id", "article", "stockcode", "stock_code", "product_id", "upc", "ean", "material", "unique_id"
 )
 _STORE = _key("store", "shop", "outlet", "location", "agency", "store_id", "market", "branch", required=False)
+_GEO = _text("geo", "region", "dma", "city", "county", "market", "location", role=Role.ENTITY)
 _CUSTOMER = _key("customer", "customer_id", "customerid", "client", "user", "user_id", "member")
 _DAY = _date("date", "ds", "day", "week", "month", "timestamp", "invoicedate", "invoice_date", "order_date", "time", "period", "datum")
 
@@ -148,7 +149,7 @@ TABLES: Mapping[str, Schema] = MappingProxyType(
                 _DAY,
                 _key("channel", "media", "medium"),
                 _text("campaign", role=Role.ENTITY),
-                _text("geo", "region", "dma", role=Role.ENTITY),
+                _GEO,
                 _num("spend", "cost", "budget", role=Role.LEVER, required=True, unit="money", low=0),
                 _num("impressions", "views", role=Role.PAST),
                 _num("clicks", role=Role.PAST),
@@ -157,7 +158,7 @@ TABLES: Mapping[str, Schema] = MappingProxyType(
             ),
             ("date", "channel", "campaign", "geo"),
         ),
-        "outcomes": Schema((_DAY, _text("geo", "region", "dma", role=Role.ENTITY)), ("date", "geo")),
+        "outcomes": Schema((_DAY, _GEO), ("date", "geo")),
         "events": Schema(
             (
                 _DAY,
@@ -201,7 +202,7 @@ TABLES: Mapping[str, Schema] = MappingProxyType(
             (
                 _key("name", "experiment", "test"),
                 _text("channel", role=Role.ENTITY),
-                _text("geo", role=Role.ENTITY),
+                _GEO,
                 _date("start"),
                 _date("end", role=Role.INPUT),
                 _num("lift", "effect", role=Role.TARGET, required=True),
