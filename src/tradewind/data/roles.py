@@ -51,7 +51,7 @@ def describe(frame: pl.DataFrame, schema: Schema, table: str) -> tuple[Schema, t
         told.setdefault(column.role, []).append(name)
     words = {
         Role.LEVER: "taken as yours to set: the name speaks of price or promotion",
-        Role.KNOWN: "taken as a calendar known ahead: yes or no, the same for every series on a date",
+        Role.KNOWN: "taken as known ahead: a calendar of yes or no, or what a competitor asks",
         Role.STATIC: "fixed per series",
         Role.INPUT: "kept as inputs, known only after the fact",
     }
@@ -76,10 +76,8 @@ def _extra(frame: pl.DataFrame, name: str, schema: Schema, table: str) -> Column
         return Column(name, Role.INPUT, kind)
     words = set(fold(name).split("_"))
     if kind in (Type.NUMBER, Type.FLAG):
-        if "competitor" in words or "comp" in words:
-            return Column(name, Role.KNOWN, kind)
-        if words & LEVERS:
-            return Column(name, Role.LEVER, kind)
+        if words & LEVERS:  # what a competitor asks is known as our own price is, what he sells is not
+            return Column(name, Role.KNOWN if words & {"competitor", "comp"} else Role.LEVER, kind)
     seen = frame.head(CHECKED)
     if kind in (Type.NUMBER, Type.FLAG) and _is_calendar(seen, name, schema):
         return Column(name, Role.KNOWN, kind)

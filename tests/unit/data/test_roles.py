@@ -15,11 +15,12 @@ def roles(table="sales", **columns):
 
 
 def test_levers_by_name_when_numeric():
-    found = roles(price_regular=[1.0] * 6, Discount=[0.1] * 6, promo_name=["x"] * 6, competitor_price=[1.0] * 6)
+    found = roles(price_regular=[1.0] * 6, Discount=[0.1] * 6, promo_name=["x"] * 6, competitor_price=[1.0] * 6, competitor_sales=[9.0] * 6)
     assert found["price_regular"] is Role.LEVER
     assert found["Discount"] is Role.LEVER
     assert found["promo_name"] is not Role.LEVER
     assert found["competitor_price"] is Role.KNOWN
+    assert found["competitor_sales"] is Role.INPUT, "what a competitor sells is only known afterwards"
 
 
 def test_a_calendar_is_the_same_for_every_series_and_yes_or_no():
