@@ -75,9 +75,8 @@ def _extra(frame: pl.DataFrame, name: str, schema: Schema, table: str) -> Column
     if table not in PANELS:
         return Column(name, Role.INPUT, kind)
     words = set(fold(name).split("_"))
-    if kind in (Type.NUMBER, Type.FLAG):
-        if words & LEVERS:  # what a competitor asks is known as our own price is, what he sells is not
-            return Column(name, Role.KNOWN if words & {"competitor", "comp"} else Role.LEVER, kind)
+    if kind in (Type.NUMBER, Type.FLAG) and words & LEVERS:  # what a competitor asks is known as our own price is
+        return Column(name, Role.KNOWN if words & {"competitor", "comp"} else Role.LEVER, kind)
     seen = frame.head(CHECKED)
     if kind in (Type.NUMBER, Type.FLAG) and _is_calendar(seen, name, schema):
         return Column(name, Role.KNOWN, kind)
