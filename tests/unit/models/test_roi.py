@@ -368,25 +368,6 @@ def test_a_window_that_cuts_weeks_counts_their_part() -> None:
     assert media.tests[0].inside == (4 / 7, 1.0, 3 / 7)  # Thursday to Wednesday over weeks that start on Monday
 
 
-def test_a_walk_asked_for_twice_is_walked_once_and_chains_that_differ_are_lengthened(monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("jax", reason="the extra [bayes] is not installed")
-    walks: list[int] = []
-    walked = exact.walked
-
-    def counted(problem: object, seed: int, *, steps: int) -> tuple[np.ndarray, dict[str, object]]:
-        walks.append(steps)
-        return walked(problem, seed, steps=steps)
-
-    monkeypatch.setattr(exact, "walked", counted)
-    one = models.recipe("roi", "exact")
-    table, params = assemble(shop()), settle(one.knobs, {"steps": 20})
-    first, again = (one.fit(table, params, 3) for _ in range(2))
-    np.testing.assert_array_equal(first.mean, again.mean)
-    assert walks == [20] and first.health["r_hat"] > exact.SETTLED
-    assert any("did not settle" in note for note in first.notes)
-    assert exact._last[next(iter(exact._last))][0].shape[1] == 40  # twenty, and twenty more
-
-
 def test_chains_that_differ_are_lengthened_and_what_is_left_is_said() -> None:
     pytest.importorskip("jax", reason="the extra [bayes] is not installed")
     one = models.recipe("roi", "exact")

@@ -22,7 +22,6 @@ CHAINS = 4
 STEPS, BY_GEO = 500, 1000
 SETTLED = 1.01  # r-hat up to which chains tell the same (Vehtari et al. 2021)
 DOUBLINGS = 1  # of the draws, where the chains do not tell the same yet; what is left after them is said
-_last: dict[tuple[Any, ...], tuple[Array, dict[str, Any]]] = {}  # the walk that was asked for last
 _STEPS = Knob(
     "steps", 0, 0, 10_000, meaning="warm-up steps of each chain, and as many draws after them; 0: 500, with geos 1,000", tune=False
 )
@@ -41,11 +40,11 @@ def learn(table: Table, params: Mapping[str, Any], seed: int, before: Learned | 
     if not installed():
         raise MissingExtra(MISSING, hint="pip install 'tradewind[bayes]'")
     media = read(table, exposure=bool(params["exposure"]))
-    return sampled(media, params, seed, before, notes=health.gate(media), of=table.digest())
+    return sampled(media, params, seed, before, notes=health.gate(media))
 
 
-def sampled(media: Any, params: Mapping[str, Any], seed: int, before: Learned | None, *, notes: Any = (), of: str = "") -> Learned:
-    """Return draws by Hamiltonian Monte Carlo of media arrays; `of` is the digest of the table they were read from."""
+def sampled(media: Any, params: Mapping[str, Any], seed: int, before: Learned | None, *, notes: Any = ()) -> Learned:
+    """Return draws by Hamiltonian Monte Carlo of media arrays."""
     from tradewind.models.roi import health
     from tradewind.models.roi.setup import kept, learned, setup
 
@@ -53,11 +52,7 @@ def sampled(media: Any, params: Mapping[str, Any], seed: int, before: Learned | 
         continues(before, media.channels, media.geos, media.start, media.cut)
     made = setup(media, params, previous=before if before is not None and len(before.mean) else None)
     steps = int(params.get("steps", 0)) or (STEPS if len(media.geos) == 1 else BY_GEO)
-    wanted = (of if before is None else "", seed, steps, *(str(params[knob.name]) for knob in KNOBS))
-    if not wanted[0] or wanted not in _last:  # a training examines `exact`, and `fast` that falls back on it
-        _last.clear()
-        _last[wanted] = walked(made.problem, seed, steps=steps)
-    chains, told = _last[wanted]
+    chains, told = walked(made.problem, seed, steps=steps)
     theta = chains.reshape(-1, chains.shape[-1])
     notes = list(notes)
     if told["r_hat"] > SETTLED or told["divergences"] > 0.01 * len(theta):

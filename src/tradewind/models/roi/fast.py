@@ -31,7 +31,7 @@ def learn(table: Table, params: Mapping[str, Any], seed: int, before: Learned | 
     notes = health.gate(media)
     if len(media.geos) > 1:
         if exact.installed():
-            return exact.sampled(media, params, seed, before, notes=(*notes, "learned by geo, so drawn exactly"), of=table.digest())
+            return exact.sampled(media, params, seed, before, notes=(*notes, "learned by geo, so drawn exactly"))
         notes.append(f"the data has geos and {exact.MISSING}: they were added up into one")
         media = together(media)
     if before is not None:
@@ -42,7 +42,7 @@ def learn(table: Table, params: Mapping[str, Any], seed: int, before: Learned | 
     if drawn.shape > TRUST:
         if exact.installed():
             notes.append(f"k-hat {drawn.shape:.2f} is above {TRUST}, so drawn exactly")
-            return exact.sampled(media, params, seed, before, notes=notes, of=table.digest())
+            return exact.sampled(media, params, seed, before, notes=notes)
         notes.append(f"k-hat {drawn.shape:.2f} is above {TRUST} and {exact.MISSING}: these intervals cannot be trusted")
     state = learned(made, drawn.theta, (drawn.mean, drawn.cov), seed, recipe="fast", health=told, notes=tuple(notes))
     checks = {}
