@@ -16,7 +16,7 @@ from tradewind.models._kit.forecast import boosted_serve, closing, features
 from tradewind.models._kit.forecast.blend import Blend, Blender, blended
 from tradewind.models._kit.forecast.learner import Look
 from tradewind.models._kit.forecast.recipe import Forecaster, State, begin, cells
-from tradewind.models._kit.panel import Panel
+from tradewind.models._kit.panel import STAY, Panel
 from tradewind.models._kit.response import Response
 
 Array = np.ndarray[Any, Any]
@@ -111,7 +111,7 @@ def _by_plan(state: State, look: Look, row: Array, step: Array) -> dict[str, Arr
     neutral = dict(panel.ahead)
     for name, kind in panel.kinds.items():
         value = panel.ahead[name].copy()
-        value[:, panel.cut :] = value[:, : panel.cut].mean(1, keepdims=True) if kind in ("price", "number") else 0.0
+        value[:, panel.cut :] = value[:, : panel.cut].mean(1, keepdims=True) if kind in STAY else 0.0
         neutral[name] = value
     drivers: dict[str, Array] = {}
     before = np.zeros(len(row))
