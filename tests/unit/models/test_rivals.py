@@ -107,3 +107,16 @@ def test_a_price_against_rivals_never_sells_more_when_it_rises(panel):
     directions = dict(zip(names, features.monotone(names), strict=True))
     assert directions[f"price:to_{NAMES[1]}"] == -1
     assert directions[f"rivals:{NAMES[1]}"] == directions[f"rivals:{NAMES[0]}"] == 0
+
+
+def test_an_ensemble_knows_the_neighbours_that_its_trees_learned_from(shop, as_table):
+    table = as_table(shop(days=140, products=5))
+    makers = {name: recipe("demand", name) for name in ("boosted", "naive")}
+    fast = {"boosted": {"rounds": 20, "rows": 4000}, "naive": {}}
+    states = {name: maker.fit(table, settle(maker.knobs, fast[name]), 0) for name, maker in makers.items()}
+    whole = recipe("demand", "ensemble")
+    blended = whole.blend(states, {"boosted": 1.0, "naive": 1.0})
+    assert NAMES[0] not in states["naive"].panel.kinds
+    asked = whole.expand(blended, 14, {})
+    parts = [maker.predict(states[name], asked).column("mean") for name, maker in makers.items()]
+    np.testing.assert_allclose(whole.predict(blended, asked).column("mean"), np.mean(parts, 0), rtol=1e-5)

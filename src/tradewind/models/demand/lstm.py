@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from tradewind.models._kit.forecast.explain import Explained
 from tradewind.models._kit.forecast.lstm import LEARNER
-from tradewind.models._kit.forecast.rivals import beside
 from tradewind.models.demand import MODEL
 from tradewind.models.demand.plan import complete
 
-RECIPE = Explained(MODEL.gives, LEARNER, complete, prepares=beside)
+RECIPE = Explained(MODEL.gives, LEARNER, complete)

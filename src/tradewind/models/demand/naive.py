@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from tradewind.models._kit.forecast.naive import LEARNER
 from tradewind.models._kit.forecast.recipe import Forecaster
-from tradewind.models._kit.forecast.rivals import beside
 from tradewind.models.demand import MODEL
 from tradewind.models.demand.plan import complete
 
-RECIPE = Forecaster(MODEL.gives, LEARNER, complete, prepares=beside)
+RECIPE = Forecaster(MODEL.gives, LEARNER, complete)

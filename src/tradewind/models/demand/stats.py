@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from tradewind.models._kit.forecast.explain import Explained
-from tradewind.models._kit.forecast.rivals import beside
 from tradewind.models._kit.forecast.stats import LEARNER
 from tradewind.models.demand import MODEL
 from tradewind.models.demand.plan import complete
 
-RECIPE = Explained(MODEL.gives, LEARNER, complete, prepares=beside)
+RECIPE = Explained(MODEL.gives, LEARNER, complete)

@@ -80,7 +80,7 @@ class Ensemble(Boosted):
         horizon = min(state.horizon for state in states.values())
         facts = {"why": why} if why else {}
         learned = blended({name: state.learned for name, state in states.items()}, weights, facts)
-        widest = max(states.values(), key=lambda state: state.panel.cut).panel
+        widest = self.prepares(max(states.values(), key=lambda state: state.panel.cut).panel, None)
         made = begin(widest, learned, horizon)
         return replace(made, whole=first.whole, facts={**first.facts, "members": dict(learned.weights)})
 
@@ -135,7 +135,8 @@ def _drivers(learned: boosted_serve.Learned, rows: features.Rows, row: Array, st
     total = logged.sum(1)
     # a product of factors has no unique sum: the logarithmic mean is the one that is symmetric and exact
     rate = np.where(np.abs(total) > 1e-9, (own - base) / np.where(np.abs(total) > 1e-9, total, 1.0), base)
-    return {"driver_level": base} | {f"driver_{name}": logged[:, at] * rate for at, name in enumerate(features.GROUPS)}
+    said = {name: logged[:, at] * rate for at, name in enumerate(features.GROUPS) if name == "price" or (groups == at).any()}
+    return {"driver_level": base} | {f"driver_{name}": value for name, value in said.items()}
 
 
 def _effects(panel: Panel, learned: boosted_serve.Learned) -> Table:
