@@ -13,6 +13,7 @@ from tradewind.core.model import settle
 from tradewind.core.table import Table
 from tradewind.models.anomaly import MODEL, hidden, judge, quality
 from tradewind.models.anomaly.assemble import assemble
+from tradewind.models.anomaly.design import partly
 from tradewind.models.anomaly.family import family_of
 from tradewind.models.anomaly.grid import read
 from tradewind.models.anomaly.inject import plant
@@ -341,3 +342,38 @@ def test_several_rows_of_one_day_are_added_up_and_identical_rows_are_marked() ->
     chosen, state = learned(table)
     told = chosen.predict(state, chosen.expand(state, len(DAYS), {}))
     assert of_day(told, str(DAYS[5]))["class"] == "data"
+
+
+def test_a_promotion_of_a_part_of_a_sum_lifts_more_than_its_share_of_the_logs() -> None:
+    share, full = np.array([0.0, 0.25, 0.5, 1.0]), np.log(3.0)
+    assert np.allclose(np.exp(partly(share * full, share)), 1 + share * 2.0)
+    assert np.allclose(partly(-share * full, share)[1:], np.log(1 - share[1:] * (2 / 3)))
+
+
+def test_a_sum_of_which_half_runs_a_promotion_is_expected_as_it_sells() -> None:
+    rng, share, mean = np.random.default_rng(5), np.zeros(len(DAYS)), np.full(len(DAYS), 400.0)
+    for start in range(8, 170, 18):
+        share[start : start + 5] = 1.0 if start % 4 == 0 else 0.4
+    mean *= 1 + share * 2.0
+    table = sales(rng.poisson(mean)).with_columns({"promotion": share})
+    chosen, state = learned(assemble({"sales": table}))
+    expected = chosen.predict(state, chosen.expand(state, len(DAYS), {})).column("mean")
+    for part in (0.4, 1.0):
+        assert abs(np.log(expected / mean)[share == part].mean()) < 0.04
+
+
+def test_the_budget_holds_for_totals_and_for_their_parts() -> None:
+    rng, days = np.random.default_rng(6), np.arange(np.datetime64("2024-01-01"), np.datetime64("2024-09-01"))
+    moved = np.exp(0.1 * rng.normal(size=(3, len(days))))  # a shop moves as a whole, which its sum shows more than its parts do
+    parts = []
+    for store in range(3):
+        for product in range(4):
+            units = rng.poisson(12 * moved[store]).astype("f8")
+            table = sales(units, days, f"P{product}")
+            parts.append(table.with_columns({"store": column([f"S{store}"] * len(days))}))
+    names = ("date", "product", "store", "units")
+    table = Table.from_columns({name: np.concatenate([part.column(name) for part in parts]) for name in names})
+    state = learned(assemble({"sales": table}))[1]
+    level = np.array([bool(a) + 2 * bool(b) for a, b in zip(state.keys["product"], state.keys["store"], strict=True)])
+    for one in (1, 2, 3):
+        assert 0.02 < (state.cells.p[level == one] <= 0.03).mean() < 0.04

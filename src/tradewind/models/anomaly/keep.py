@@ -38,6 +38,7 @@ def dump(watch: Watch) -> dict[str, bytes]:
     arrays: dict[str, Array] = {"moments": watch.cells.moments.astype("M8[us]").astype("i8"), "chances": watch.chances}
     arrays |= {f"cells/{name}": getattr(watch.cells, name).astype("i1" if name in SMALL else "f4") for name in MATRICES}
     arrays |= {"cells/p": watch.cells.p, "cells/odds": watch.cells.odds, "scores": watch.ranks.scores, "distances": watch.ranks.distances}
+    arrays["milder"] = watch.milder
     labels = {}
     for name, value in watch.labels.items():
         if value.dtype == object:
@@ -80,6 +81,7 @@ def load(parts: Mapping[str, bytes]) -> Watch:
             engines,
             arrays["chances"],
             Ranks(arrays["scores"], arrays["distances"], bool(said["logs"])),
+            arrays["milder"] if "milder" in arrays else np.zeros(len(arrays["chances"])),
             float(said["budget"]),
             float(said["rate"]),
             tuple(said["notes"]),
