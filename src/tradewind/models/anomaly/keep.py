@@ -14,6 +14,7 @@ from tradewind.models.anomaly import design
 from tradewind.models.anomaly.design import Design, Pace
 from tradewind.models.anomaly.drivers import Driven
 from tradewind.models.anomaly.engine import Engine
+from tradewind.models.anomaly.far import PER_SERIES, Far
 from tradewind.models.anomaly.forest import Forest
 from tradewind.models.anomaly.grid import Beat
 from tradewind.models.anomaly.habit import Habit
@@ -157,7 +158,8 @@ def _engine(engine: Engine, at: str, arrays: dict[str, Array]) -> dict[str, Any]
         return {"family": engine.family, "count": engine.count}
     if isinstance(engine, Followed):
         arrays |= {at + name: getattr(engine, name) for name in OF_FOLLOWED}
-        return {"family": engine.family, "count": engine.count}
+        arrays |= {f"{at}far/{name}": getattr(engine.far, name) for name in PER_SERIES}
+        return {"family": engine.family, "count": engine.count, "rate": engine.far.rate, "seen": engine.far.seen}
     if not isinstance(engine, Driven):
         raise TypeError(f"an engine that cannot be kept: {type(engine).__name__}")
     arrays |= {at + name: np.asarray(getattr(engine, name)) for name in OF_DRIVEN}
@@ -186,7 +188,8 @@ def _read(said: Mapping[str, Any], at: str, arrays: Mapping[str, Array]) -> Engi
     if said["family"] == "plain":
         return Habit(count, arrays[at + "kept"], arrays[at + "spread"])
     if said["family"] == "real":
-        return Followed(count, *(arrays[at + name] for name in OF_FOLLOWED))
+        far = Far(float(said["rate"]), float(said["seen"]), *(arrays[f"{at}far/{name}"] for name in PER_SERIES))
+        return Followed(count=count, far=far, **{name: arrays[at + name] for name in OF_FOLLOWED})
     # the past of the calendar is over: what is kept of it begins at the next period
     later = arrays[at + "flags"]
     flags = np.concatenate([np.zeros((len(later), count), "f4"), later], 1)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from tradewind.models.anomaly import hidden, quality, together
+from tradewind.models.anomaly import hidden, quality, series, together
 from tradewind.models.anomaly.engine import Day, Engine, Past
 from tradewind.models.anomaly.family import Family, family_of
 from tradewind.models.anomaly.grid import Beat, Grid
@@ -361,7 +361,8 @@ def _one_day(engine: Engine, day: Day, chances: Array, chain: hidden.Chain) -> _
     ratio = hidden.evidence(chain, day.value / said.unit, said.expected, said.spread, said.lift if engine.family == "counts" else None)
     now = hidden.step(chain, chances, ratio)
     after = engine.after(day, said, rest, now[:, 0])
-    return _Verdict(after, now, expected, spread, hidden.odds(now), hidden.kind(chain, now))
+    seen, odds = series.either(now, after.far.chances) if isinstance(after, series.Followed) else (now, hidden.odds(now))
+    return _Verdict(after, now, expected, spread, odds, hidden.kind(chain, seen))
 
 
 def part_of(watch: Watch, rows: Array) -> Watch:
