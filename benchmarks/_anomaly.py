@@ -55,9 +55,15 @@ def distances(rest: Array) -> Array:
 
 def robust_stl(value: Array, period: int) -> Array:
     """Return the distance of what robust STL leaves over."""
+    return distances(np.asarray(_stl(filled(value), period).resid))
+
+
+def _stl(value: Array, period: int) -> Any:
+    """Return robust STL, its loess evaluated at every tenth of a window and interpolated between, as in R's `stl`."""
     from statsmodels.tsa.seasonal import STL
 
-    return distances(np.asarray(STL(filled(value), period=period, robust=True).fit().resid))
+    trend, low = max(int(0.15 * period), 1), max(period // 10, 1)
+    return STL(value, period=period, robust=True, trend_jump=trend, low_pass_jump=low).fit()
 
 
 def isolation_forest(columns: Array) -> Array:
@@ -69,10 +75,8 @@ def isolation_forest(columns: Array) -> Array:
 
 def seasonal_esd(value: Array, period: int) -> Array:
     """Return the distances of Twitter's S-H-ESD: median and seasonal part of STL removed, then robust spreads."""
-    from statsmodels.tsa.seasonal import STL
-
     whole = filled(value)
-    return distances(whole - np.asarray(STL(whole, period=period, robust=True).fit().seasonal) - np.median(whole))
+    return distances(whole - np.asarray(_stl(whole, period).seasonal) - np.median(whole))
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,11 +144,16 @@ def nab_score(files: list[Labelled], alarms: Callable[[int], Array], *, false: f
     return 100 * (total - none) / (best - none)
 
 
-def best_nab(files: list[Labelled], scores: list[Array]) -> tuple[float, float]:
-    """Return the best score over thresholds and the threshold that has it."""
+def over(score: Array, limit: float) -> Array:
+    """Return an alarm wherever the score reaches the limit."""
+    return np.asarray(score >= limit)
+
+
+def best_nab(files: list[Labelled], scores: list[Array], alarms: Callable[[Array, float], Array] = over) -> tuple[float, float]:
+    """Return the best score over thresholds and the threshold that has it; `alarms` makes alarms of scores and a threshold."""
     every = np.concatenate([score[file.probation :] for score, file in zip(scores, files, strict=True)])
-    tried = np.unique(np.r_[np.quantile(every, np.r_[np.linspace(0.5, 0.99, 15), 1 - np.logspace(-2, -4.5, 40)]), every.max() + 1])
-    found = [(nab_score(files, lambda at, limit=limit: scores[at] >= limit), float(limit)) for limit in tried]
+    tried = np.unique(np.r_[np.quantile(every, np.r_[np.linspace(0.5, 0.9, 9), 1 - np.logspace(-1, -4.5, 70)]), every.max() + 1])
+    found = [(nab_score(files, lambda at, limit=limit: alarms(scores[at], limit)), float(limit)) for limit in tried]
     return max(found)
 
 

@@ -18,7 +18,7 @@ CHECK = "merlion_synthetic: best mean AP of STL, isolation forest and seasonal E
 Array = np.ndarray[Any, Any]
 STEP, DAY = 300, 288  # seconds between records, records in a day
 FIXED, FIXED_GAUSSIAN = 0.9, 1 - 1e-9  # thresholds written down before any score was seen
-QUIET = 0.05  # share of a file in which, after an alarm, no other is raised: one alarm per incident
+QUIET = 0.01  # share of a file without a score at the threshold, after which an incident is over: one alarm per incident
 
 
 def run() -> Result:
@@ -28,7 +28,8 @@ def run() -> Result:
     notes = (
         "merlion: 15 files, unsupervised, each detector sees the whole series; STL and ESD with the period of a day,",
         "the forest on figure, step and time of day",
-        "NAB: learned from the probation (15 %) alone, then asked record by record; standard profile; one alarm per 5 % of a file",
+        "NAB: learned from the probation (15 %) alone, then asked record by record; standard profile; one alarm per incident,",
+        "which is over when 1 % of the file stays below; windowed Gaussian as NAB has it, and with that rule beside it",
         "NAB: the optimised threshold is the best on these very labels, as NAB does it, for every detector; fixed ones were set beforehand",
     )
     return Result((*_merlion(), *_nab()), notes)
@@ -75,7 +76,7 @@ def _merlion() -> list[Row]:
 
 
 def _streamed(file: other.Labelled) -> Array:
-    """Learn from the probation, then ask every record as a new figure; one alarm per incident."""
+    """Learn from the probation, then ask every record as a new figure."""
     recipe = models.recipe("anomaly", "decompose")
     first = max(file.probation, 60)
     state = recipe.fit(_rows(file.moments[:first], file.value[:first]), settle(recipe.knobs, {}), 0)
@@ -83,34 +84,29 @@ def _streamed(file: other.Labelled) -> Array:
     rest = np.flatnonzero(file.moments > file.moments[first - 1])
     asked = Table.from_columns({"metric": _text("value", len(rest)), "date": file.moments[rest], "units": file.value[rest]})
     told[rest] = recipe.predict(state, asked).column("score")
-    return quietened(told, max(int(QUIET * len(told)), 1))
+    return told
 
 
-def quietened(score: Array, periods: int) -> Array:
-    """Return the scores with those lowered that do not exceed every score of the periods before them."""
-    out = score.copy()
-    for at in range(1, len(score)):
-        if score[at] <= score[max(0, at - periods) : at].max():
-            out[at] = 0.0
+def once(score: Array, limit: float) -> Array:
+    """Return an alarm at the first score of each incident that reaches the limit; it is over when a share QUIET of the file stays below."""
+    out = np.zeros(len(score), bool)
+    high = np.flatnonzero(score >= limit)
+    out[high[np.diff(high, prepend=-len(score)) > max(int(QUIET * len(score)), 1)]] = True
     return out
 
 
 def _nab() -> list[Row]:
     files = other.nab_files()
     ours, chance, normal = [_streamed(file) for file in files], other.random_scores(files, 0), other.windowed_gaussian(files)
-    fixed = {
-        "ours": other.nab_score(files, lambda at: ours[at] >= FIXED),
-        "windowed Gaussian": other.nab_score(files, lambda at: normal[at] >= FIXED_GAUSSIAN),
-    }
-    best = {name: other.best_nab(files, scores) for name, scores in (("ours", ours), ("random", chance), ("windowed Gaussian", normal))}
-    beside = ", ".join(f"{name} {score:.1f}" for name, (score, _) in best.items() if name != "ours")
-    rest = max(0.0, *(score for name, (score, _) in best.items() if name != "ours"))
+    fixed = other.nab_score(files, lambda at: once(ours[at], FIXED))
+    fixed_normal = other.nab_score(files, lambda at: normal[at] >= FIXED_GAUSSIAN)
+    best, limit = other.best_nab(files, ours, once)
+    random, gaussian = other.best_nab(files, chance)[0], other.best_nab(files, normal)[0]
+    ruled = other.best_nab(files, normal, once)[0]
+    name = f"NAB, {len(files)} files"
+    beside = f"null 0, windowed Gaussian {fixed_normal:.1f}"
+    optimised = f"null 0, random {random:.1f}, windowed Gaussian {gaussian:.1f}; with our rule of one alarm per incident {ruled:.1f}"
     return [
-        at_least(
-            f"NAB, {len(files)} files, fixed threshold {FIXED}",
-            fixed["ours"],
-            max(0.0, fixed["windowed Gaussian"]),
-            baseline=f"null 0, windowed Gaussian {fixed['windowed Gaussian']:.1f}",
-        ),
-        at_least(f"NAB, optimised threshold {best['ours'][1]:.4f}", best["ours"][0], rest, baseline=f"null 0, {beside}"),
+        at_least(f"{name}, fixed threshold {FIXED}", fixed, max(0.0, fixed_normal), baseline=beside),
+        at_least(f"{name}, optimised threshold {limit:.4f}", best, max(0.0, random, gaussian), baseline=optimised),
     ]

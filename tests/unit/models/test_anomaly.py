@@ -11,8 +11,9 @@ from tradewind import models
 from tradewind.core.errors import BadValue, EmptyTable, LearnFailed, NotFound
 from tradewind.core.model import settle
 from tradewind.core.table import Table
-from tradewind.models.anomaly import MODEL, hidden, judge, quality
+from tradewind.models.anomaly import MODEL, far, hidden, judge, quality, series
 from tradewind.models.anomaly.assemble import assemble
+from tradewind.models.anomaly.design import partly
 from tradewind.models.anomaly.family import family_of
 from tradewind.models.anomaly.grid import read
 from tradewind.models.anomaly.inject import plant
@@ -341,3 +342,77 @@ def test_several_rows_of_one_day_are_added_up_and_identical_rows_are_marked() ->
     chosen, state = learned(table)
     told = chosen.predict(state, chosen.expand(state, len(DAYS), {}))
     assert of_day(told, str(DAYS[5]))["class"] == "data"
+
+
+def test_a_promotion_of_a_part_of_a_sum_lifts_more_than_its_share_of_the_logs() -> None:
+    share, full = np.array([0.0, 0.25, 0.5, 1.0]), np.log(3.0)
+    assert np.allclose(np.exp(partly(share * full, share)), 1 + share * 2.0)
+    assert np.allclose(partly(-share * full, share)[1:], np.log(1 - share[1:] * (2 / 3)))
+
+
+def test_a_sum_of_which_half_runs_a_promotion_is_expected_as_it_sells() -> None:
+    rng, share, mean = np.random.default_rng(5), np.zeros(len(DAYS)), np.full(len(DAYS), 400.0)
+    for start in range(8, 170, 18):
+        share[start : start + 5] = 1.0 if start % 4 == 0 else 0.4
+    mean *= 1 + share * 2.0
+    table = sales(rng.poisson(mean)).with_columns({"promotion": share})
+    chosen, state = learned(assemble({"sales": table}))
+    expected = chosen.predict(state, chosen.expand(state, len(DAYS), {})).column("mean")
+    for part in (0.4, 1.0):
+        assert abs(np.log(expected / mean)[share == part].mean()) < 0.04
+
+
+def test_the_budget_holds_for_totals_and_for_their_parts() -> None:
+    rng, days = np.random.default_rng(6), np.arange(np.datetime64("2024-01-01"), np.datetime64("2024-09-01"))
+    moved = np.exp(0.1 * rng.normal(size=(3, len(days))))  # a shop moves as a whole, which its sum shows more than its parts do
+    parts = []
+    for store in range(3):
+        for product in range(4):
+            units = rng.poisson(12 * moved[store]).astype("f8")
+            table = sales(units, days, f"P{product}")
+            parts.append(table.with_columns({"store": column([f"S{store}"] * len(days))}))
+    names = ("date", "product", "store", "units")
+    table = Table.from_columns({name: np.concatenate([part.column(name) for part in parts]) for name in names})
+    state = learned(assemble({"sales": table}))[1]
+    level = np.array([bool(a) + 2 * bool(b) for a, b in zip(state.keys["product"], state.keys["store"], strict=True)])
+    for one in (1, 2, 3):
+        assert 0.02 < (state.cells.p[level == one] <= 0.03).mean() < 0.04
+
+
+def test_the_further_a_figure_is_the_odder_and_one_spike_does_not_make_its_neighbours_odd() -> None:
+    said = hidden.chain(0.1, counts=False)
+    z = np.array([5.0, 12.0, 20.0, 60.0, 200.0])
+    alone = hidden.odds(hidden.step(said, hidden.start(len(z), said), hidden.evidence(said, z, np.zeros(5), np.ones(5))))
+    assert (np.diff(alone) > 0).all()
+    days = np.zeros((1, 9))
+    days[0, 4] = 6.0
+    odds = hidden.odds(hidden.both(said, hidden.evidence(said, days, np.zeros((1, 9)), np.ones((1, 9)))))
+    assert odds[0, 4] > 0 > odds[0, [3, 5]].max()
+
+
+def test_what_lasts_is_still_odd_beside_all_that_was_before_unless_the_series_wanders() -> None:
+    rng = np.random.default_rng(8)
+    still = rng.normal(size=(2, 1200))
+    wander = np.cumsum(rng.normal(size=(2, 1200)), 1)
+    still[:, 1000:1100] += 4.0
+    found, chances = far.learn(np.concatenate([still, wander]), np.full(4, 1e-9), 0.1)
+    odds = hidden.odds(chances)
+    assert (odds[:2, 1010:1090] > 0).mean() > 0.95
+    assert (odds[:2, :990] > 0).mean() < 0.05
+    assert (odds[2:] > 0).mean() < 0.05
+    moved = found
+    for at in range(1200):
+        moved = moved.after(np.concatenate([still, wander])[:, at])
+    assert np.abs(moved.middle[:2]).max() < 0.3
+    assert np.allclose(moved.take(np.array([1])).middle, moved.middle[1])
+
+
+def test_a_slope_that_turns_is_no_season_and_two_cycles_must_be_clear() -> None:
+    turning = np.interp(np.arange(280), [0, 90, 200, 279], [0.0, 500.0, -300.0, 100.0])
+    rng = np.random.default_rng(9)
+    week = np.tile([0.0, 0, 0, 0, 0, 8.0, 9.0], 40)
+    assert not series.season_of(turning + rng.normal(size=280), [7]).any()
+    assert np.corrcoef(series.season_of(turning + week + rng.normal(size=280), [7]), week[:7])[0, 1] > 0.97
+    assert np.corrcoef(series.season_of(week[:16] + 0.3 * rng.normal(size=16), [7]), week[:7])[0, 1] > 0.97
+    noise = [bool(series.season_of(rng.normal(size=15), [7]).any()) for _ in range(60)]
+    assert np.mean(noise) < 0.1

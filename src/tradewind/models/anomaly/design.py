@@ -15,6 +15,7 @@ from tradewind.models.anomaly.grid import DAY, Beat, Grid
 Array = np.ndarray[Any, Any]
 AROUND = ((0, 0), (1, 2), (3, 5), (6, 9), (-2, -1))  # days before (or after, negative) an event that are told apart
 MOST_EVENTS, MOST_NUMBERS = 24, 24
+MOST_LIFT = 2.5  # log lift of the part that runs a promotion
 ON = 0.05  # a promotion that covers less of a series does not count as one
 PROMOTION, DISCOUNT, PRICE, RIVAL = "promotion", "discount", "price", "competitor_price"
 
@@ -219,12 +220,22 @@ def matrix(design: Design, calendar: Array, own: Mapping[str, Array], shape: tup
     return out
 
 
-def after_column(design: Design, x: Array, beta: Array, running: Array) -> Array:
-    """Return what earlier promotions brought and is still to be used up, from the lifts learned so far."""
-    return afterglow(np.expm1(np.clip(lift_of(design, x, beta), 0.0, 2.5)), running)
+def after_column(lift: Array, running: Array) -> Array:
+    """Return what earlier promotions brought and is still to be used up, from the log lifts learned so far."""
+    return afterglow(np.expm1(np.clip(lift, 0.0, 2.5)), running)
 
 
-def lift_of(design: Design, x: Array, beta: Array) -> Array:
-    """Return the log lift of levers and price cuts, as learned."""
-    at = design.levers
-    return np.asarray(np.einsum("stp,sp->st", x[..., at], beta[:, at].astype(x.dtype), optimize=True), "f8")
+def lift_of(levers: Array, beta: Array) -> Array:
+    """Return the log lift of columns of levers (S, T, l) whose coefficients are `beta` (S, l)."""
+    return np.asarray(np.einsum("stp,sp->st", levers, beta.astype(levers.dtype), optimize=True), "f8")
+
+
+def partly(lift: Array, running: Array) -> Array:
+    """Return the log lift of a sum of which only a share runs a promotion, from its lift as if logs added up.
+
+    Columns of a sum are shares times what runs. The parts that run sell exp(lift / share) times as much and the others as usual, which
+    is more than exp(lift).
+    """
+    share = np.clip(running, ON, 1.0)
+    some = (running > 0) & (share < 1)
+    return np.where(some, np.log1p(share * np.expm1(np.clip(lift / share, -MOST_LIFT, MOST_LIFT))), lift)

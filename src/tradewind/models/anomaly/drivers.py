@@ -83,7 +83,9 @@ class Driven:
         x = made.matrix(self.design, calendar, own | siblings | {"after": after}, (len(self.beta), 1))
         effect = (x[:, 0] * self.beta).sum(1)
         at = self.design.levers
-        lift = (x[:, 0, at] * self.beta[:, at]).sum(1) * (running > made.ON)
+        linear = (x[:, 0, at] * self.beta[:, at]).sum(1)
+        lift = made.partly(linear, running)
+        effect, lift = effect + lift - linear, lift * (running > made.ON)
         mean = np.exp(np.clip(np.log(self.up / self.down) + effect, -12, 16))
         mean = mean * np.exp(self._shared(day, mean))
         seen = {name: value[:, 0] for name, value in siblings.items()}
@@ -196,30 +198,44 @@ class _Fit:
 
     def run(self, x: Array) -> tuple[Array, Past, float]:
         """Return coefficients, what was expected of the past, and how much all series move together."""
-        shape, pace = self.y.shape, self.design.pace
+        shape, pace, at = self.y.shape, self.design.pace, self.design.levers
         weight = self.use.astype("f8")
         spread, shared = np.full(len(self.y), 0.05), np.zeros(shape)
         beta = np.zeros((len(self.y), len(self.design.names)))
-        effect, lift = np.zeros(shape), np.zeros(shape)
-        after = self.design.places("after")
+        effect, lift, levers = np.zeros(shape), np.zeros(shape), x[..., at]
         x_own = x - smooth(x, weight, pace.slow).astype("f4")
         for round_ in range(ROUNDS):
-            if len(after) and round_:
-                column = made.after_column(self.design, x, beta, self.running)
-                x[..., after[0]], x_own[..., after[0]] = column, column - smooth(column, self.use.astype("f8"), pace.slow)
+            if round_:
+                self._bent(x, x_own, levers=levers, beta=beta, lift=lift)
             beta, effect = self._coefficients(x, x_own, effect + shared, shared=shared, weight=weight, spread=spread)
+            lift = made.partly(made.lift_of(levers, beta[:, at]), self.running)
+            effect = effect - made.lift_of(x[..., at], beta[:, at]) + lift
             level = level_of(self.y, effect + shared, self.use * np.maximum(weight, FLOOR), half=pace.level, gap=pace.gap)
             plain = np.exp(np.clip(level + effect, -12, 16))
             shared = shared_of(self.y, plain, self.use, spread_of(self.y, plain, weight), self.group)
             mean = plain * np.exp(shared)
             spread = spread_of(self.y, mean, weight)
-            lift = made.lift_of(self.design, x, beta) * (self.running > made.ON)
-            chances = hidden.both(self.chain, self._evidence(mean, spread, lift))
+            chances = hidden.both(self.chain, self._evidence(mean, spread, lift * (self.running > made.ON)))
             weight = self.use * (1 - chances[..., 1:].sum(-1))
         between = max(float(np.var(shared[self.known])), 1e-6) if self.known.any() else 1e-6
+        lift = lift * (self.running > made.ON)
         past = Past(mean * self.unit[:, None], np.repeat(spread[:, None], shape[1], 1), lift, self.unit, hidden.odds(chances), chances)
         self.effect, self.weight = effect, weight
         return beta, past, between
+
+    def _bent(self, x: Array, x_own: Array, *, levers: Array, beta: Array, lift: Array) -> None:
+        """Put into the columns what depends on the lifts learned so far: promotions of a part of a sum, and what they use up."""
+        at, slow = self.design.levers, self.design.pace.slow
+        straight = made.lift_of(levers, beta[:, at])
+        some = np.abs(lift - straight) > 1e-9
+        changed = [self.design.places("after")] if made.PROMOTION in self.grid.inputs else []
+        if some.any():
+            x[..., at] = levers * np.where(some, lift / np.where(some, straight, 1.0), 1.0)[..., None]
+            changed.append(at)
+        for one in changed:
+            if one is not at:
+                x[..., one] = made.after_column(lift, self.running)[..., None]
+            x_own[..., one] = x[..., one] - smooth(x[..., one], self.use.astype("f8"), slow)
 
     def _coefficients(self, x: Array, x_own: Array, moved: Array, *, shared: Array, weight: Array, spread: Array) -> tuple[Array, Array]:
         """Return coefficients and effects after two Newton steps; `moved` is effect and shared movement so far."""

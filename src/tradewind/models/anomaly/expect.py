@@ -21,10 +21,10 @@ TIGHT: dict[str, tuple[float, float]] = {
     "cut": (1, 15),
     "rival": (1, 50),
     "sibling": (4, 100),
-    "lever": (20, 100),
+    "lever": (20, 300),
     "number": (20, 100),
     "after": (4, 100),
-    "event": (10, 1000),
+    "event": (10, 4000),
 }
 """How hard a kind of coefficient is drawn: everybody's to zero, a series' to its group's."""
 GROUP = 10.0  # a group is drawn to everybody that much harder than a series to its group

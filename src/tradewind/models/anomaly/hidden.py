@@ -54,7 +54,8 @@ def evidence(said: Chain, value: Array, expected: Array, spread: Array, lift: Ar
     """Return the log likelihood ratio of every state against "well": shape of `value` plus (K,); zero where nothing is known.
 
     Counts: `spread` is the inverse size of a negative binomial, variance m + spread m^2. Real figures: `spread` is the scale of a
-    Student t. `lift` is the log lift that the running promotion should have, 0 where none runs.
+    Student t, and the outermost sizes stand for all beyond them. `lift` is the log lift that the running promotion should have, 0
+    where none runs.
     """
     known = np.isfinite(value) & np.isfinite(expected)
     y, mean = np.where(known, value, 0.0), np.where(known, expected, 1.0)
@@ -76,10 +77,13 @@ def evidence(said: Chain, value: Array, expected: Array, spread: Array, lift: Ar
         z = (y - mean) / spread
         for at in _blocks(half, value.ndim):
             out[..., at] = _shifted(z[..., None], said.sizes[at])
+        out[..., 0], out[..., half - 1] = _shifted(z, np.minimum(z, said.sizes[0])), _shifted(z, np.maximum(z, said.sizes[half - 1]))
         out[..., fired] = -SURE
     out[..., half : 2 * half] = out[..., :half]
-    wide = np.minimum(np.abs(z), 6.0) ** 2
-    out[..., 2 * half] = -np.log(LOUD) + 0.5 * wide * (1 - LOUD**-2)
+    if said.counts:
+        out[..., 2 * half] = -np.log(LOUD) + 0.5 * np.minimum(np.abs(z), 6.0) ** 2 * (1 - LOUD**-2)
+    else:
+        out[..., 2 * half] = -np.log(LOUD) + 0.5 * (FREEDOM + 1) * (np.log1p(z * z / FREEDOM) - np.log1p(z * z / LOUD**2 / FREEDOM))
     np.clip(out, -SURE, SURE, out=out)
     out[~known] = 0.0
     return out

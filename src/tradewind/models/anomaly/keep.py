@@ -14,6 +14,7 @@ from tradewind.models.anomaly import design
 from tradewind.models.anomaly.design import Design, Pace
 from tradewind.models.anomaly.drivers import Driven
 from tradewind.models.anomaly.engine import Engine
+from tradewind.models.anomaly.far import PER_SERIES, Far
 from tradewind.models.anomaly.forest import Forest
 from tradewind.models.anomaly.grid import Beat
 from tradewind.models.anomaly.habit import Habit
@@ -38,6 +39,7 @@ def dump(watch: Watch) -> dict[str, bytes]:
     arrays: dict[str, Array] = {"moments": watch.cells.moments.astype("M8[us]").astype("i8"), "chances": watch.chances}
     arrays |= {f"cells/{name}": getattr(watch.cells, name).astype("i1" if name in SMALL else "f4") for name in MATRICES}
     arrays |= {"cells/p": watch.cells.p, "cells/odds": watch.cells.odds, "scores": watch.ranks.scores, "distances": watch.ranks.distances}
+    arrays["milder"] = watch.milder
     labels = {}
     for name, value in watch.labels.items():
         if value.dtype == object:
@@ -80,6 +82,7 @@ def load(parts: Mapping[str, bytes]) -> Watch:
             engines,
             arrays["chances"],
             Ranks(arrays["scores"], arrays["distances"], bool(said["logs"])),
+            arrays["milder"] if "milder" in arrays else np.zeros(len(arrays["chances"])),
             float(said["budget"]),
             float(said["rate"]),
             tuple(said["notes"]),
@@ -155,7 +158,8 @@ def _engine(engine: Engine, at: str, arrays: dict[str, Array]) -> dict[str, Any]
         return {"family": engine.family, "count": engine.count}
     if isinstance(engine, Followed):
         arrays |= {at + name: getattr(engine, name) for name in OF_FOLLOWED}
-        return {"family": engine.family, "count": engine.count}
+        arrays |= {f"{at}far/{name}": getattr(engine.far, name) for name in PER_SERIES}
+        return {"family": engine.family, "count": engine.count, "rate": engine.far.rate, "seen": engine.far.seen}
     if not isinstance(engine, Driven):
         raise TypeError(f"an engine that cannot be kept: {type(engine).__name__}")
     arrays |= {at + name: np.asarray(getattr(engine, name)) for name in OF_DRIVEN}
@@ -184,7 +188,8 @@ def _read(said: Mapping[str, Any], at: str, arrays: Mapping[str, Array]) -> Engi
     if said["family"] == "plain":
         return Habit(count, arrays[at + "kept"], arrays[at + "spread"])
     if said["family"] == "real":
-        return Followed(count, *(arrays[at + name] for name in OF_FOLLOWED))
+        far = Far(float(said["rate"]), float(said["seen"]), *(arrays[f"{at}far/{name}"] for name in PER_SERIES))
+        return Followed(count=count, far=far, **{name: arrays[at + name] for name in OF_FOLLOWED})
     # the past of the calendar is over: what is kept of it begins at the next period
     later = arrays[at + "flags"]
     flags = np.concatenate([np.zeros((len(later), count), "f4"), later], 1)

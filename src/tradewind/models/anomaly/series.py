@@ -7,18 +7,20 @@ from typing import Any
 
 import numpy as np
 
-from tradewind.models.anomaly import hidden
+from tradewind.models.anomaly import far, hidden
 from tradewind.models.anomaly.engine import Day, Past, Said
-from tradewind.models.anomaly.expect import smooth
+from tradewind.models.anomaly.far import Far
 from tradewind.models.anomaly.grid import DAY, Beat, Grid
 
 Array = np.ndarray[Any, Any]
 HALVES = (2.0, 6.0, 20.0, 80.0)  # half-lives of levels that are tried, in periods
 AGREE = 0.35  # correlation of a season's profile in odd and in even cycles, from which on it is a season
 CUT = 3.0  # spreads by which one figure may move a level
+WEAK = 0.3  # least share of its error by which a figure that looks wrong moves a level
 STEADY = 300.0  # half-life of the spread
 CLEARLY = 0.96  # share of the median error that a faster or sloped level must not exceed
-CYCLES = 3  # whole cycles needed for a season
+CYCLES, FEW = 2, 4  # whole cycles needed for a season, and below which it must be clear
+CLEAR = 0.85
 
 
 @dataclass(frozen=True)
@@ -33,13 +35,14 @@ class Followed:
     second: Array  # (S,) smoothed twice
     spread: Array  # (S,)
     least: Array  # (S,) spread never falls below
+    far: Far  # what the series has been so far, which the level may have left behind
 
     family = "real"
 
     def take(self, rows: Array) -> Followed:
         """Return the engine of some series."""
         names = ("profile", "keep", "trend", "first", "second", "spread", "least")
-        return replace(self, **{name: getattr(self, name)[rows] for name in names})
+        return replace(self, far=self.far.take(rows), **{name: getattr(self, name)[rows] for name in names})
 
     def put(self, rows: Array, part: Followed) -> Followed:
         """Return the engine with some series moved on."""
@@ -47,7 +50,7 @@ class Followed:
         for name in ("first", "second", "spread"):
             moved[name] = getattr(self, name).copy()
             moved[name][rows] = getattr(part, name)
-        return replace(self, count=part.count, **moved)
+        return replace(self, count=part.count, far=self.far.put(rows, part.far), **moved)
 
     def ahead(self, day: Day) -> tuple[Said, Any]:
         """Say what is expected of one period."""
@@ -61,10 +64,11 @@ class Followed:
         known = np.isfinite(day.value)
         error = np.where(known, day.value, said.expected) - said.expected
         cut = np.clip(error, -CUT * self.spread, CUT * self.spread)
-        first, second = _followed(self.first, self.second, self.keep, said.expected - rest + cut, known)
+        first, second = _followed(self.first, self.second, self.keep, said.expected - rest + cut * np.maximum(well, WEAK), known)
         keep = 0.5 ** (1 / STEADY)
         scale = np.where(known, keep * self.spread + (1 - keep) * 1.25 * np.minimum(np.abs(error), 4 * self.spread), self.spread)
-        return replace(self, first=first, second=second, spread=np.maximum(scale, self.least), count=self.count + 1 + day.skipped)
+        spread, moved = np.maximum(scale, self.least), self.far.after(day.value - rest)
+        return replace(self, first=first, second=second, spread=spread, far=moved, count=self.count + 1 + day.skipped)
 
 
 def _ahead(first: Array, second: Array, keep: Array, trend: Array) -> Array:
@@ -85,8 +89,10 @@ def learn(grid: Grid, rows: Array, chain: hidden.Chain) -> tuple[Followed, Past]
     expected = grid.inputs.get("expected")
     if expected is not None:
         value = np.where(np.nan_to_num(expected[rows]) > 0, np.nan, value)
-    profile = np.stack([_profile(one, periods_of(grid.beat, len(one))) for one in value]) if len(value) else np.zeros((0, 1))
-    profile = profile if profile.ndim == 2 else profile[:, None]
+    longest = max(periods_of(grid.beat, value.shape[1]), default=1)
+    profile = np.zeros((len(value), longest))
+    for row, one in enumerate(value):
+        profile[row] = np.resize(season_of(one, periods_of(grid.beat, int(np.isfinite(one).sum()))), longest)
     season = profile[:, np.arange(value.shape[1]) % profile.shape[1]]
     rest = value - season
     spread = robust(np.diff(rest, axis=1)) / np.sqrt(2)
@@ -98,13 +104,21 @@ def learn(grid: Grid, rows: Array, chain: hidden.Chain) -> tuple[Followed, Past]
     both = 0.5 * (made + back)
     scale = np.maximum(robust(rest - both), least)
     z = np.where(np.isfinite(rest), rest, np.nan)
-    chances = hidden.both(chain, hidden.evidence(chain, z, both, scale[:, None]))
+    near = hidden.both(chain, hidden.evidence(chain, z, both, scale[:, None]))
+    away, distant = far.learn(rest, least, float(chain.begin.sum()))
+    chances, odds = either(near, distant)
     start = _early(rest)
     ahead = np.maximum(robust(rest - made), least)
-    engine = Followed(0, profile, keep, trend, start, start.copy(), ahead, np.maximum(least, 0.3 * ahead))
+    engine = Followed(0, profile, keep, trend, start, start.copy(), ahead, np.maximum(least, 0.3 * ahead), away)
     zero = np.zeros(value.shape)
-    past = Past(both + season, np.repeat(scale[:, None], value.shape[1], 1), zero, np.ones(len(rows)), hidden.odds(chances), chances)
+    past = Past(both + season, np.repeat(scale[:, None], value.shape[1], 1), zero, np.ones(len(rows)), odds, chances)
     return engine, past
+
+
+def either(near: Array, distant: Array) -> tuple[Array, Array]:
+    """Return the chances of the chain that is surer of an incident, and the odds that either has one; both see the same states."""
+    first, second = hidden.odds(near), hidden.odds(distant)
+    return np.where((second > first)[..., None], distant, near), np.logaddexp(first, second)
 
 
 def _early(rest: Array) -> Array:
@@ -140,22 +154,31 @@ def periods_of(beat: Beat, count: int) -> list[int]:
     return [period for period in tried if period >= 2 and count >= CYCLES * period]
 
 
-def _profile(value: Array, periods: list[int]) -> Array:
-    """Return the season's profile that odd and even cycles agree on best, or none; tiled to a common length."""
-    longest = max(periods, default=1)
+def season_of(value: Array, periods: list[int]) -> Array:
+    """Return the season's profile that odd and even cycles agree on best, or a single zero."""
     best, found = 0.0, np.zeros(1)
     for period in periods:
-        flat = value - smooth(np.nan_to_num(value)[None], np.isfinite(value)[None].astype("f8"), 2.0 * period)[0]
+        flat = value - _around(value, period)
         cycles = len(value) // period
         folded = flat[: cycles * period].reshape(cycles, period)
         odd, even = _middle(folded[::2]), _middle(folded[1::2])
         spread = odd.std() * even.std()
         agree = float(((odd - odd.mean()) * (even - even.mean())).mean() / spread) if spread > 0 else 0.0
         gain = agree * float(np.std(0.5 * (odd + even)))
-        if agree > AGREE and gain > best:
+        enough = AGREE if np.isfinite(value).sum() >= FEW * period else CLEAR
+        if agree > enough and gain > best:
             whole = _middle(folded)
             best, found = gain, whole - whole.mean()
-    return np.resize(found, longest)
+    return found
+
+
+def _around(value: Array, period: int) -> Array:
+    """Return the mean of the one cycle around each figure, at the ends that of the first and last whole cycle: a slope leaves no season."""
+    known = np.isfinite(value)
+    sums, counts = (np.r_[0.0, np.cumsum(one)] for one in (np.where(known, value, 0.0), known))
+    first = np.clip(np.arange(len(value)) - period // 2, 0, max(len(value) - period, 0))
+    last = np.minimum(first + period, len(value))
+    return np.asarray((sums[last] - sums[first]) / np.maximum(counts[last] - counts[first], 1))
 
 
 def _middle(folded: Array) -> Array:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from tradewind.models.anomaly import hidden, quality, together
+from tradewind.models.anomaly import hidden, quality, series, together
 from tradewind.models.anomaly.engine import Day, Engine, Past
 from tradewind.models.anomaly.family import Family, family_of
 from tradewind.models.anomaly.grid import Beat, Grid
@@ -19,7 +19,7 @@ from tradewind.models.anomaly.together import Together
 
 Array = np.ndarray[Any, Any]
 WARM = 28  # periods after which a score made on the way counts as usual
-FEW_FRESH = 200  # unlearned figures needed before they say how much odder new ones look
+FEW = 200.0  # figures after which what a level of totals shows weighs as much as what all series show
 RULED = 60.0  # odds of a figure that a data rule rejects outright
 
 
@@ -67,6 +67,7 @@ class Watch:
     engines: tuple[tuple[Array, Engine], ...]
     chances: Array
     ranks: Ranks
+    milder: Array  # (S,) what is taken off the odds of a series before they are ranked
     budget: float
     rate: float
     notes: tuple[str, ...]
@@ -122,17 +123,18 @@ def begin(
     blank = _blank(grid.moments[:0], shape[0])
     nothing = Ranks(np.zeros(0), np.zeros(len(LEVELS)))
     parts = tuple((rows, engine) for rows, engine, _ in engines)
-    watch = Watch(grid.beat, grid.keys, grid.labels, blank, parts, start, nothing, budget, rate, grid.notes)
+    level, none = _levels(grid.keys, parts), np.zeros(shape[0])
+    watch = Watch(grid.beat, grid.keys, grid.labels, blank, parts, start, nothing, none, budget, rate, grid.notes)
     moved, live = walk(watch, grid.moments, grid.value, grid.inputs)
     usual = np.isfinite(live.value) & (live.known == 0) & (np.arange(shape[1]) >= min(WARM, shape[1] // 3))[None]
     usual = usual if usual.any() else np.isfinite(live.value)
     logs = all(engine.family != "plain" for _, engine, _ in engines)
-    ranks = _ranks(live, usual, fresh, budget, logs=logs)
+    ranks, milder = _ranks(live, usual, fresh, level, budget, logs=logs)
     cells = live if causal else _seen_whole(grid, live, engines)
-    past = Ranks(thinned(cells.odds[usual]), ranks.distances, logs)
-    p = past.p(cells.odds)
-    cells = _judged(grid, replace(cells, odds=past.odds(cells.odds, budget)), p)
-    return _with_vectors(replace(moved, cells=cells, ranks=ranks), live, usual, seed)
+    odds = cells.odds - _apart(cells.odds, usual, level, budget)[:, None]
+    past = Ranks(thinned(odds[usual]), ranks.distances, logs)
+    cells = _judged(grid, replace(cells, odds=past.odds(odds, budget)), past.p(odds))
+    return _with_vectors(replace(moved, cells=cells, ranks=ranks, milder=milder), live, usual, seed)
 
 
 def _with_vectors(watch: Watch, live: Cells, usual: Array, seed: int) -> Watch:
@@ -156,6 +158,7 @@ def _with_vectors(watch: Watch, live: Cells, usual: Array, seed: int) -> Watch:
         keys=added,
         labels={name: np.concatenate([value, blank[name]]) for name, value in watch.labels.items()},
         chances=np.concatenate([watch.chances, well]),
+        milder=np.concatenate([watch.milder, np.zeros(len(others))]),
         together=found,
     )
     empty = np.zeros((len(others), len(watch.cells.moments)))
@@ -200,23 +203,48 @@ def held_out(grid: Grid, engines: list[tuple[Array, Engine, Past]], first: int, 
     start[:, 0] = 1.0
     nothing = Ranks(np.zeros(0), np.zeros(len(LEVELS)))
     parts = tuple((rows, engine) for rows, engine, _ in engines)
-    watch = Watch(grid.beat, grid.keys, grid.labels, _blank(grid.moments[:0], len(grid)), parts, start, nothing, 1.0, rate, ())
+    watch = Watch(
+        grid.beat, grid.keys, grid.labels, _blank(grid.moments[:0], len(grid)), parts, start, nothing, np.zeros(len(grid)), 1.0, rate, ()
+    )
     _, cells = walk(watch, grid.moments, grid.value, grid.inputs)
     return Fresh(cells.between(first, len(grid.moments)), first)
 
 
-def _ranks(live: Cells, usual: Array, fresh: Fresh | None, budget: float, *, logs: bool) -> Ranks:
-    """Return what new figures are ranked against: the past as of its own days, moved by how much odder unlearned days look."""
-    scores = live.odds[usual]
+def _levels(keys: Mapping[str, Array], engines: tuple[tuple[Array, Engine], ...]) -> Array:
+    """Return the number of each series' level: which keys it names, and what it is judged as."""
+    said = [np.array([bool(key) for key in column.tolist()], "i8") for column in keys.values()]
+    family = np.zeros(sum(len(rows) for rows, _ in engines), "i8")
+    names = sorted({engine.family for _, engine in engines})
+    for rows, engine in engines:
+        family[rows] = names.index(engine.family)
+    return np.unique(np.stack([family, *said], 1), axis=0, return_inverse=True)[1].ravel()
+
+
+def _apart(odds: Array, usual: Array, level: Array, budget: float) -> Array:
+    """Return how much higher the odds of each series' level reach than those of all, at the budget; few figures hardly tell."""
+    out = np.zeros(len(odds))
+    every = float(np.quantile(odds[usual], 1 - budget))
+    for one in np.unique(level):
+        own = odds[level == one][usual[level == one]]
+        if len(own):
+            out[level == one] = (float(np.quantile(own, 1 - budget)) - every) * len(own) / (len(own) + FEW)
+    return out
+
+
+def _ranks(live: Cells, usual: Array, fresh: Fresh | None, level: Array, budget: float, *, logs: bool) -> tuple[Ranks, Array]:
+    """Return what new figures are ranked against, the past as of its own days, and what is taken off their odds before."""
+    milder = _apart(live.odds, usual, level, budget)
+    odds = live.odds - milder[:, None]
     distance = ((live.value - live.expected) / live.spread)[usual]
     if fresh is not None:
         told = usual[:, fresh.first :] & np.isfinite(fresh.cells.value)
-        if told.sum() >= FEW_FRESH:
-            apart = fresh.cells.odds[told], live.odds[:, fresh.first :][told]
-            high, low = (float(np.quantile(odds, 1 - budget)) for odds in apart)
-            scores = scores + (high - low)
+        if told.sum() >= FEW:
+            new, known = fresh.cells.odds - milder[:, None], odds[:, fresh.first :]
+            high, low = (float(np.quantile(one[told], 1 - budget)) for one in (new, known))
+            apart = _apart(new, told, level, budget) - _apart(known, told, level, budget)
+            milder = milder + (high - low) + apart
             distance = ((fresh.cells.value - fresh.cells.expected) / fresh.cells.spread)[told]
-    return Ranks(thinned(scores), np.quantile(distance, LEVELS), logs=logs)
+    return Ranks(thinned(odds[usual]), np.quantile(distance, LEVELS), logs=logs), milder
 
 
 def _blank(moments: Array, series: int) -> Cells:
@@ -303,7 +331,8 @@ def walk(watch: Watch, moments: Array, value: Array, inputs: Mapping[str, Array]
                 cells[name][rows, at] = getattr(verdict, name)
     p = np.ones(value.shape)
     if len(watch.ranks.scores):
-        p, cells["odds"] = watch.ranks.p(cells["odds"]), watch.ranks.odds(cells["odds"], watch.budget)
+        odds = cells["odds"] - watch.milder[:, None]
+        p, cells["odds"] = watch.ranks.p(odds), watch.ranks.odds(odds, watch.budget)
     cells["p"] = np.where((cells["known"] == 0) & ~_as_said(value, cells["expected"]), p, 1.0)
     moved = replace(watch, engines=tuple(parts), chances=chances)
     return moved, Cells(moments, **cells)
@@ -332,7 +361,8 @@ def _one_day(engine: Engine, day: Day, chances: Array, chain: hidden.Chain) -> _
     ratio = hidden.evidence(chain, day.value / said.unit, said.expected, said.spread, said.lift if engine.family == "counts" else None)
     now = hidden.step(chain, chances, ratio)
     after = engine.after(day, said, rest, now[:, 0])
-    return _Verdict(after, now, expected, spread, hidden.odds(now), hidden.kind(chain, now))
+    seen, odds = series.either(now, after.far.chances) if isinstance(after, series.Followed) else (now, hidden.odds(now))
+    return _Verdict(after, now, expected, spread, odds, hidden.kind(chain, seen))
 
 
 def part_of(watch: Watch, rows: Array) -> Watch:
@@ -353,6 +383,7 @@ def part_of(watch: Watch, rows: Array) -> Watch:
         cells=_blank(watch.cells.moments[-1:], len(rows)),
         engines=tuple(engines),
         chances=watch.chances[rows],
+        milder=watch.milder[rows],
         together=None if watch.together is None else watch.together.within(place),
     )
 
