@@ -244,24 +244,20 @@ def _polars(frame: Any) -> pl.DataFrame:
     return made
 
 
-_KINDS = {"D": Type.DATE, "M": Type.TIMESTAMP, "b": Type.FLAG, "i": Type.INTEGER, "f": Type.NUMBER}
-
-
 def _schema_of(frame: pl.DataFrame) -> Schema:
-    columns = []
-    for name, dtype in frame.schema.items():
-        letter = (
-            "D" if dtype == _date() else "M" if dtype.is_temporal() else "i" if dtype.is_integer() else "f" if dtype.is_numeric() else "t"
-        )
-        kind = Type.FLAG if str(dtype) == "Boolean" else _KINDS.get(letter, Type.TEXT)
-        columns.append(Column(name, Role.TIME if kind in (Type.DATE, Type.TIMESTAMP) else Role.INPUT, kind))
-    return Schema(tuple(columns))
+    kinds = [(name, _kind(dtype)) for name, dtype in frame.schema.items()]
+    return Schema(tuple(Column(name, Role.TIME if kind in (Type.DATE, Type.TIMESTAMP) else Role.INPUT, kind) for name, kind in kinds))
 
 
-def _date() -> Any:
+@lru_cache(maxsize=64)
+def _kind(dtype: pl.DataType) -> Type:
     import polars as pl
 
-    return pl.Date
+    if dtype == pl.Boolean:
+        return Type.FLAG
+    if dtype.is_temporal():
+        return Type.DATE if dtype == pl.Date else Type.TIMESTAMP
+    return Type.INTEGER if dtype.is_integer() else Type.NUMBER if dtype.is_numeric() else Type.TEXT
 
 
 def _numpy(series: pl.Series) -> Array:
