@@ -163,7 +163,14 @@ def rows(view: View, origin: int, steps: Array, history: Past | None = None) -> 
 
 
 def _planned(
-    panel: Panel, origin: int, steps: Array, seen: Past, *, lift: Callable[[], Array], near: Callable[[], list[Array]], touched: Touched = None
+    panel: Panel,
+    origin: int,
+    steps: Array,
+    seen: Past,
+    *,
+    lift: Callable[[], Array],
+    near: Callable[[], list[Array]],
+    touched: Touched = None,
 ) -> Iterator[tuple[int, list[Array]]]:
     """Yield the features after the past's own in order, some at a time with the place of the first; `touched` leaves out what reads none.
 

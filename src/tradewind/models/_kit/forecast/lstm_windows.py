@@ -92,7 +92,7 @@ def past_of(view: View, series: Chosen, origin: Origin, steps: int) -> Past:
 def decoder_of(view: View, past: Past, series: Chosen, origin: Origin) -> Array:
     """Return the rows of the decoder: what the past says of each period ahead, then what is known ahead of it."""
     steps, count, width = past.rows.shape
-    out = [value for _, made in _ahead(view, past, series, origin, steps) for value in made]
+    out = [value for _, made in _ahead(view, past, series, origin=origin, steps=steps) for value in made]
     decoder = np.empty((steps, count, width + len(out)), "f4")
     decoder[:, :, :width] = past.rows
     for at, value in enumerate(out, width):
@@ -105,13 +105,13 @@ def replan(decoder: Array, view: View, past: Past, *, own: int, series: Chosen, 
 
     The first `own` numbers of each row are the past's.
     """
-    for place, made in _ahead(view, past, series, origin, len(decoder), frozenset(planned)):
+    for place, made in _ahead(view, past, series, origin=origin, steps=len(decoder), touched=frozenset(planned)):
         for number, value in enumerate(made, own + place):
             decoder[:, :, number] = value.T
 
 
 def _ahead(
-    view: View, past: Past, series: Chosen, origin: Origin, steps: int, touched: frozenset[str] | None = None
+    view: View, past: Past, series: Chosen, *, origin: Origin, steps: int, touched: frozenset[str] | None = None
 ) -> Iterator[tuple[int, list[Array]]]:
     """Yield what is known ahead in order, some numbers at a time with the place of the first; `touched` leaves out what reads none."""
     origin, place = origin - view.later, 0
