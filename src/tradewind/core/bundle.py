@@ -160,7 +160,12 @@ def _unpack(kind: str, shape: tuple[int, ...], parts: Mapping[str, bytes], key: 
 def _texts(parts: Mapping[str, bytes], key: str) -> np.ndarray[Any, Any]:
     body = parts[key]
     offsets = np.frombuffer(parts[key + "o"], "<i8").tolist()
-    values: list[str | None] = [body[a:b].decode() for a, b in pairwise(offsets)]
+    values: list[str | None]
+    if body.isascii():  # read once, and cut: several times as fast
+        whole = body.decode()
+        values = [whole[a:b] for a, b in pairwise(offsets)]
+    else:
+        values = [body[a:b].decode() for a, b in pairwise(offsets)]
     if key + "n" in parts:
         gone = parts[key + "n"]
         values = [None if gone[at] else value for at, value in enumerate(values)]
