@@ -178,8 +178,8 @@ class Panel:
         def part(columns: Mapping[str, Array]) -> Mapping[str, Array]:
             return Lazy(columns, lambda _, value: value[series])
 
-        fixed = {name: part(getattr(self, name)) for name in ("keys", "past", "static", "labels")}
-        return replace(self, ahead=ahead, target=target, **fixed)
+        keys, past, static, labels = (part(columns) for columns in (self.keys, self.past, self.static, self.labels))
+        return replace(self, ahead=ahead, target=target, keys=keys, past=past, static=static, labels=labels)
 
     def arrays(self) -> dict[str, Array]:
         """Return the numbers by name, ready for a tensor file: columns of few values as codes and a code book."""
