@@ -123,9 +123,12 @@ def _small(array: np.ndarray[Any, Any]) -> bool:
 
 
 def _text(flat: list[Any]) -> tuple[str, dict[str, bytes]]:
-    text = [b"" if value is None else str(value).encode() for value in flat]
-    offsets = np.array([0, *accumulate(map(len, text))], "<i8")
-    body = {"": b"".join(text), "o": offsets.tobytes()}
+    if set(map(type, flat)) <= {str} and (whole := "".join(flat)).isascii():  # a letter is a byte: written in one piece
+        sizes, data = map(len, flat), whole.encode()
+    else:
+        pieces = [b"" if value is None else str(value).encode() for value in flat]
+        sizes, data = map(len, pieces), b"".join(pieces)
+    body = {"": data, "o": np.array([0, *accumulate(sizes)], "<i8").tobytes()}
     if None in flat:
         body["n"] = np.array([value is None for value in flat], "u1").tobytes()
     return "text", body

@@ -102,3 +102,13 @@ def test_a_code_that_points_nowhere_is_damage():
     packed[at : at + 4] = np.array([77], "<u4").tobytes()
     with pytest.raises(Tampered):
         unpack_arrays(packed)
+
+
+@given(st.lists(st.one_of(st.none(), st.text(max_size=8), st.text("abc", max_size=8)), max_size=12))
+def test_text_of_any_kind_comes_back(values: list[str | None]) -> None:
+    sent = np.empty(len(values), object)
+    sent[:] = values
+    packed = pack_arrays({"text": sent})
+    assert unpack_arrays(packed)["text"].tolist() == values
+    text = [(value or "").encode() for value in values]
+    assert split(packed)["0"] == b"".join(text) and np.frombuffer(split(packed)["0o"], "<i8")[-1] == sum(map(len, text))
