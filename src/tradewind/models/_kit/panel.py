@@ -18,6 +18,8 @@ from tradewind.models._kit.calendar import GRAINS, Clock, Grain, clock_of
 Array = np.ndarray[Any, Any]
 AHEAD = (Role.LEVER, Role.KNOWN, Role.EVENT)
 PRICE = re.compile(r"(^|_)(price|cost)(_|$)")  # carried forward, never zero
+RIVALS, RIVALS_PRICE = "rivals", "rivals_price"  # kinds of what stands beside a series: a share promoted, a price
+STAY = ("price", "number", RIVALS_PRICE)  # kinds that are carried forward, and unknown where nothing is known
 MOST = 40  # columns of one kind that are kept; the widest-covered first
 LONGEST = 80  # letters of a text that series are still grouped by: longer ones describe, they do not name
 
@@ -52,9 +54,10 @@ class Panel:
     """Series by period. `cut` is the number of the first column after the last actual; what lies right of it is the plan.
 
     `target` is NaN where nothing is known or nothing could be sold. `ahead` are columns known ahead, (series, periods) or, where
-    all series agree, (1, periods); `kinds` says of each whether it is a "price", a "lever", an "event" or a "number". `past` end
-    at the cut; `static` hold one number per series, text as the code of `codes`. `labels` hold every text of the series, also those
-    that say too little or too much to learn from: what answers are chosen and added up by.
+    all series agree, (1, periods); `kinds` says of each whether it is a "price", a "lever", an "event", a "number", or what stands
+    beside a series (RIVALS, RIVALS_PRICE). `past` end at the cut; `static` hold one number per series, text as the code of `codes`.
+    `labels` hold every text of the series, also those that say too little or too much to learn from: what answers are chosen and
+    added up by.
     """
 
     clock: Clock
@@ -118,7 +121,7 @@ class Panel:
             own = name in plan
             part = value[series] if len(value) > 1 else np.repeat(value, len(series), 0) if own else value
             if more:
-                stays = self.kinds[name] in ("price", "number")
+                stays = self.kinds[name] in STAY
                 part = np.concatenate([part, np.repeat(part[:, -1:] if stays else np.zeros_like(part[:, -1:]), more, 1)], 1)
             if own:
                 said = np.isfinite(plan[name])
@@ -140,7 +143,7 @@ class Panel:
         """Return the panel with the columns of an old one: what is new is left out, what is gone is empty, a new text is unknown."""
         ahead, count = {}, len(self)
         for name, kind in old.kinds.items():
-            empty = np.full((1, self.width), np.nan if kind in ("price", "number") else 0.0, "f4")
+            empty = np.full((1, self.width), np.nan if kind in STAY else 0.0, "f4")
             ahead[name] = self.ahead.get(name, empty)
         past = {name: self.past.get(name, np.full((count, self.cut), np.nan, "f4")) for name in old.past}
         static = {}

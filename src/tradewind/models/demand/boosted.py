@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from tradewind.models._kit.forecast.boosted import LEARNER
 from tradewind.models._kit.forecast.explain import Boosted
+from tradewind.models._kit.forecast.rivals import beside
 from tradewind.models.demand import MODEL
 from tradewind.models.demand.plan import complete
 
-RECIPE = Boosted(MODEL.gives, LEARNER, complete)
+RECIPE = Boosted(MODEL.gives, LEARNER, complete, prepares=beside)

@@ -16,7 +16,7 @@ from tradewind.models._kit.forecast import boosted_serve, closing, features
 from tradewind.models._kit.forecast.blend import Blend, Blender, blended
 from tradewind.models._kit.forecast.learner import Look
 from tradewind.models._kit.forecast.recipe import Forecaster, State, begin, cells
-from tradewind.models._kit.panel import Panel
+from tradewind.models._kit.panel import STAY, Panel
 from tradewind.models._kit.response import Response
 
 Array = np.ndarray[Any, Any]
@@ -80,7 +80,7 @@ class Ensemble(Boosted):
         horizon = min(state.horizon for state in states.values())
         facts = {"why": why} if why else {}
         learned = blended({name: state.learned for name, state in states.items()}, weights, facts)
-        widest = max(states.values(), key=lambda state: state.panel.cut).panel
+        widest = self.prepares(max(states.values(), key=lambda state: state.panel.cut).panel, None)
         made = begin(widest, learned, horizon)
         return replace(made, whole=first.whole, facts={**first.facts, "members": dict(learned.weights)})
 
@@ -111,7 +111,7 @@ def _by_plan(state: State, look: Look, row: Array, step: Array) -> dict[str, Arr
     neutral = dict(panel.ahead)
     for name, kind in panel.kinds.items():
         value = panel.ahead[name].copy()
-        value[:, panel.cut :] = value[:, : panel.cut].mean(1, keepdims=True) if kind in ("price", "number") else 0.0
+        value[:, panel.cut :] = value[:, : panel.cut].mean(1, keepdims=True) if kind in STAY else 0.0
         neutral[name] = value
     drivers: dict[str, Array] = {}
     before = np.zeros(len(row))
@@ -135,7 +135,8 @@ def _drivers(learned: boosted_serve.Learned, rows: features.Rows, row: Array, st
     total = logged.sum(1)
     # a product of factors has no unique sum: the logarithmic mean is the one that is symmetric and exact
     rate = np.where(np.abs(total) > 1e-9, (own - base) / np.where(np.abs(total) > 1e-9, total, 1.0), base)
-    return {"driver_level": base} | {f"driver_{name}": logged[:, at] * rate for at, name in enumerate(features.GROUPS)}
+    said = {name: logged[:, at] * rate for at, name in enumerate(features.GROUPS) if name == "price" or (groups == at).any()}
+    return {"driver_level": base} | {f"driver_{name}": value for name, value in said.items()}
 
 
 def _effects(panel: Panel, learned: boosted_serve.Learned) -> Table:

@@ -10,14 +10,15 @@ import numpy as np
 
 from tradewind.models._kit.forecast import features_price
 from tradewind.models._kit.forecast.features_price import mean
-from tradewind.models._kit.panel import Panel
+from tradewind.models._kit.panel import RIVALS, RIVALS_PRICE, Panel
 from tradewind.models._kit.response import Response
 
 Array = np.ndarray[Any, Any]
 FAR = 28.0  # periods: anything further away counts as this far
 SMALLEST = 1e-6  # the scale of a series that never sold
+PRICES = ("price", RIVALS_PRICE)  # kinds that are compared with what they usually were
 LEAN = 2.0  # periods of history that the level of like series counts for
-GROUPS = ("price", "promotion", "events", "season", "recent", "series", "other")
+GROUPS = ("price", "promotion", "rivals", "events", "season", "recent", "series", "other")
 """What a feature is reported under when a forecast is explained."""
 REPORTED = {"like": "price"}
 """Kinds of feature that are reported under another group."""
@@ -79,9 +80,18 @@ def names(panel: Panel) -> list[str]:
         said += ["promotion:lift"]
     if _events(panel):
         said += ["events:since", "events:until"]
-    kinds = {"lever": "promotion", "event": "events", "number": "other", "price": "other"}
-    said += [f"{kinds[kind]}:{name}" for name, kind in panel.kinds.items() if name != "price"]
+    for name, kind in panel.kinds.items():
+        said += _column_names(name, kind) if name != "price" else []
     return said + [f"series:{name}" for name in panel.static] + [f"recent:past_{name}" for name in panel.past]
+
+
+def _column_names(name: str, kind: str) -> list[str]:
+    """Return the features of one column known ahead."""
+    if kind == RIVALS:
+        return [f"rivals:{name}", f"rivals:{name}_to_usual"]
+    if kind == RIVALS_PRICE:
+        return [f"rivals:{name}", f"price:to_{name}"]
+    return [f"{({'lever': 'promotion', 'event': 'events'}).get(kind, 'other')}:{name}"]
 
 
 def monotone(features: list[str]) -> list[int]:
@@ -138,7 +148,8 @@ def history_of(view: View, origin: int, steps: Array) -> Past:
     out += [folded[:, -lag][:, phase] for lag in (1, 2, 3, 4)]
     out += [mean(folded[:, -lag:].swapaxes(1, 2))[:, phase] for lag in (4, 8, 26)]
     out += _year(shares, steps, grain.year, max(cycle // 2, 1), ago)
-    usual = {name: features_price.usual(panel.ahead[name], origin, wide) for name, kind in panel.kinds.items() if kind == "price"}
+    usual = {name: features_price.usual(panel.ahead[name], origin, wide) for name, kind in panel.kinds.items() if kind in PRICES}
+    usual |= {name: features_price.usual_share(panel.ahead[name], origin, cycle) for name, kind in panel.kinds.items() if kind == RIVALS}
     stood = _stood(panel, folded, origin) if _levers(panel) else ()
     curve = features_price.curve_of(panel.ahead["price"], shares, origin, wide) if cycle == 1 and "price" in panel.ahead else None
     return Past(out, scale, usual, stood, curve)
@@ -197,11 +208,12 @@ def _planned(
     if events and (touched is None or not touched.isdisjoint(events)):
         yield place, near()
     place += 2 if events else 0
-    for number, name in enumerate((name for name in panel.kinds if name != "price"), place):
-        if touched is None or name in touched:
-            yield number, _level_column(panel, name, seen, at)
+    for name, kind in panel.kinds.items():
+        if name != "price":
+            if touched is None or name in touched or (kind == RIVALS_PRICE and "price" in touched):
+                yield place, _column_ahead(panel, name, seen, at)
+            place += 2 if kind in (RIVALS, RIVALS_PRICE) else 1
     if touched is None:
-        place += len(panel.kinds) - ("price" in panel.kinds)
         yield place, [value[:, None] for value in panel.static.values()]
         pasts = [(value, value.shape[1] - panel.cut + origin) for value in panel.past.values()]
         yield place + len(panel.static), [_recent_past(value, end, grain.level, grain.cycle)[:, None] for value, end in pasts]
@@ -396,10 +408,15 @@ def _promotions(panel: Panel, stood: tuple[Array, ...], origin: int, steps: Arra
     return [now, state[:, at - 1], state[:, np.minimum(at + 1, width - 1)], run, recent, share, same_state, same_phase]
 
 
-def _level_column(panel: Panel, name: str, seen: Past, at: Array) -> list[Array]:
-    """Return a column known ahead at the asked periods; another price or a cost against what it usually was."""
+def _column_ahead(panel: Panel, name: str, seen: Past, at: Array) -> list[Array]:
+    """Return a column known ahead at the asked periods; another price or a cost, or what stands beside, against what it usually was."""
+    kind = panel.kinds[name]
+    if kind == RIVALS:
+        return features_price.share_beside(panel.ahead, name, seen.usual, at)
+    if kind == RIVALS_PRICE:
+        return features_price.price_beside(panel.ahead, name, seen.usual, at)
     value = panel.ahead[name][:, at]
-    return [features_price.logged(value) - seen.usual[name] if panel.kinds[name] == "price" else value]
+    return [features_price.logged(value) - seen.usual[name] if kind == "price" else value]
 
 
 def _recent_past(value: Array, end: int, level: int, cycle: int) -> Array:

@@ -1,7 +1,8 @@
-"""What prices say: against the usual one, against the last one, and what sold at prices like it."""
+"""What prices say: against the usual one, the last one, those of rivals, and what sold at prices like it; what rivals promote."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -37,6 +38,23 @@ def gaps(price: Array, usual: Array, at: Array) -> list[Array]:
     """Return planned log prices against the usual one and against those a period before."""
     now = logged(price[:, at])
     return [now - usual, now - logged(price[:, at - 1])]
+
+
+def price_beside(ahead: Mapping[str, Array], name: str, usual: Mapping[str, Array], at: Array) -> list[Array]:
+    """Return the log price of rivals against their usual one, and how far the own price has moved away from that."""
+    beside = logged(ahead[name][:, at]) - usual[name]
+    return [beside, logged(ahead["price"][:, at]) - usual["price"] - beside]
+
+
+def share_beside(ahead: Mapping[str, Array], name: str, usual: Mapping[str, Array], at: Array) -> list[Array]:
+    """Return the share of rivals that is promoted, and against what it usually was."""
+    share = ahead[name][:, at]
+    return [share, share - usual[name]]
+
+
+def usual_share(share: Array, origin: int, cycle: int) -> Array:
+    """Return the mean share of four cycles, at least 26 periods, before the origin, (series or 1, 1)."""
+    return mean(share[:, max(0, origin - max(4 * cycle, 26)) : origin])[:, None]
 
 
 def curve_of(price: Array, shares: Array, origin: int, wide: int) -> Array:

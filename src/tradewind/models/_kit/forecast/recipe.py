@@ -15,7 +15,7 @@ from tradewind.core.schema import Column, Role, Schema, Type
 from tradewind.core.table import Table
 from tradewind.models._kit import asking, tensors
 from tradewind.models._kit.asking import Asked
-from tradewind.models._kit.forecast import closing, recalibrate, support, totals
+from tradewind.models._kit.forecast import closing, recalibrate, rivals, support, totals
 from tradewind.models._kit.forecast import memory as memories
 from tradewind.models._kit.forecast.features import promoted
 from tradewind.models._kit.forecast.learner import CELLS, Keeps, Learned, Learner, Look, Said, looks
@@ -24,7 +24,7 @@ from tradewind.models._kit.forecast.notes import Known, cleaned, notes
 from tradewind.models._kit.forecast.recalibrate import Recalibration
 from tradewind.models._kit.forecast.support import Seen
 from tradewind.models._kit.intervals import LEVELS, TAUS
-from tradewind.models._kit.panel import Panel, from_table
+from tradewind.models._kit.panel import RIVALS, RIVALS_PRICE, Panel, from_table
 
 Array = np.ndarray[Any, Any]
 FORMAT = 2
@@ -33,6 +33,8 @@ MOST_CATCH_UP = 12  # blocks that are replayed where an update comes late
 HORIZON = Knob("horizon", 0, 0, 366, meaning="periods ahead to learn; 0 = 30 days, 13 weeks, 12 months", tune=False)
 MEDIAN = list(LEVELS).index("p50")
 Completes = Callable[[Panel, Asked], Asked]
+Prepares = Callable[[Panel, Panel | None], Panel]
+"""Adds to a panel what else is known ahead, as an old one was learned with where there is one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,14 +56,19 @@ def _as_asked(_: Panel, asked: Asked) -> Asked:
     return asked
 
 
+def _as_it_is(panel: Panel, _: Panel | None = None) -> Panel:
+    return panel
+
+
 @dataclass(frozen=True, slots=True)
 class Forecaster:
-    """A recipe: a learner, what a model gives, and how a plan is made whole before it is answered."""
+    """A recipe: a learner, what a model gives, how a plan is made whole before it is answered, and what else of a panel is known ahead."""
 
     gives: Schema
     learner: Learner
     completes: Completes = _as_asked
     target: str = "units"
+    prepares: Prepares = _as_it_is
 
     @property
     def name(self) -> str:
@@ -76,7 +83,7 @@ class Forecaster:
     def fit(self, table: Table, params: Mapping[str, Any], seed: int) -> State:
         """Learn from a panel; raises LearnFailed where there is too little history."""
         knobs = settle(self.knobs, params)
-        panel = from_table(table, target=self.target)
+        panel = self.prepares(from_table(table, target=self.target), None)
         if panel.cut < 2:
             raise LearnFailed("one past period is too few to forecast from", hint="load more history")
         horizon = min(int(knobs["horizon"]) or panel.grain.horizon, panel.grain.reach)
@@ -149,11 +156,12 @@ class Forecaster:
         own = getattr(state.learned, "notes", None)
         said = notes(state.panel, where, _known(state), _seen(state), horizon=state.horizon, blocks=_blocks(state))
         said += state.facts.get("cleaned", []) + closing.notes(_closed(state), state.panel, where.ahead)
+        said += rivals.notes(_shelf(state), where)
         return said + (own(state.panel, where) if own is not None else [])
 
     def warm(self, state: State) -> None:
         """Make ready what answers to any plan are worked out from: once, where a version is going to be asked often."""
-        _known(state), _seen(state), _closed(state), _pulled(state), _blocks(state)
+        _known(state), _seen(state), _closed(state), _pulled(state), _blocks(state), _shelf(state)
         if isinstance(state.learned, Keeps):
             state.memo["kept"] = state.learned.keep(state.panel, state.horizon)
 
@@ -162,7 +170,7 @@ class Forecaster:
 
         Series that are new to the state are answered from then on. Raises Incompatible and BadValue.
         """
-        whole = from_table(table, target=self.target)
+        whole = self.prepares(from_table(table, target=self.target), state.panel)
         panel = whole.like(state.panel)
         old_end, end = state.panel.first + state.panel.cut, panel.first + panel.cut
         if end < old_end:
@@ -293,6 +301,15 @@ def _pulled(state: State) -> Array | None:
     if "pulled" not in state.memo:
         state.memo["pulled"] = promoted(state.panel, slice(state.panel.cut, None))
     found: Array | None = state.memo["pulled"]
+    return found
+
+
+def _shelf(state: State) -> Array | None:
+    """Return which series stand beside each other, where that was learned; looked at once."""
+    if "shelf" not in state.memo:
+        learned = any(kind in (RIVALS, RIVALS_PRICE) for kind in state.panel.kinds.values())
+        state.memo["shelf"] = rivals.shelf_of(state.panel) if learned else None
+    found: Array | None = state.memo["shelf"]
     return found
 
 
