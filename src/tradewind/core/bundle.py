@@ -8,8 +8,9 @@ bytes is an error and never a short part.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
-from itertools import pairwise
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import accumulate, pairwise
 from typing import Any
 
 import numpy as np
@@ -19,11 +20,16 @@ from tradewind.core.errors import Tampered
 MAX_INDEX = 1 << 24
 LONG = 256  # entries from which it pays to look whether a column repeats itself
 SMALL = "f8 as i1"
+BESIDE = "f8 beside"
+"""Short columns of plain numbers lie one after the other in one part: an answer of one row has dozens of them."""
+NUMBERS = "numbers"
+_FLOAT = np.dtype("<f8")
+_written = json.JSONEncoder(separators=(",", ":")).encode  # made once: `json.dumps` makes one for every call
 
 
 def join(parts: Mapping[str, bytes]) -> bytes:
     """Write named parts as one run of bytes, in the order given."""
-    index = json.dumps([[name, len(data)] for name, data in parts.items()], separators=(",", ":")).encode()
+    index = _written([[name, len(data)] for name, data in parts.items()]).encode()
     return b"".join((len(index).to_bytes(8, "little"), index, *parts.values()))
 
 
@@ -61,12 +67,19 @@ def pack_pairs(pairs: Iterable[tuple[str, np.ndarray[Any, Any]]]) -> bytes:
     """Write named arrays as `pack_arrays` does, each looked at once: a large table need not be held twice."""
     head: list[list[Any]] = []
     parts: dict[str, bytes] = {"": b""}
+    short: list[bytes] = []
     for number, (name, array) in enumerate(pairs):
+        if array.dtype == _FLOAT and array.size < LONG:
+            head.append([name, BESIDE, list(array.shape)])
+            short.append(array.tobytes())
+            continue
         kind, body = _pack(np.ascontiguousarray(array))
         head.append([name, kind, list(array.shape)])
         for suffix, data in body.items():
             parts[f"{number}{suffix}"] = data
-    parts[""] = json.dumps(head, separators=(",", ":")).encode()
+    if short:
+        parts[NUMBERS] = b"".join(short)
+    parts[""] = _written(head).encode()
     return join(parts)
 
 
@@ -75,7 +88,11 @@ def unpack_arrays(data: bytes | memoryview) -> dict[str, np.ndarray[Any, Any]]:
     parts = split(data)
     try:
         head = json.loads(parts[""])
-        return {name: _unpack(kind, tuple(shape), parts, str(number)) for number, (name, kind, shape) in enumerate(head)}
+        beside = _beside([tuple(shape) for _, kind, shape in head if kind == BESIDE], parts.get(NUMBERS, b""))
+        return {
+            name: next(beside) if kind == BESIDE else _unpack(kind, tuple(shape), parts, str(number))
+            for number, (name, kind, shape) in enumerate(head)
+        }
     except (KeyError, IndexError, ValueError, TypeError, RecursionError) as error:
         raise Tampered("packed columns cannot be read") from error
 
@@ -106,13 +123,26 @@ def _small(array: np.ndarray[Any, Any]) -> bool:
 
 
 def _text(flat: list[Any]) -> tuple[str, dict[str, bytes]]:
-    text = [b"" if value is None else str(value).encode() for value in flat]
-    offsets = np.zeros(len(text) + 1, "<i8")
-    np.cumsum([len(piece) for piece in text], out=offsets[1:])
-    body = {"": b"".join(text), "o": offsets.tobytes()}
-    if any(value is None for value in flat):
+    if set(map(type, flat)) <= {str} and (whole := "".join(flat)).isascii():  # a letter is a byte: written in one piece
+        sizes, data = map(len, flat), whole.encode()
+    else:
+        pieces = [b"" if value is None else str(value).encode() for value in flat]
+        sizes, data = map(len, pieces), b"".join(pieces)
+    body = {"": data, "o": np.array([0, *accumulate(sizes)], "<i8").tobytes()}
+    if None in flat:
         body["n"] = np.array([value is None for value in flat], "u1").tobytes()
     return "text", body
+
+
+def _beside(shapes: list[tuple[int, ...]], body: bytes) -> Iterator[np.ndarray[Any, Any]]:
+    """Yield the arrays that lie one after the other; raises ValueError where they do not fill the part."""
+    whole, at = np.frombuffer(body, "<f8"), 0
+    if sum(map(math.prod, shapes)) != len(whole):
+        raise ValueError("columns do not fill the part they lie in")
+    for shape in shapes:
+        end = at + math.prod(shape)
+        yield whole[at:end].reshape(shape)
+        at = end
 
 
 def _unpack(kind: str, shape: tuple[int, ...], parts: Mapping[str, bytes], key: str) -> np.ndarray[Any, Any]:
@@ -133,7 +163,12 @@ def _unpack(kind: str, shape: tuple[int, ...], parts: Mapping[str, bytes], key: 
 def _texts(parts: Mapping[str, bytes], key: str) -> np.ndarray[Any, Any]:
     body = parts[key]
     offsets = np.frombuffer(parts[key + "o"], "<i8").tolist()
-    values: list[str | None] = [body[a:b].decode() for a, b in pairwise(offsets)]
+    values: list[str | None]
+    if body.isascii():  # read once, and cut: several times as fast
+        whole = body.decode()
+        values = [whole[a:b] for a, b in pairwise(offsets)]
+    else:
+        values = [body[a:b].decode() for a, b in pairwise(offsets)]
     if key + "n" in parts:
         gone = parts[key + "n"]
         values = [None if gone[at] else value for at, value in enumerate(values)]

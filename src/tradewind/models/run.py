@@ -8,6 +8,7 @@ and `arrays`. Reply: `head` = {"ok": true, "recipe", "notes"} and `table`, or `a
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -114,7 +115,7 @@ def _finite(table: Table) -> Table:
     """Return the table; raises Unexpected for a number that is none, or missing in a column that is said rather than repeated."""
     for name in table.names:
         values = table.column(name)
-        if values.dtype.kind != "f" or np.isfinite(values.sum()):  # a sum is finite only where all its parts are
+        if values.dtype.kind != "f" or math.isfinite(np.add.reduce(values)):  # a sum is finite only where all its parts are
             continue
         described = table.schema.get(name)
         known = described is not None and described.role in REPEATED

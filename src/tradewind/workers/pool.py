@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 import threading
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 from tradewind.core.errors import NotFound, NotReady, WorkerDied
@@ -14,12 +15,10 @@ from tradewind.core.model import SILENT, Progress
 from tradewind.workers import run as jobs
 from tradewind.workers.child import ECHO
 from tradewind.workers.spawn import Process, split_entry
-from tradewind.workers.worker import Gone, Worker, spawn
+from tradewind.workers.worker import Gone, Parts, Worker, spawn
 
 _TRIES = 6  # how often a request may lose its worker through the fault of another request
 _STRIKES = 2  # how often through its own
-
-Parts = Callable[[], Mapping[str, bytes]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +127,7 @@ class Pool:
 
     def isolation(self) -> dict[str, Any]:
         """Return the jail's report on this machine, from a worker started for it that holds no model."""
-        worker = Worker(spawn(ECHO, memory_mb=self._memory_mb), (), {}, require_isolation=False)
+        worker = Worker(spawn(ECHO, memory_mb=self._memory_mb), (), dict, require_isolation=False)
         worker.stop()
         return dict(worker.isolation)
 
@@ -180,7 +179,7 @@ class Pool:
                 return alive
             seat.past_calls += sum(worker.calls for worker in seat.workers if worker not in alive)
             seat.workers = list(alive)
-            parts = seat.parts()
+            parts = cache(seat.parts)
             for _ in range(missing):
                 alive.append(self._start(seat, parts))
                 seat.workers = list(alive)
@@ -189,7 +188,7 @@ class Pool:
         self._restock(seat.entry)
         return alive
 
-    def _start(self, seat: _Seat, parts: Mapping[str, bytes]) -> Worker:
+    def _start(self, seat: _Seat, parts: Parts) -> Worker:
         with self._changed:
             self._refuse_if_closed()
             spare = self._spares.pop(seat.entry, None)

@@ -6,7 +6,8 @@ import json
 import math
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from tradewind.core import bundle
@@ -18,6 +19,9 @@ START_S = 30.0
 """How long a worker may take to import, lock and open its model."""
 
 _CPU_FIXED_S = 3600
+
+Parts = Callable[[], Mapping[str, bytes]]
+"""What a model is opened from; asked for once its process is on its way."""
 
 
 class Gone(Exception):
@@ -63,7 +67,7 @@ class Worker:
     There is no reader thread: of the threads that wait, one reads for all, and hands that task on when its own reply is in.
     """
 
-    def __init__(self, process: Process, words: Sequence[str], parts: Mapping[str, bytes], *, require_isolation: bool) -> None:
+    def __init__(self, process: Process, words: Sequence[str], parts: Parts, *, require_isolation: bool) -> None:
         self.process = process
         self.started = time.time()
         self.calls = 0
@@ -81,18 +85,28 @@ class Worker:
             process.stop()
             raise
 
-    def _open(self, words: Sequence[str], parts: Mapping[str, bytes], require_isolation: bool) -> dict[str, Any]:
+    def _open(self, words: Sequence[str], parts: Parts, require_isolation: bool) -> dict[str, Any]:
         channel, until = self._channel, time.monotonic() + START_S
-        try:
+        with self._not_ready():
             channel.send(0, json.dumps(list(words)).encode(), until)
+        data = bundle.join(parts())  # read while the process imports
+        with self._not_ready():
             report: dict[str, Any] = json.loads(_unwrap(*channel.receive(until)))
             if require_isolation and report["level"] != "full":
                 raise NotIsolated(
                     f"the jail is incomplete here: {report['why']}",
                     hint="use a Linux kernel with Landlock and seccomp, or unset require_isolation",
                 )
-            channel.send(1, bundle.join(parts), until)
+            channel.send(1, data, until)
             _unwrap(*channel.receive(until))
+        self._next = 2
+        return report
+
+    @contextmanager
+    def _not_ready(self) -> Iterator[None]:
+        """Say what it means that the process ends, or says nothing, before it is ready."""
+        try:
+            yield
         except TimeoutError as error:
             raise TimedOut(f"a model did not open within {START_S:g} s; its worker was stopped") from error
         except (EOFError, ValueError) as error:
@@ -100,8 +114,6 @@ class Worker:
             raise WorkerDied(
                 f"a worker ended before it was ready ({self.process.how_it_ended()})", hint=self.process.last_words()
             ) from error
-        self._next = 2
-        return report
 
     def call(self, request: bytes, limit_s: float) -> bytes:
         """Return the reply. Raises TimedOut, the error the model code raised, or Gone."""

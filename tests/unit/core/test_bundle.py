@@ -53,6 +53,17 @@ def test_arrays_of_every_kind_come_back() -> None:
             np.testing.assert_array_equal(array, arrays[name])
 
 
+def test_short_columns_of_numbers_lie_in_one_part_and_must_fill_it() -> None:
+    arrays = {"one": np.array([1.5]), "none": np.zeros(0), "grid": np.arange(6.0).reshape(2, 3)[:, ::2], "two": np.array([np.nan, -0.0])}
+    parts = split(pack_arrays(arrays))
+    assert sorted(parts) == ["", "numbers"]
+    for name, array in unpack_arrays(join(parts)).items():
+        assert array.shape == arrays[name].shape and array.tobytes() == arrays[name].tobytes()
+    for damaged in (parts["numbers"][:-8], parts["numbers"] + bytes(8), parts["numbers"][:-1]):
+        with pytest.raises(Tampered):
+            unpack_arrays(join(parts | {"numbers": damaged}))
+
+
 LONG_COLUMNS = {
     "text": np.array(["a", None, "", "ü", "a"] * 2000, object),
     "unlike": np.array([str(at) for at in range(9000)], object),
@@ -91,3 +102,13 @@ def test_a_code_that_points_nowhere_is_damage():
     packed[at : at + 4] = np.array([77], "<u4").tobytes()
     with pytest.raises(Tampered):
         unpack_arrays(packed)
+
+
+@given(st.lists(st.one_of(st.none(), st.text(max_size=8), st.text("abc", max_size=8)), max_size=12))
+def test_text_of_any_kind_comes_back(values: list[str | None]) -> None:
+    sent = np.empty(len(values), object)
+    sent[:] = values
+    packed = pack_arrays({"text": sent})
+    assert unpack_arrays(packed)["text"].tolist() == values
+    text = [(value or "").encode() for value in values]
+    assert split(packed)["0"] == b"".join(text) and np.frombuffer(split(packed)["0o"], "<i8")[-1] == sum(map(len, text))

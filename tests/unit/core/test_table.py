@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -71,12 +72,25 @@ def test_unknown_columns_are_kept_as_inputs() -> None:
     assert table.schema.get("weather") == Column("weather", Role.INPUT, Type.TEXT)
 
 
+@pytest.mark.parametrize("rows", [1, 1000], ids=["short", "long"])
 @pytest.mark.parametrize(
-    ("values", "column"), [([np.inf], Column("x")), ([-1.0], Column("x", minimum=0)), ([np.nan], Column("x", required=True))]
+    ("value", "column"),
+    [(np.inf, Column("x")), (-1.0, Column("x", minimum=0)), (np.nan, Column("x", required=True)), ("text", Column("x"))],
 )
-def test_checked_refuses_what_the_schema_forbids(values: list[float], column: Column) -> None:
-    with pytest.raises(BadValue):
-        Table.from_columns({"x": np.array(values)}).checked(Schema((column,)))
+def test_checked_refuses_what_the_schema_forbids(value: Any, column: Column, rows: int) -> None:
+    fine = np.linspace(0, 1, rows)
+    values = fine.astype(type(value)).astype(object) if isinstance(value, str) else fine.copy()
+    values[-1] = value
+    with pytest.raises(BadValue, match='"x"'):
+        Table.from_columns({"before": fine, "x": values, "after": fine}).checked(Schema((Column("before"), column, Column("after"))))
+
+
+@pytest.mark.parametrize("rows", [0, 1, 1000])
+def test_checked_lets_pass_what_may_be_missing_or_whole(rows: int) -> None:
+    columns = {"x": np.full(rows, np.nan), "whole": np.arange(rows), "flag": np.zeros(rows, bool), "target": np.full(rows, np.nan)}
+    kinds = (Column("x"), Column("whole", minimum=0), Column("flag", maximum=1), Column("target", Role.TARGET, required=True))
+    table = Table.from_columns(columns)
+    assert table.checked(Schema(kinds)) is table
 
 
 def test_checked_names_the_missing_column() -> None:

@@ -7,6 +7,7 @@ import datetime as dt
 import numpy as np
 import polars as pl
 import pytest
+from scipy.interpolate import BSpline
 
 from tradewind.core.errors import BadValue, EmptyTable, LearnFailed, MissingColumn
 from tradewind.core.table import Table
@@ -107,6 +108,10 @@ def test_splines_add_to_one_and_hold_outside():
     made = logistic.design(matrix.astype("f4"), np.array([0, 0, 3, 0]))
     rows = made.rows(matrix.astype("f4"))
     np.testing.assert_allclose(rows[:, : logistic.BASES].sum(1), 1.0)
+    for at, knots in enumerate(made.knots):
+        inner = np.clip(matrix[:, at].astype("f4"), knots[3], knots[-4] - 1e-9 * (knots[-4] - knots[3]))
+        ours = rows[:, at * logistic.BASES : (at + 1) * logistic.BASES]
+        np.testing.assert_allclose(ours, BSpline.design_matrix(inner, knots, 3).toarray(), rtol=0, atol=1e-12)
     far = made.rows(np.array([[1e30, 1e30, 9.0, 1e30], [np.nan, np.nan, np.nan, np.nan]], "f4"))
     assert np.isfinite(far).all() and far[0, 2 * logistic.BASES + 1 :].sum() == 0
 

@@ -53,6 +53,16 @@ def test_a_price_that_is_too_low_is_raised_and_one_that_is_right_is_kept():
     assert low["elasticity_lo95"] <= -1.5 <= low["elasticity_hi95"]
 
 
+def test_questions_in_turn_are_answered_as_by_themselves():
+    one, state = learned(elasticity=-1.5)
+    asks = [asked(cost=3.0), asked(price=5.5), asked(cost=3.0)]
+    said = [(one.predict(state, ask).to_rows(), one.notes(state, ask)) for ask in asks]
+    assert said[0] == said[2] != said[1]
+    for ask, (rows, notes) in zip(asks, said, strict=True):
+        fresh = one.load(one.dump(state))
+        assert one.notes(fresh, ask) == notes and one.predict(fresh, ask).to_rows() == rows
+
+
 def test_bounds_are_kept_and_nonsense_is_refused():
     one, state = learned(elasticity=-1.5)
     now = one.predict(state, asked()).column("price_now")[0]

@@ -56,6 +56,15 @@ def test_coverage_is_put_right(width: float) -> None:
         assert ((truth >= low) & (truth <= high)).mean() == pytest.approx(level / 100, abs=0.03)
 
 
+def test_levels_asked_together_are_those_asked_alone() -> None:
+    bands, quantiles = learned(0.5, rows=900)
+    rows = (quantiles, np.arange(900) % 28, np.full(900, 10.0), np.zeros(900))
+    whole = bands(*rows, recalibrate.SHOWN)  # in no order
+    assert (whole > quantiles.max()).any() and (whole < quantiles.min()).any()  # some lie in either tail
+    for at, level in enumerate(recalibrate.SHOWN):
+        np.testing.assert_array_equal(whole[:, at], bands(*rows, np.array([level]))[:, 0])
+
+
 def test_nothing_known_leaves_quantiles_alone() -> None:
     quantiles = raw(10)
     rows = (np.arange(10), np.full(10, 10.0), np.zeros(10))

@@ -10,7 +10,7 @@ from tradewind import models
 from tradewind.core.errors import BadValue, EmptyTable, LearnFailed, MissingColumn, Tampered
 from tradewind.core.model import settle
 from tradewind.core.table import Table
-from tradewind.models.recommend import als, judge, ranker, weights
+from tradewind.models.recommend import als, engine, judge, ranker, weights
 from tradewind.models.recommend import log as logs
 from tradewind.models.recommend import shop as shops
 from tradewind.models.recommend.assemble import assemble
@@ -61,6 +61,23 @@ def test_exactly_as_many_as_asked_on_every_shelf(state):
     assert set(again) <= bought and not set(new) & bought
     assert all(said.startswith("bought ") for said in answer.column("reason")[4:7])
     assert answer.column("reason")[7].startswith("because of ")
+
+
+def test_an_answer_is_the_same_whatever_is_asked_beside_it(state, monkeypatch):
+    names = ["C001", "C002", None, "nobody", "C003", "C004", "C005"]
+    more = {"basket": [None, None, "I001; I002", None, "I003", None, None], "pin": [None, "I002", None, None, None, None, None]}
+    shelves = ["any", "again", "discover", "any", "discover", "any", "again"]
+    question = asked(customer=names, shelf=shelves, k=[10, 3, 6, 5, 8, 4, 2], **more)
+    whole, notes = RECIPE.predict(state, question), RECIPE.notes(state, question)
+    monkeypatch.setattr(engine, "ROWS", 2)
+    found = RECIPE.predict(state, question)
+    assert RECIPE.notes(state, question) == notes
+    for name in whole.names:
+        np.testing.assert_array_equal(found.column(name), whole.column(name))
+    for row in range(len(names)):
+        alone = RECIPE.predict(state, question.take(np.array([row])))
+        for name in ("customer", "shelf", "rank", "item", "score", "probability", "reason"):
+            np.testing.assert_array_equal(alone.column(name), whole.column(name)[whole.column("asked") == row])
 
 
 def test_shares_of_a_reason_are_what_was_added_up(state):

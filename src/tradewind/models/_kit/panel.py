@@ -130,7 +130,7 @@ class Panel:
             return part
 
         target = np.pad(self.target[series], ((0, 0), (0, more)), constant_values=np.nan) if more else self.target[series]
-        return replace(self._fixed(series), ahead=Lazy(self.ahead, known), target=target)
+        return self._of(series, ahead=Lazy(self.ahead, known), target=target)
 
     def until(self, cut: int) -> Panel:
         """Return the panel as it was known at an earlier cut: later actuals, and what is known only afterwards, are gone."""
@@ -173,15 +173,16 @@ class Panel:
     def take(self, series: Array) -> Panel:
         """Return the panel of some series."""
         ahead = {name: value if len(value) == 1 else value[series] for name, value in self.ahead.items()}
-        return replace(self._fixed(series), ahead=ahead, target=self.target[series])
+        return self._of(series, ahead=ahead, target=self.target[series])
 
-    def _fixed(self, series: Array) -> Panel:
-        """Return the panel with some series' keys, past, statics and labels; target and plan are left for the caller to set."""
+    def _of(self, series: Array, *, ahead: Mapping[str, Array], target: Array) -> Panel:
+        """Return the panel with some series' keys, past, statics and labels, and a plan and a target of theirs."""
 
         def part(columns: Mapping[str, Array]) -> Mapping[str, Array]:
             return Lazy(columns, lambda _, value: value[series])
 
-        return replace(self, keys=part(self.keys), past=part(self.past), static=part(self.static), labels=part(self.labels))
+        keys, past, static, labels = (part(columns) for columns in (self.keys, self.past, self.static, self.labels))
+        return replace(self, ahead=ahead, target=target, keys=keys, past=past, static=static, labels=labels)
 
     def arrays(self) -> dict[str, Array]:
         """Return the numbers by name, ready for a tensor file: columns of few values as codes and a code book."""

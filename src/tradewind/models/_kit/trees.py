@@ -185,7 +185,8 @@ class _Patterns:
         way = np.packbits(left.reshape(-1), bitorder="little").reshape(len(rows), -1)  # SPLITS bits: a byte per tree
         pairs = len(self.named)
         place = np.take(way, self.tree, axis=1).astype("i8") * pairs + np.arange(pairs)
-        return np.asarray(np.take(self.table, place) @ (groups[self.named][:, None] == np.arange(count)).astype("f8"))
+        cell = groups[self.named] + count * np.arange(len(rows))[:, None]
+        return np.bincount(cell.ravel(), np.take(self.table, place).ravel(), len(rows) * count).reshape(-1, count)
 
 
 @lru_cache(maxsize=64)
@@ -269,7 +270,8 @@ def _patterns(trees: Trees, paths: _Paths) -> _Patterns | None:
         way = np.arange(start, min(start + step, 1 << most))
         added = paths.added((way & paths.asks[:, None]) == paths.left[:, None])
         parts.append(np.add.reduceat(added[order], starts, axis=0).T)
-    return _Patterns(feature, threshold, missing, pair >> 16, pair & 0xFFFF, np.concatenate(parts))
+    table = np.ascontiguousarray(np.concatenate(parts))  # else every take of it begins with a copy
+    return _Patterns(feature, threshold, missing, pair >> 16, pair & 0xFFFF, table)
 
 
 def from_lightgbm(booster: Any, *, start: float = 0.0) -> Trees:

@@ -30,13 +30,17 @@ def chance(state: Leaving, matrix: Array) -> Array:
         assert state.buying is not None
         x, last, since, _ = state.rhythm(matrix)
         buys = state.buying.alive(x, last, since) * (1 - state.buying.silent(x, since, state.horizon / 7.0))
-        return np.asarray(np.clip(1 - buys, SURE, 1 - SURE))
+        return _unsure(1 - buys)
     assert state.design is not None and state.forest is not None
     linear = logistic_chance(state, matrix)
     blended = 0.5 * (linear + state.forest.chance(matrix))
     slope, shift = state.numbers["calibrator"]
-    odds = np.log(np.clip(blended, SURE, 1 - SURE) / np.clip(1 - blended, SURE, 1 - SURE))
-    return np.asarray(np.clip(sigmoid(slope * odds + shift), SURE, 1 - SURE))
+    odds = np.log(_unsure(blended) / _unsure(1 - blended))
+    return _unsure(sigmoid(slope * odds + shift))
+
+
+def _unsure(chance: Array) -> Array:
+    return np.asarray(np.minimum(np.maximum(chance, SURE), 1 - SURE))
 
 
 def logistic_chance(state: Leaving, matrix: Array) -> Array:
@@ -75,7 +79,7 @@ def staying(state: Leaving, matrix: Array, leaves: Array, *, lines: Array) -> di
     edges = state.hazard.edges
     now = -np.log1p(-leaves)
     if state.mode == FLAG:
-        been = np.nan_to_num(state.column(matrix, "member_days"))[:, None]
+        been = state.known(matrix, "member_days")[:, None]
         edges, before = np.concatenate([edges, edges[-1] + YEAR * np.arange(1, 11)]), edges
         there = at(before, lines, been + edges)  # the first of the edges is 0
         lines = there - there[:, :1]
@@ -119,7 +123,7 @@ def yearly_money(state: Leaving, matrix: Array, leaves: Array, *, stays: Array |
     """Return what a year of staying brings, and what is expected of the next year as things stand; None where no money is known."""
     fee = state.numbers.get("fee")
     if fee is not None:
-        yearly = 12.0 * np.maximum(np.nan_to_num(state.column(matrix, fee)), 0.0)
+        yearly = 12.0 * np.maximum(state.known(matrix, fee), 0.0)
         return yearly, yearly * (0.5 * (1 + stays) if stays is not None else 1 - leaves)
     if state.buying is not None and state.buying.q > 1:
         x, last, since, mean = state.rhythm(matrix)

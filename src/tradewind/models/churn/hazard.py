@@ -69,9 +69,8 @@ class Hazard:
 def at(edges: Array, hazards: Array, days: Array) -> Array:
     """Return the cumulative hazard at `days` (rows, or one per row and column); past the last period its last rate goes on."""
     days = np.atleast_2d(days)
-    width = np.diff(edges)
-    place = np.clip(np.searchsorted(edges, days, side="left") - 1, 0, len(width) - 1)
-    into = (days - edges[place]) / width[place]
+    place = np.minimum(np.maximum(np.searchsorted(edges, days, side="left") - 1, 0), len(edges) - 2)
+    into = (days - edges[place]) / (edges[place + 1] - edges[place])
     row = np.arange(len(hazards))[:, None]
     low, high = hazards[row, place], hazards[row, place + 1]
     return np.asarray(low + into * (high - low))
@@ -80,10 +79,11 @@ def at(edges: Array, hazards: Array, days: Array) -> Array:
 def when(edges: Array, hazards: Array, levels: Array) -> Array:
     """Return (levels, rows): the day each row's cumulative hazard reaches a level, LONGEST at most; 0 where it does before the first."""
     row, level = np.arange(len(hazards)), levels[:, None]
-    place = np.clip((hazards < levels[:, None, None]).sum(2), 1, len(edges) - 1)  # the first end of a period at or past the level
+    past = (hazards < levels[:, None, None]).sum(2)
+    place = np.minimum(np.maximum(past, 1), len(edges) - 1)  # the first end of a period at or past the level
     low, high = hazards[row, place - 1], hazards[row, place]
     into = (level - low) / np.maximum(high - low, 1e-12)
-    return np.asarray(np.clip(edges[place - 1] + into * (edges[place] - edges[place - 1]), 0.0, LONGEST))
+    return np.asarray(np.minimum(np.maximum(edges[place - 1] + into * (edges[place] - edges[place - 1]), 0.0), LONGEST))
 
 
 def edges_for(duration: Array, *, tenure: bool) -> Array:

@@ -12,7 +12,7 @@ from tradewind.core.errors import BadValue, NotFound
 from tradewind.core.model import Knob, settle
 from tradewind.core.table import Array, Table
 from tradewind.models._kit.customers.attributes import PREFIX, as_learned, without_effect
-from tradewind.models.churn import answers
+from tradewind.models.churn import MODEL, answers
 from tradewind.models.churn.state import Leaving, with_rhythm
 
 MOST_NAMED = 5
@@ -51,7 +51,7 @@ class Served:
         up, down = answers.reasons(state, matrix, added)
         columns = {"customer": asked.column("customer").astype(str).astype(object), "probability": told.pop("probability")}
         act = {"act": answers.ACTS[told.pop("act").astype(int)]} if "act" in told else {}
-        return Table.from_columns(columns | {"up": up, "down": down} | told | act)
+        return Table.from_columns(columns | {"up": up, "down": down} | told | act, MODEL.gives)
 
     def expand(self, state: Leaving, horizon: int | None, where: Mapping[str, Any]) -> Table:
         """Return every customer who can still leave, or one `customer`; raises NotFound and BadValue."""

@@ -75,9 +75,14 @@ class Leaving:
             return np.full(len(matrix), np.nan)
         return matrix[:, self.columns.names.index(name)].astype("f8")
 
+    def known(self, matrix: Array, name: str) -> Array:
+        """Return one column of a matrix as float64; 0 where it is not known."""
+        values = self.column(matrix, name)
+        return np.asarray(np.where(np.isnan(values), 0.0, values))
+
     def rhythm(self, matrix: Array) -> tuple[Array, Array, Array, Array]:
         """Return repeat purchases, weeks to the last one, weeks since the first, and their mean money; 0 where unknown."""
-        x, last, since, mean = (np.nan_to_num(self.column(matrix, name)) for name in RHYTHM)
+        x, last, since, mean = (self.known(matrix, name) for name in RHYTHM)
         return x, last / WEEK, since / WEEK + 1e-9, mean
 
     def dump(self) -> dict[str, bytes]:

@@ -46,8 +46,15 @@ class Market:
 
 
 def questions(state: Priced, asked: Table) -> list[Question]:
-    """Read the rows; raises BadValue naming the row."""
-    book = state.book
+    """Read the rows, once for an answer and what is to be said of it; raises BadValue naming the row."""
+    kept, found = state.memo.get("asked", (None, []))
+    if kept is not asked:
+        found = _read(state.book, asked)
+        state.memo["asked"] = asked, found
+    return list(found)
+
+
+def _read(book: Book, asked: Table) -> list[Question]:
     count = len(asked)
     if count == 0 or "product" not in asked:
         raise BadValue("nothing is asked", hint="give rows with a product")
@@ -122,7 +129,7 @@ def sold(one: Market, ratio: float | Array, form: str) -> Array:
     """Return draws of units of each series at a ratio to today's price; one more axis in front where there are several ratios."""
     ratio = np.asarray(ratio, "f8")[..., None, None] if np.ndim(ratio) else np.array(ratio)
     moved = change(ratio, form) if form == "log" else one.scale * (ratio - 1)
-    found: Array = one.units * np.exp(np.clip(one.own * moved, -8, 8))
+    found: Array = one.units * np.exp(np.minimum(np.maximum(one.own * moved, -8), 8))
     return found
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -33,6 +33,7 @@ class Priced:
     learned: Array  # P: share of what is believed of the own elasticity that data say
     weight: float  # of the second form: how much better it fits, never all or nothing
     rest: tuple[float, float]  # share of what leaves a product that other categories of the shop catch, and its standard error
+    memo: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)  # the last question as it was read
 
     @cached_property
     def stays(self) -> Array:

@@ -27,7 +27,7 @@ POWERS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25)
 STEADY = 0.5  # the power of the trend where there is no time to tune it on
 YOUNG = 20  # buyers up to which an item is young
 FLOOR = -40.0  # log odds below those of every candidate
-ROWS = 64  # questions answered together
+ROWS = 25  # questions answered together: what is worked out for them stays in the processor's cache
 EASE_KNOBS = (
     Knob("strength", 300.0, 1.0, 100_000.0, log=True, meaning="how much shared buying is needed before items speak for each other"),
     Knob("keep", 100, 5, 1000, meaning="weights kept into each item", tune=False),
@@ -53,6 +53,18 @@ class State:
     weights: Weights | None
     redeem: Redeem
     memo: dict[str, Any] = field(default_factory=dict)  # the notes to the last question
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """What some rows are answered: how many items each, and of these items, one after the other, what is said of them."""
+
+    sizes: list[int]
+    item: Array
+    score: Array
+    chance: Array
+    reason: list[str]
+    short: list[str]  # of rows that got fewer than they asked for
 
 
 class Engine(ABC):
@@ -88,21 +100,20 @@ class Engine(ABC):
         """Answer each row with its best items: exactly as many as asked, or as many as there are, and then the notes say why."""
         wishes = rules.read(state.shop, asked)
         parts = [self._answered(state, wishes[at : at + ROWS]) for at in range(0, len(wishes), ROWS)]
-        rows = [row for part, _ in parts for row in part]
-        state.memo.update(asked=asked, wishes=wishes, short=[one for _, short in parts for one in short])
-        number = [at for at, (found, *_) in enumerate(rows) for _ in found]
-        columns: dict[str, Array] = {"asked": np.array(number, "i8")}
-        columns["customer"] = _objects(wishes[at].customer or None for at in number)
-        columns["shelf"] = _objects(wishes[at].shelf for at in number)
-        columns["rank"] = np.array([place + 1 for found, *_ in rows for place in range(len(found))], "i8")
-        columns["item"] = _objects(state.shop.items[one] for found, *_ in rows for one in found)
-        for name, place in (("score", 1), ("probability", 2)):
-            columns[name] = np.concatenate([np.zeros(0), *(row[place] for row in rows)])
-        columns["reason"] = _objects(said for row in rows for said in row[3])
+        state.memo.update(asked=asked, wishes=wishes, short=[one for part in parts for one in part.short])
+        sizes = np.array([size for part in parts for size in part.sizes], int)
+        row = np.repeat(np.arange(len(wishes)), sizes)
+        columns: dict[str, Array] = {"asked": row}
+        columns["customer"] = _objects(one.customer or None for one in wishes)[row]
+        columns["shelf"] = _objects(one.shelf for one in wishes)[row]
+        columns["rank"] = np.arange(1, len(row) + 1) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+        columns["item"] = state.shop.items[np.concatenate([np.zeros(0, int), *(part.item for part in parts)])]
+        columns["score"] = np.concatenate([np.zeros(0), *(part.score for part in parts)])
+        columns["probability"] = np.concatenate([np.zeros(0), *(part.chance for part in parts)])
+        columns["reason"] = _objects([said for part in parts for said in part.reason])
         return Table.from_columns(columns)
 
-    def _answered(self, state: State, wishes: Sequence[Wish]) -> tuple[list[tuple[list[int], Array, Array, list[str]]], list[str]]:
-        """Return per wish items, scores, chances and reasons; and what must be said of those that got fewer than they asked for."""
+    def _answered(self, state: State, wishes: Sequence[Wish]) -> _Told:
         who = shop.profiles(state.shop, np.array([one.person for one in wishes]), [one.basket for one in wishes])
         made = ranker.grid(state.shop, state.weights, who)
         score = np.empty(made.count.shape)
@@ -126,18 +137,15 @@ class Engine(ABC):
                 found[at], why = rules.choose(state.shop, wish, score[at], young)
             if len(found[at]) < wish.k:
                 short.append(_short(state.shop, wish, made.count[at] > 0, found=len(found[at]), taken=taken[at], capped=why))
-        pairs = (
-            np.array([at for at, chosen in enumerate(found) for _ in chosen], int),
-            np.array([one for chosen in found for one in chosen], int),
-        )
+        sizes = [len(chosen) for chosen in found]
+        pairs = np.repeat(np.arange(len(wishes)), sizes), np.array([one for chosen in found for one in chosen], int)
         chance = state.ranker.chance(ranker.inputs(state.shop, who, made, *pairs), made.count[pairs] > 0)
         said = reasons.of(state.shop, who, made, *pairs)
-        ends = np.cumsum([len(chosen) for chosen in found])
-        told = []
-        for at, chosen in enumerate(found):
-            part_ = slice(ends[at] - len(chosen), ends[at])
-            told.append((chosen, score[at][chosen], chance[part_], _pinned(wishes[at], chosen, said[part_])))
-        return told, short
+        if any(one.pin for one in wishes):
+            pins = [set(one.pin) for one in wishes]
+            told = zip(pairs[0].tolist(), pairs[1].tolist(), said, strict=True)
+            said = ["pinned by a rule" if item in pins[row] else reason for row, item, reason in told]
+        return _Told(sizes, pairs[1], score[pairs], chance, said, short)
 
     def notes(self, state: State, asked: Table) -> list[str]:
         """Say who is unknown, what of a basket is, why a row got fewer items than it asked for, and which items are ranked by factors."""
@@ -198,7 +206,7 @@ class Engine(ABC):
         held = None
         if "weights.safetensors" in parts:
             said = load_tensors(parts["weights.safetensors"])
-            held = Weights(said["start"].astype("i8"), said["target"].astype("i8"), said["value"], said["known"])
+            held = Weights(said["start"].astype("i8"), said["target"], said["value"], said["known"])
             fits = len(held.start) == len(here.items) + 1 and int(held.start[-1]) == len(held.target) == len(held.value)
             if not fits or (len(held.target) and int(held.target.max()) >= len(here.items)):
                 raise Tampered("the weights of a recommend version do not fit its range")
@@ -208,9 +216,9 @@ class Engine(ABC):
 def spread_out(state: State, who: Profiles, made: Grid, shelf: str) -> Array:
     """Return the ranker's log odds of the candidates; all other items follow below them by likeness, trend and popularity."""
     again = np.asarray(made.count > 0)
-    mask = ranker.candidates(state.shop, made, state.power, ranker.NEAR, again if shelf == "again" else None)
-    row, item = np.nonzero(mask)
-    score = FLOOR + np.log(ranker.fresh(state.shop, made, state.power))
+    new = ranker.fresh(state.shop, made, state.power)
+    score = FLOOR + np.log(new)
+    row, item = np.nonzero(ranker.candidates(state.shop, made, new, ranker.NEAR, again if shelf == "again" else None))
     score[row, item] = state.ranker.logit(ranker.inputs(state.shop, who, made, row, item), again[row, item])
     return np.asarray(score)
 
@@ -254,11 +262,6 @@ def _short(here: Shop, wish: Wish, before: Array, *, found: int, taken: Mapping[
         reasons_.append(f"{gone} out of stock")
     reasons_ += [f"{count} {name}" for name, count in taken.items() if name != "out of stock"]
     return f"{wish.customer or 'a basket'} ({wish.shelf}) got {found} of {wish.k}: {', '.join([*reasons_, *([capped] if capped else [])])}."
-
-
-def _pinned(wish: Wish, chosen: Sequence[int], said: Sequence[str]) -> list[str]:
-    pins = set(wish.pin)
-    return ["pinned by a rule" if item in pins else reason for item, reason in zip(chosen, said, strict=True)]
 
 
 def _some(names: Sequence[str]) -> str:

@@ -118,9 +118,8 @@ def habit(shop: Shop, made: Grid) -> Array:
     return np.asarray(made.count + shop.crowd.ties)
 
 
-def candidates(shop: Shop, made: Grid, power: float, wanted: int, allowed: Array | None = None) -> Array:
-    """Return a mask (rows, items) of the items worth ranking: by habit, by likeness, and the lately popular."""
-    new = fresh(shop, made, power)
+def candidates(shop: Shop, made: Grid, new: Array, wanted: int, allowed: Array | None = None) -> Array:
+    """Return a mask (rows, items) of the items worth ranking: by habit, by likeness (`new` is `fresh`, written to), the lately popular."""
     open_ = ~(made.held & (made.count == 0))
     open_ = open_ if allowed is None else open_ & allowed
     mask = np.zeros(open_.shape, bool)
@@ -201,7 +200,7 @@ def learn(log: Log, past: Sequence[tuple[Cut, Weights | None]], power: float, se
             part = people[at : at + ROWS]
             who = profiles(shop, part)
             made = grid(shop, weights, who)
-            row, item = np.nonzero(candidates(shop, made, power, NEAR))
+            row, item = np.nonzero(candidates(shop, made, fresh(shop, made, power), NEAR))
             rows.append(inputs(shop, who, made, row, item).astype("f4"))
             classes.append(cut.came(part, len(log.items))[row, item])
             before.append(made.count[row, item] > 0)
@@ -225,7 +224,7 @@ def _calmed(found: Ranker, log: Log, cut: Cut, weights: Weights | None, *, power
         part = people[at : at + ROWS]
         who = profiles(shop, part)
         made = grid(shop, weights, who)
-        row, item = np.nonzero(candidates(shop, made, power, NEAR))
+        row, item = np.nonzero(candidates(shop, made, fresh(shop, made, power), NEAR))
         given = inputs(shop, who, made, row, item)
         before = made.count[row, item] > 0
         logit = found.logit(given, before)

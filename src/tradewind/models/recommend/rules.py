@@ -15,6 +15,7 @@ from tradewind.models.recommend.shop import Shop
 
 USUAL = 10
 MOST = 1000
+_TEXTS = ("customer", "basket", "shelf", "include", "exclude", "pin")
 _NUMBERS = ("k", "in_stock", "margin_floor", "cap_category", "cap_brand", "rest_days", "contacts_max", "diversity", "explore")
 
 
@@ -40,13 +41,12 @@ class Wish:
 
 def read(shop: Shop, asked: Table) -> list[Wish]:
     """Return the wishes of every row; raises BadValue for a row that asks nobody, strange rules and numbers out of range."""
-    count = len(asked)
-    texts = {name: _texts(asked, name) for name in ("customer", "basket", "shelf", "include", "exclude", "pin")}
+    texts = {name: _texts(asked, name) for name in _TEXTS}
     numbers = {name: asked.column(name).astype("f8").tolist() for name in _NUMBERS if name in asked}
     wishes = []
-    for at in range(count):
+    for at, said in enumerate(zip(*texts.values(), strict=True)):
         given = {name: values[at] for name, values in numbers.items() if isfinite(values[at])}
-        wishes.append(_wish(shop, at, {name: values[at] for name, values in texts.items()}, given))
+        wishes.append(_wish(shop, at, dict(zip(texts, said, strict=True)), given))
     return wishes
 
 
@@ -60,23 +60,23 @@ def _wish(shop: Shop, at: int, said: dict[str, str], given: dict[str, float]) ->
     k = given.pop("k", float(USUAL))
     if not 1 <= k <= MOST or k != int(k):
         raise BadValue(f"row {at}: k must be a whole number from 1 to {MOST}, not {k:g}")
-    for name in ("include", "exclude"):
-        for part in _parts(said[name]):
-            _known(shop, part, at, name)
-    pins = _parts(said["pin"])
+    include, exclude, pins = (_parts(said[name]) for name in ("include", "exclude", "pin"))
+    for rule, parts in (("include", include), ("exclude", exclude)):
+        for part in parts:
+            _known(shop, part, at, rule)
     strange = [name for name in pins if name not in shop.place]
     if strange:
         raise BadValue(f"row {at}: pinned items that are not of the range: {', '.join(strange[:5])}")
     return Wish(
         customer,
         shop.person.get(customer, -1),
-        tuple(dict.fromkeys(shop.place[name] for name in basket if name in shop.place)),
-        tuple(name for name in basket if name not in shop.place),
+        tuple(dict.fromkeys([shop.place[name] for name in basket if name in shop.place])),
+        tuple([name for name in basket if name not in shop.place]),
         int(k),
         shelf,
-        _parts(said["include"]),
-        _parts(said["exclude"]),
-        tuple(dict.fromkeys(shop.place[name] for name in pins)),
+        include,
+        exclude,
+        tuple(dict.fromkeys([shop.place[name] for name in pins])),
         given,
     )
 

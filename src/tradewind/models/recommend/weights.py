@@ -43,7 +43,9 @@ class Weights:
         ends = np.cumsum(sizes)
         place = np.arange(int(ends[-1]) if len(ends) else 0)
         place += np.repeat(self.start[sources] - (ends - sizes), sizes)
-        return np.repeat(offset, sizes) + self.target[place], self.value[place], ends
+        key = np.repeat(offset, sizes)
+        key += self.target[place]
+        return key, self.value[place], ends
 
 
 def solve(gram: Array, strength: float) -> Array:

@@ -13,6 +13,7 @@ from tradewind.core.model import Knob, settle
 from tradewind.core.table import Array, Table
 from tradewind.models._kit.clusters.agree import jaccards_between
 from tradewind.models._kit.customers.attributes import as_learned, without_effect
+from tradewind.models.segments import MODEL
 from tradewind.models.segments.naming import carried
 from tradewind.models.segments.state import Segments
 
@@ -65,7 +66,7 @@ class Grouped:
             "solid": _words(state.solid, best),
             "rule": _words(state.rules, best),
         }
-        return Table.from_columns(columns)
+        return Table.from_columns(columns, MODEL.gives)
 
     def expand(self, state: Segments, horizon: int | None, where: Mapping[str, Any]) -> Table:
         """Return every known customer, or those of one `segment` (label or name) or `customer`; raises NotFound and BadValue."""
@@ -195,7 +196,7 @@ def rows_of(state: Segments, asked: Table) -> tuple[Array, Array, Array]:
         if column in asked:
             given = asked.column(column)
             told = _is_word(given, word) if word else given.astype("f8")
-            if np.isinf(told).any() or (np.nan_to_num(told) < 0).any():
+            if np.isinf(told).any() or (told < 0).any():  # NaN, not told, is neither
                 raise BadValue(f"{column} must be a finite number that is not below zero")
             changed |= ~np.isnan(told)
             raw[:, at] = np.where(np.isnan(told), raw[:, at], told)

@@ -24,10 +24,11 @@ class Columns:
     def matrix(self, table: Table) -> Array:
         """Return (rows, columns) float32; what is missing, absent or a word never seen is NaN. Raises BadValue for infinite numbers."""
         found = np.full((len(table), len(self.names)), np.nan, "f4")
-        for at, (name, levels) in enumerate(zip(self.names, self.levels, strict=True)):
-            if name not in table:
+        for name in table.names:
+            if name not in self.names:
                 continue
-            values = table.column(name)
+            at = self.names.index(name)
+            values, levels = table.column(name), self.levels[at]
             if levels:
                 place = {word: float(number) for number, word in enumerate(levels)}
                 found[:, at] = [place.get(str(value), np.nan) if value is not None else np.nan for value in values.tolist()]
@@ -35,7 +36,7 @@ class Columns:
             numbers = values.astype("f8") if values.dtype != object else _numbers(values, name)
             if np.isinf(numbers).any():
                 raise BadValue(f"{name} holds an infinite value")
-            found[:, at] = np.clip(numbers, -LARGEST, LARGEST)
+            found[:, at] = np.minimum(np.maximum(numbers, -LARGEST), LARGEST)
         return found
 
     def never_seen(self, table: Table) -> list[tuple[str, str]]:

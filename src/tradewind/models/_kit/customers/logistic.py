@@ -36,7 +36,7 @@ class Design:
         filled = np.where(missing, self.middle, value)
         n = len(value)
         bases = _splines(filled[:, self.smooth], self.knots).reshape(n, -1)
-        plain = np.clip((filled[:, self.plain] - self.low) / self.size, 0.0, 1.0)
+        plain = np.minimum(np.maximum((filled[:, self.plain] - self.low) / self.size, 0.0), 1.0)
         words = (value[:, self.word] == self.level).astype("f8")
         return np.concatenate([bases, plain, words, missing[:, self.gap].astype("f8")], axis=1)
 
@@ -104,12 +104,12 @@ def _splines(value: Array, knots: Array) -> Array:
     if not len(knots):
         return np.zeros((len(value), 0))
     low, high = knots[:, DEGREE], knots[:, -DEGREE - 1]
-    x = np.clip(value, low, high - 1e-9 * (high - low))[:, :, None]
-    found = ((x >= knots[None, :, :-1]) & (x < knots[None, :, 1:])).astype("f8")
+    inside = np.minimum(np.maximum(value, low), high - 1e-9 * (high - low))
+    away = inside[:, :, None] - knots
+    found = ((away[:, :, :-1] >= 0) & (away[:, :, 1:] < 0)).astype("f8")
     for degree in range(1, DEGREE + 1):
-        left = (x - knots[None, :, : -degree - 1]) / (knots[:, degree:-1] - knots[:, : -degree - 1])
-        right = (knots[None, :, degree + 1 :] - x) / (knots[:, degree + 1 :] - knots[:, 1:-degree])
-        found = left * found[:, :, :-1] + right * found[:, :, 1:]
+        each = found / (knots[:, degree:] - knots[:, :-degree])
+        found = away[:, :, : -degree - 1] * each[:, :, :-1] - away[:, :, degree + 1 :] * each[:, :, 1:]
     return np.asarray(found)
 
 

@@ -58,9 +58,10 @@ def shut(said: Said | None, panel: Panel, ahead: Array) -> Array:
 
 def notes(closed: Array, panel: Panel, ahead: Array) -> list[str]:
     """Say which asked days are answered with nothing because there was never a figure on such a day; `closed` tells of each day ahead."""
-    closed = np.unique(ahead[closed[ahead]])
-    if not len(closed):
+    asked = closed[ahead]
+    if not asked.any():
         return []
+    closed = np.unique(ahead[asked])
     first = panel.clock.date(np.array([panel.first + panel.cut + closed[0]]))[0]
     return [
         f"{len(closed)} of the days asked for ({first} the first) are taken as closed: no past day like them has a figure in any series"

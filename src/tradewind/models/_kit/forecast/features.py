@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -23,6 +22,7 @@ GROUPS = ("price", "promotion", "rivals", "events", "season", "recent", "series"
 """What a feature is reported under when a forecast is explained."""
 REPORTED = {"like": "price"}
 """Kinds of feature that are reported under another group."""
+Touched = frozenset[str] | None  # columns known ahead that are looked at anew, or all of them
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,51 +165,58 @@ def rows(view: View, origin: int, steps: Array, history: Past | None = None) -> 
     seen = history or history_of(view, origin, steps)
     out = list(seen.out)
     ahead = _planned(panel, origin, steps, seen, lift=lambda: view.lift[:, at], near=lambda: [distance[:, at] for distance in view.near])
-    for _, _, made in ahead:
-        out += made()
+    for _, made in ahead:
+        out += made
     values = np.empty((len(panel), len(steps), len(out)), "f4")
     for number, value in enumerate(out):
         values[:, :, number] = value
     return Rows(values, seen.scale, view.effect[:, at], _pulled(panel, at))
 
 
-Block = tuple[Collection[str], int, Callable[[], list[Array]]]
-
-
 def _planned(
-    panel: Panel, origin: int, steps: Array, seen: Past, *, lift: Callable[[], Array], near: Callable[[], list[Array]]
-) -> Iterator[Block]:
-    """Yield the features after the past's own, in order: which columns known ahead each block of them reads, how many it has, and how.
+    panel: Panel,
+    origin: int,
+    steps: Array,
+    seen: Past,
+    *,
+    lift: Callable[[], Array],
+    near: Callable[[], list[Array]],
+    touched: Touched = None,
+) -> Iterator[tuple[int, list[Array]]]:
+    """Yield the features after the past's own in order, some at a time with the place of the first; `touched` leaves out what reads none.
 
     `lift` and `near` say what the levers do and how far events are at `origin + steps`.
     """
-    grain, at = panel.grain, origin + steps
+    grain, at, place = panel.grain, origin + steps, 0
     levers, events = _levers(panel), _events(panel)
-    if levers:
-        yield levers, 8, lambda: _promotions(panel, seen.stood, origin, steps)
+    pulled = levers and (touched is None or not touched.isdisjoint(levers))
+    if pulled:
+        yield place, _promotions(panel, seen.stood, origin, steps)
+    place += 8 if levers else 0
     if "price" in panel.ahead:
-        yield ("price",), 2, lambda: features_price.gaps(panel.ahead["price"], seen.usual["price"], at)
+        price, usual, priced = panel.ahead["price"], seen.usual["price"], touched is None or "price" in touched
+        if priced:
+            yield place, features_price.gaps(price, usual, at)
+        place += 2
         if seen.curve is not None:  # where periods are days the price effect says it all, and what sold at like prices would say it twice
-            curve = seen.curve
-            yield ("price",), 1, lambda: [features_price.read_off(panel.ahead["price"], curve, seen.usual["price"], at)]
-    if levers:
-        yield levers, 1, lambda: [lift()]
-    if events:
-        yield events, 2, near
+            if priced:
+                yield place, [features_price.read_off(price, seen.curve, usual, at)]
+            place += 1
+    if pulled:
+        yield place, [lift()]
+    place += 1 if levers else 0
+    if events and (touched is None or not touched.isdisjoint(events)):
+        yield place, near()
+    place += 2 if events else 0
     for name, kind in panel.kinds.items():
-        if kind == RIVALS:
-            yield (name,), 2, partial(features_price.share_beside, panel.ahead, name, seen.usual, at)
-        elif kind == RIVALS_PRICE:
-            yield (name, "price"), 2, partial(features_price.price_beside, panel.ahead, name, seen.usual, at)
-        elif name != "price":
-            yield (name,), 1, partial(_level_column, panel, name, seen, at)
-    yield (), len(panel.static), lambda: [value[:, None] for value in panel.static.values()]
-    pasts = panel.past.values()
-    yield (
-        (),
-        len(panel.past),
-        lambda: [_recent_past(value, value.shape[1] - panel.cut + origin, grain.level, grain.cycle)[:, None] for value in pasts],
-    )
+        if name != "price":
+            if touched is None or name in touched or (kind == RIVALS_PRICE and "price" in touched):
+                yield place, _column_ahead(panel, name, seen, at)
+            place += 2 if kind in (RIVALS, RIVALS_PRICE) else 1
+    if touched is None:
+        yield place, [value[:, None] for value in panel.static.values()]
+        pasts = [(value, value.shape[1] - panel.cut + origin) for value in panel.past.values()]
+        yield place + len(panel.static), [_recent_past(value, end, grain.level, grain.cycle)[:, None] for value, end in pasts]
 
 
 def _pulled(panel: Panel, at: Array) -> Array:
@@ -255,7 +262,7 @@ def replanned(kept: Kept, panel: Panel, response: Response, *, series: Array, st
     """
     cells = kept.cells(series, steps)
     values, effect, pulled = kept.rows.values[cells], kept.rows.effect[cells], kept.rows.promoted[cells]
-    past, at, touched = kept.past.of(series), panel.cut + steps, set(planned)
+    past, at, touched = kept.past.of(series), panel.cut + steps, frozenset(planned)
 
     def own(levers: Collection[str]) -> Array:
         said = response.effect({name: panel.ahead[name][:, at] for name in levers}, series)
@@ -267,12 +274,9 @@ def replanned(kept: Kept, panel: Panel, response: Response, *, series: Array, st
     def near() -> list[Array]:
         return [distance[:, at] for distance in _event_distance(panel, max(0, panel.cut - int(FAR)))]
 
-    place = kept.own
-    for reads, width, made in _planned(panel, panel.cut, steps, past, lift=lift, near=near):
-        if not touched.isdisjoint(reads):
-            for number, value in enumerate(made(), place):
-                values[:, :, number] = value
-        place += width
+    for place, made in _planned(panel, panel.cut, steps, past, lift=lift, near=near, touched=touched):
+        for number, value in enumerate(made, kept.own + place):
+            values[:, :, number] = value
     if "price" in touched and "price" in response.names:
         effect = own(["price"])
     if not touched.isdisjoint(_levers(panel)):
@@ -404,10 +408,15 @@ def _promotions(panel: Panel, stood: tuple[Array, ...], origin: int, steps: Arra
     return [now, state[:, at - 1], state[:, np.minimum(at + 1, width - 1)], run, recent, share, same_state, same_phase]
 
 
-def _level_column(panel: Panel, name: str, seen: Past, at: Array) -> list[Array]:
-    """Return a column known ahead at the asked periods; another price or a cost against what it usually was."""
+def _column_ahead(panel: Panel, name: str, seen: Past, at: Array) -> list[Array]:
+    """Return a column known ahead at the asked periods; another price or a cost, or what stands beside, against what it usually was."""
+    kind = panel.kinds[name]
+    if kind == RIVALS:
+        return features_price.share_beside(panel.ahead, name, seen.usual, at)
+    if kind == RIVALS_PRICE:
+        return features_price.price_beside(panel.ahead, name, seen.usual, at)
     value = panel.ahead[name][:, at]
-    return [features_price.logged(value) - seen.usual[name] if panel.kinds[name] == "price" else value]
+    return [features_price.logged(value) - seen.usual[name] if kind == "price" else value]
 
 
 def _recent_past(value: Array, end: int, level: int, cycle: int) -> Array:

@@ -30,19 +30,22 @@ class Kept:
     """What the network is run on: the decoder's rows (steps, series, features), what plans are worked out with, and its state."""
 
     decoder: Array
+    own: int  # how many of the decoder's features, the first, are the past's
     past: Past
     begun: Begun
 
     def of(self, series: Array, steps: int) -> Kept:
         """Return it of some series and the first steps, to be written to."""
         embedded, state, cell = self.begun
-        return Kept(self.decoder[:steps].take(series, 1), self.past.of(series), (embedded[series], state[:, series], cell[:, series]))
+        begun = embedded[series], state[:, series], cell[:, series]
+        return Kept(self.decoder[:steps].take(series, 1), self.own, self.past.of(series), begun)
 
     @classmethod
     def joined(cls, parts: Sequence[Kept]) -> Kept:
         """Put together what was made of a few series at a time."""
         begun = tuple(np.concatenate([part.begun[at] for part in parts], min(at, 1)) for at in range(3))
-        return cls(np.concatenate([part.decoder for part in parts], 1), Past.joined([part.past for part in parts]), begun)
+        decoder, past = np.concatenate([part.decoder for part in parts], 1), Past.joined([part.past for part in parts])
+        return cls(decoder, parts[0].own, past, begun)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +79,7 @@ class Learned:
                 made = self._fresh(view, part, steps)
             else:
                 made = kept.of(look.series[part], steps)
-                lstm_windows.replan(made.decoder, view, made.past, series=part, origin=NEAR, planned=look.planned)
+                lstm_windows.replan(made.decoder, view, made.past, own=made.own, series=part, origin=NEAR, planned=look.planned)
             said = self.net.say(made.decoder, made.begun)
             parts.append(in_units(said if len(look.steps) == len(said) else said[look.steps], made.past.level))
         if len(parts) == 1:
@@ -85,7 +88,8 @@ class Learned:
 
     def _fresh(self, view: View, series: slice, steps: int) -> Kept:
         past = lstm_windows.past_of(view, series, self.layout.back, steps)
-        return Kept(lstm_windows.decoder_of(view, past, series, self.layout.back), past, self.net.begin(past.encoder, past.fixed))
+        decoder = lstm_windows.decoder_of(view, past, series, self.layout.back)
+        return Kept(decoder, past.rows.shape[-1], past, self.net.begin(past.encoder, past.fixed))
 
     def keep(self, panel: Panel, horizon: int) -> dict[str, Any]:
         """Make ready what the decoder reads of every series under the known plan; nothing where it takes too much room."""

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -93,7 +92,7 @@ def past_of(view: View, series: Chosen, origin: Origin, steps: int) -> Past:
 def decoder_of(view: View, past: Past, series: Chosen, origin: Origin) -> Array:
     """Return the rows of the decoder: what the past says of each period ahead, then what is known ahead of it."""
     steps, count, width = past.rows.shape
-    out = [value for _, _, made in _ahead(view, past, series, origin, steps) for value in made()]
+    out = [value for _, made in _ahead(view, past, series, origin=origin, steps=steps) for value in made]
     decoder = np.empty((steps, count, width + len(out)), "f4")
     decoder[:, :, :width] = past.rows
     for at, value in enumerate(out, width):
@@ -101,39 +100,38 @@ def decoder_of(view: View, past: Past, series: Chosen, origin: Origin) -> Array:
     return decoder
 
 
-def replan(decoder: Array, view: View, past: Past, *, series: Chosen, origin: int, planned: Collection[str]) -> None:
-    """Write into rows of the decoder what a plan of some columns changes; `view` is `lstm_inputs.plan_of`, the rest of its `series`."""
-    touched = set(planned)
-    blocks = list(_ahead(view, past, series, origin, len(decoder)))
-    at = decoder.shape[-1] - sum(width for _, width, _ in blocks)
-    for reads, width, made in blocks:
-        if not touched.isdisjoint(reads):
-            for number, value in enumerate(made(), at):
-                decoder[:, :, number] = value.T
-        at += width
+def replan(decoder: Array, view: View, past: Past, *, own: int, series: Chosen, origin: int, planned: Collection[str]) -> None:
+    """Write into rows of the decoder what a plan of some columns changes; `view` is `lstm_inputs.plan_of`, the rest of its `series`.
+
+    The first `own` numbers of each row are the past's.
+    """
+    for place, made in _ahead(view, past, series, origin=origin, steps=len(decoder), touched=frozenset(planned)):
+        for number, value in enumerate(made, own + place):
+            decoder[:, :, number] = value.T
 
 
 def _ahead(
-    view: View, past: Past, series: Chosen, origin: Origin, steps: int
-) -> Iterator[tuple[Collection[str], int, Callable[[], list[Array]]]]:
-    """Yield what is known ahead, in order: which columns each block of rows reads, how many numbers it has, and how to make it."""
-    origin = origin - view.later
+    view: View, past: Past, series: Chosen, *, origin: Origin, steps: int, touched: frozenset[str] | None = None
+) -> Iterator[tuple[int, list[Array]]]:
+    """Yield what is known ahead in order, some numbers at a time with the place of the first; `touched` leaves out what reads none."""
+    origin, place = origin - view.later, 0
     prices = iter(past.prices)
     layout = view.layout
     for (name, kind, _, _), column in zip(layout.columns, view.columns, strict=True):
         usual = next(prices) if kind == "price" else None
-        window = partial(_window, column, series, origin, -1, steps + 1)
-        yield (name,), 1 if kind == "number" else 2, partial(_column_ahead, kind, usual, window)
+        if touched is None or name in touched:  # read with one period more at either end
+            yield place, _column_ahead(kind, usual, _window(column, series, origin, -1, steps + 1))
+        place += 1 if kind == "number" else 2
     if view.pulled is not None and past.stood is not None:
-        pulled, (without, with_) = view.pulled, past.stood
-        yield layout.levers, 1, lambda: [np.where(_window(pulled, series, origin, 0, steps), with_, without)]
-    if view.near is not None:
-        near = view.near
-        yield layout.events, 2, lambda: [_window(part, series, origin, 0, steps) for part in near]
+        if touched is None or not touched.isdisjoint(layout.levers):
+            without, with_ = past.stood
+            yield place, [np.where(_window(view.pulled, series, origin, 0, steps), with_, without)]
+        place += 1
+    if view.near is not None and (touched is None or not touched.isdisjoint(layout.events)):
+        yield place, [_window(part, series, origin, 0, steps) for part in view.near]
 
 
-def _column_ahead(kind: str, usual: Array | None, window: Callable[[], Array]) -> list[Array]:
-    value = window()  # one period more at either end
+def _column_ahead(kind: str, usual: Array | None, value: Array) -> list[Array]:
     if usual is not None:
         gap = _gap(value[:, :-1], usual)
         return [gap[:, 1:], gap[:, 1:] - gap[:, :-1]]

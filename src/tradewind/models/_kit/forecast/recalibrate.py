@@ -20,9 +20,10 @@ SIZES = 3
 HORIZONS = 3
 TAIL = float(np.log((1 - TAUS[-3]) / (1 - TAUS[-1])))
 TINY = 1e-9
-SIDES = [(at, list(LEVELS).index(f"hi{name[2:]}")) for at, name in enumerate(LEVELS) if name.startswith("lo")]
+LOWS = [at for at, name in enumerate(LEVELS) if name.startswith("lo")]
+HIGHS = [list(LEVELS).index(name.replace("lo", "hi")) for name in LEVELS if name.startswith("lo")]
 SHOWN = np.array([*LEVELS.values(), *(int(name[2:]) / 100 for name in LEVELS if name.startswith("lo"))])
-"""The probabilities of LEVELS, then how much each interval of SIDES covers."""
+"""The probabilities of LEVELS, then how much each interval of LOWS and HIGHS covers."""
 MIDDLE = list(LEVELS).index("p50")
 MOST_LEVELS = 16  # choices of levels whose places are kept
 
@@ -57,33 +58,34 @@ class Places:
 
     at: Array  # number of the next higher one
     share: Array  # how far towards it
+    tails: Array  # levels that lie outside of TAUS in any row; what follows is of these
     high: Array  # above all of them
     over: Array  # for those: how many widths above the last quantile
     low: Array  # below all of them
     under: Array  # for those: what share of the first quantile
-    tails: list[int]  # levels that lie outside of TAUS in any row
 
     @classmethod
     def of(cls, probability: Array) -> Places:
         """Look probabilities up."""
         at = np.clip((probability[..., None] > TAUS).sum(-1), 1, len(TAUS) - 1)
         share = (probability - TAUS[at - 1]) / (TAUS[at] - TAUS[at - 1])
-        rest = np.maximum(1 - probability, 1e-4) / (1 - TAUS[-1])
-        over, under = -np.log(np.minimum(rest, 1.0)), np.clip(probability / TAUS[0], 0, 1)
-        high, low = probability > TAUS[-1], probability < TAUS[0]
-        return cls(at, np.clip(share, 0, 1), high, over, low, under, np.flatnonzero((high | low).any(0)).tolist())
+        tails = np.flatnonzero(((probability > TAUS[-1]) | (probability < TAUS[0])).any(0))
+        outer = probability[:, tails]
+        rest = np.maximum(1 - outer, 1e-4) / (1 - TAUS[-1])
+        over, under = -np.log(np.minimum(rest, 1.0)), np.clip(outer / TAUS[0], 0, 1)
+        return cls(at, np.clip(share, 0, 1), tails, outer > TAUS[-1], over, outer < TAUS[0], under)
 
     def read(self, quantiles: Array, pool: Array) -> Array:
         """Return the units (rows, levels) of forecast distributions (rows, len(TAUS)); `pool` is the row of the places of each."""
         count = len(TAUS)
         place = self.at[pool] + (count * np.arange(len(quantiles)))[:, None]
-        flat, wide = quantiles.reshape(-1), _width(quantiles) if len(self.tails) else 0.0
+        flat = quantiles.reshape(-1)
         below = flat.take(place - 1)
         found: Array = below + (flat.take(place) - below) * self.share[pool]
-        for level in self.tails:
-            high, low = self.high[pool, level], self.low[pool, level]
-            above = quantiles[:, -1] + self.over[pool, level] * wide
-            found[:, level] = np.where(high, above, np.where(low, quantiles[:, 0] * self.under[pool, level], found[:, level]))
+        if len(self.tails):
+            above = quantiles[:, -1:] + self.over[pool] * _width(quantiles)[:, None]
+            under = np.where(self.low[pool], quantiles[:, :1] * self.under[pool], found[:, self.tails])
+            found[:, self.tails] = np.where(self.high[pool], above, under)
         return found
 
 
@@ -108,32 +110,32 @@ class Recalibration:
     edges: Array  # periods ahead that part horizons
     sizes: Array  # means that part sizes
     curves: Array  # (horizons, sizes, states, len(GRID))
-    memo: dict[bytes, Places] = field(default_factory=dict, compare=False, repr=False)
+    memo: dict[bytes, tuple[Places, Array]] = field(default_factory=dict, compare=False, repr=False)
 
     def __call__(self, quantiles: Array, ahead: Array, mean: Array, state: Array, levels: Array = TAUS) -> Array:
         """Return calibrated quantiles (rows, levels) of raw ones (rows, len(TAUS)); levels in any order."""
-        order = np.argsort(levels, kind="stable")
-        found = self._places(levels[order]).read(np.ascontiguousarray(quantiles), self._cell(ahead, mean, state))
+        places, back = self._places(levels)
+        found = places.read(np.ascontiguousarray(quantiles), self._cell(ahead, mean, state))
         np.maximum(found, 0.0, out=found)
         np.maximum.accumulate(found, -1, out=found)
-        back = np.empty_like(order)
-        back[order] = np.arange(len(order))
         return found.take(back, 1)
 
-    def _places(self, levels: Array) -> Places:
-        """Return where each pool reads levels off; kept, for the same few are asked for again and again."""
+    def _places(self, levels: Array) -> tuple[Places, Array]:
+        """Return where each pool reads rising levels off, and the place of each level in them; kept, for the same few come again."""
         key = levels.tobytes()
         kept = self.memo.get(key)
         if kept is None:
             if len(self.memo) >= MOST_LEVELS:
                 self.memo.clear()
+            order = np.argsort(levels, kind="stable")
             flat = self.curves.reshape(-1, len(GRID))
-            kept = self.memo[key] = Places.of(np.stack([_inverted(curve, levels) for curve in flat]))
+            places = Places.of(np.stack([_inverted(curve, levels[order]) for curve in flat]))
+            kept = self.memo[key] = places, np.argsort(order, kind="stable")
         return kept
 
     def _cell(self, ahead: Array, mean: Array, state: Array) -> Array:
-        where = (np.searchsorted(self.edges, ahead, "right"), np.searchsorted(self.sizes, mean, "right"), (state > 0).astype("i8"))
-        found: Array = np.ravel_multi_index(where, self.curves.shape[:3])
+        far, size = self.edges.searchsorted(ahead, "right"), self.sizes.searchsorted(mean, "right")
+        found: Array = (far * self.curves.shape[1] + size) * self.curves.shape[2] + (state > 0)
         return found
 
     def arrays(self, prefix: str) -> dict[str, Array]:
@@ -154,10 +156,10 @@ def intervals(calibrated: Callable[[Array], Array]) -> Array:
     above, and the upper bound comes down until the interval covers what it says.
     """
     found = calibrated(SHOWN)
-    for at, (low, high) in enumerate(SIDES, len(LEVELS)):
-        zero = found[:, low] <= TINY
-        if zero.any():
-            found[zero, high] = np.maximum(found[zero, at], found[zero, MIDDLE])
+    zero = found[:, LOWS] <= TINY
+    if zero.any():
+        upper = np.maximum(found[:, len(LEVELS) :], found[:, MIDDLE, None])
+        found[:, HIGHS] = np.where(zero, upper, found[:, HIGHS])
     return found[:, : len(LEVELS)]
 
 

@@ -347,7 +347,7 @@ class _Raw:
 
 def _raw(state: State, look: Look, said: Said, where: Asked) -> _Raw:
     row, step = cells(where, look)
-    if any(kind == "lever" and name in where.plan for name, kind in look.panel.kinds.items()):
+    if any(look.panel.kinds.get(name) == "lever" for name in where.plan):
         pulled, place = promoted(look.panel, slice(look.panel.cut, None)), row
     else:
         pulled, place = _pulled(state), where.series[row]

@@ -79,7 +79,8 @@ def _price(seen: Seen, prices: Array, where: Asked) -> Array:
         np.where(at > start, wanted - line[np.maximum(at - 1, 0)], np.inf),
         np.where(at < end, line[np.minimum(at, len(line) - 1)] - wanted, np.inf),
     )
-    beside = np.searchsorted(line, wanted + NEAR, "right").clip(start, end) - np.searchsorted(line, wanted - NEAR).clip(start, end)
+    low, high = line.searchsorted(wanted - NEAR), line.searchsorted(wanted + NEAR, "right")
+    beside = np.minimum(np.maximum(high, start), end) - np.minimum(np.maximum(low, start), end)
     between = (at < end) & ((at > start) | (apart == 0))
     near = beside + between
     out[said] = np.exp(-((np.minimum(apart, 9.0) / NEAR) ** 2)) * near / (near + ENOUGH)
