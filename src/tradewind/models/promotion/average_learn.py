@@ -55,7 +55,7 @@ def _until(panel: Panel, cut: int) -> Panel:
 
 
 def _state(panel: Panel, knobs: dict[str, Any], seed: int, weight: float, skill: dict[str, float], *, final: bool = False) -> Averaged:
-    fit = learn_panel(panel, short=0 if final else HELD)
+    fit = learn_panel(panel, short=0 if final else HELD, losses=True)
     book = serving.costed(bind(panel, fit))
     book = audited(book, panel, fit, seed=seed) if final else book
     prices = prices_of(panel)
