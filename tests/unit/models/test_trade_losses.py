@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from tradewind.models._kit.trade.bind import _spike
+from tradewind.models._kit.trade.bind import ALPHAS, _smoothed, _spike
 from tradewind.models._kit.trade.book import DRAWS, Book
 from tradewind.models._kit.trade.kin import kin
 from tradewind.models._kit.trade.shrink import Prior, draws, shrink
@@ -61,3 +61,17 @@ def test_a_pair_is_as_likely_as_data_say_and_never_harms():
     drawn = Book.brought.func(SimpleNamespace(halo=halo))
     assert drawn.shape == (DRAWS, 2000) and (drawn <= 0).all()
     assert drawn.mean(0).sum() == pytest.approx(float((chance * mean).sum()), rel=0.05)
+
+
+def test_a_level_that_moved_and_stays_is_followed_and_noise_is_not() -> None:
+    rng = np.random.default_rng(2)
+    noise = 0.1 * rng.normal(size=(40, 80))
+    wander = np.cumsum(0.1 * rng.normal(size=(40, 80)), 1)
+    best = {}
+    for name, left in (("noise", noise), ("wander", noise + wander)):
+        left = left - left.mean(1, keepdims=True)  # as a fit leaves it
+        error = {alpha: float(np.mean(_smoothed(left, np.ones(left.shape, bool), alpha)[1] ** 2)) for alpha in ALPHAS}
+        best[name] = min(error, key=lambda alpha: error[alpha])
+    assert best["noise"] <= 0.05 and best["wander"] >= 0.2
+    steady = np.full((1, 30), 0.3)
+    assert np.abs(_smoothed(steady, np.ones(steady.shape, bool), 0.1)[1]).max() < 1e-9  # the mean so far says it all

@@ -117,17 +117,25 @@ def _levels(panel: Panel, fit: Fit) -> tuple[Array, Array]:
 
 
 def _smoothed(filled: Array, known: Array, alpha: float) -> tuple[Array, Array]:
-    """Return each series' last smoothed level, and how far the mean of the next periods lay from it, n x origins."""
-    state = np.zeros(len(filled))
+    """Return each series' last smoothed level, and how far the mean of the next periods lay from it, n x origins.
+
+    What is left of a whole history is around nothing because the fit saw all of it. Whoever stood at an origin knew the mean until then
+    only, so that is what its forecast fades to: else a level that stays seems never to have moved.
+    """
+    state, full = np.zeros(len(filled)), np.zeros(len(filled))  # of what is left, and of ones: how much of a level is in the state
+    total, count = np.zeros(len(filled)), np.zeros(len(filled))
     span = filled.shape[1]
     origins = set(range(max(span // 3, 2), span - AHEAD + 1, AHEAD))
     missed = []
     for at in range(span):
         if at in origins:
             some = known[:, at : at + AHEAD]
-            mean = (filled[:, at : at + AHEAD]).sum(1) / np.maximum(some.sum(1), 1)
-            missed.append(np.where(some.any(1), mean - state * DAMP ** (AHEAD / 2), 0.0))
+            coming = (filled[:, at : at + AHEAD]).sum(1) / np.maximum(some.sum(1), 1)
+            mean = total / np.maximum(count, 1)
+            missed.append(np.where(some.any(1), coming - mean - (state - full * mean) * DAMP ** (AHEAD / 2), 0.0))
         state = np.where(known[:, at], (1 - alpha) * state + alpha * filled[:, at], state) * DAMP
+        full = np.where(known[:, at], (1 - alpha) * full + alpha, full) * DAMP
+        total, count = total + filled[:, at], count + known[:, at]
     return state, np.stack(missed, 1) if missed else np.zeros((len(filled), 0))
 
 
