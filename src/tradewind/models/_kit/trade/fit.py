@@ -109,7 +109,7 @@ def learn(panel: Panel, *, form: str = "log", way: str = "bayes", margin: bool =
     total = np.einsum("ntk,nk->nt", design.values, found.series) + events
     gap = target - total[:, : panel.cut]
     level = mean_of(np.clip(gap - np.nanmedian(gap, 1, keepdims=True), -1.5, 1.5)) + np.nan_to_num(np.nanmedian(gap, 1))
-    both = _kin(panel, design, state, kept, weight) if losses else np.zeros(len(design.names))
+    both = _kin(panel, design, state, kept, weight=weight) if losses else np.zeros(len(design.names))
     return Fit(design, prices, form, found, level, events, gap - level[:, None], variance, together, fade, named, both)
 
 
@@ -215,14 +215,15 @@ def _centred(design: Design, target: Array) -> tuple[Array, Array, Array]:
     return np.where(known[..., None], x - middle, 0.0), np.where(known, target - mean_of(target)[:, None], 0.0), known
 
 
-def _kin(panel: Panel, design: Design, state: State, kept: Array, weight: Array) -> Array:
+def _kin(panel: Panel, design: Design, state: State, kept: Array, *, weight: Array) -> Array:
     """Return how far errors of products of one category go together, by coefficient."""
     found, variance, together = state
     x, y, _ = _centred(design, kept)
     told = x * (weight / variance[:, None])[..., None]
     moves = told * (y - np.einsum("ntk,nk->nt", x, found.series))[..., None]
     category = np.unique(panel.category.astype(str), return_inverse=True)[1]
-    return kin(found, np.einsum("ntk,ntl->nkl", told, x), moves, product=panel.product, category=category, together=together)
+    normal, among = np.einsum("ntk,ntl->nkl", told, x), _prior(design.names).among
+    return kin(found, normal, moves, product=panel.product, category=category, together=together, among=among)
 
 
 def _prior(names: tuple[str, ...], own: float = -2.0) -> Prior:
