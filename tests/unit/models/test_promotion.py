@@ -13,7 +13,9 @@ from tradewind.core.errors import BadValue, LearnFailed, MissingColumn, NotFound
 from tradewind.core.table import Table
 from tradewind.models import recipe
 from tradewind.models._kit.world import make
+from tradewind.models.promotion.asking import cells_of
 from tradewind.models.promotion.assemble import assemble
+from tradewind.models.promotion.average_state import BESIDE, features
 from tradewind.models.promotion.judge import exams, marks
 
 LOADED = ("sales", "promotions", "prices", "products", "stores", "events")
@@ -168,3 +170,24 @@ def test_without_any_cost_there_is_no_return():
     answer = one.predict(state, asked)
     assert "roi" not in answer and answer.column("verdict")[0] == "no cost known"
     assert any("No unit cost" in note for note in one.notes(state, asked))
+
+
+def test_trees_see_the_prices_beside_a_product_in_its_own_store_and_its_own_as_asked(table):
+    one = recipe("promotion", "average")
+    state = one.load(one.dump(one.fit(table, {"trees": 20}, 0)))
+    book, beside = state.book, state.beside
+    assert (beside.members >= 0).any(1).all() and beside.members.shape[1] <= BESIDE
+    at, slot = np.nonzero(beside.members >= 0)
+    member = beside.members[at, slot]
+    assert (book.store[member] == book.store[at]).all()
+    assert (book.categories[book.product[member]] == book.categories[book.product[at]]).all()
+    for column in range(beside.members.shape[1]):  # a column is the same product in every store
+        for name in np.unique(book.categories.astype(str)).tolist():
+            rows = beside.members[book.categories[book.product].astype(str) == name, column]
+            assert len(np.unique(book.product[rows[rows >= 0]])) <= 1
+    cells = cells_of(book, planned())
+    rows = features(book, cells, beside, state.centre)
+    deeper = features(book, cells_of(book, planned(discount=0.4)), beside, state.centre)
+    moved = np.flatnonzero((rows != deeper).any(0))
+    width = beside.members.shape[1]
+    assert (moved >= rows.shape[1] - width).sum() == 1  # of the prices one by one, only its own

@@ -134,7 +134,7 @@ def ahead_of(book: Book) -> Book:
         calendar=np.zeros((0, 8)),
         mechanics=np.zeros(0, object),
         promotions=np.zeros(0, object),
-        halo=np.zeros((0, 4)),
+        halo=np.zeros((0, 5)),
     )
 
 

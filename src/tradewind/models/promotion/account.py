@@ -177,23 +177,22 @@ def _halo(book: Book, cells: Cells, part: slice, move: Array) -> tuple[Array, Ar
     """Return what products outside the category gain in the same store."""
     units, margin = np.zeros_like(move), np.zeros_like(move)
     known = np.ones(move.shape[1], bool)
-    if not len(book.halo):
-        return units, margin, known
     series, period = cells.series[part], cells.period[part]
     product = book.product[series]
-    rng = default_rng(3)
-    noise = rng.standard_normal((DRAWS, len(book.halo))).astype("f4")
-    for pair in np.flatnonzero(np.isin(book.halo[:, 0], product)).tolist():
-        source, target, mean, spread = book.halo[pair].tolist()
-        for at in np.flatnonzero(product == source).tolist():
-            other = book.where.get((int(target), int(book.store[series[at]])))
-            if other is None or not (book.living[other] or period[at] < book.cut):
-                continue
-            when = period[at]
-            usual = float(np.exp(book.base[other, when] + book.context[other, when] + book.lift[other, when]) * book.smear[other])
-            gained = usual * np.expm1((mean + spread * noise[:, pair]) * move[:, at])
-            unit = book.regular[other, when] - book.cost[other, when]
-            units[:, at] += gained
-            margin[:, at] += gained * np.nan_to_num(unit)
-            known[at] &= bool(np.isfinite(unit))
+    cell, pair = np.nonzero((book.halo[:, 0] == product[:, None]) & (np.abs(move).max(0) > STILL)[:, None])
+    if not len(cell):
+        return units, margin, known
+    target = book.grid[book.halo[pair, 1].astype(int), book.store[series[cell]]]
+    keep = (target >= 0) & (book.living[target] | (period[cell] < book.cut))
+    cell, pair, target = cell[keep], pair[keep], target[keep]
+    if not len(cell):
+        return units, margin, known
+    at = period[cell]
+    usual = np.exp(book.base[target, at] + book.context[target, at] + book.lift[target, at]) * book.smear[target]
+    gained = usual * np.expm1(book.brought[:, pair] * move[:, cell])
+    unit = book.regular[target, at] - book.cost[target, at]
+    known &= np.bincount(cell, ~np.isfinite(unit), minlength=len(series)) == 0
+    starts = np.flatnonzero(np.r_[True, np.diff(cell) > 0])
+    units[:, cell[starts]] = np.add.reduceat(gained, starts, axis=1)
+    margin[:, cell[starts]] = np.add.reduceat(gained * np.nan_to_num(unit), starts, axis=1)
     return units, margin, known

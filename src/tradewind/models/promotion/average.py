@@ -20,7 +20,7 @@ from tradewind.models.promotion import serving
 from tradewind.models.promotion.account import Account, account
 from tradewind.models.promotion.answering import table as answered
 from tradewind.models.promotion.asking import Cells, cells_of
-from tradewind.models.promotion.average_state import HELD, Averaged, shift_of
+from tradewind.models.promotion.average_state import HELD, Averaged, Beside, shift_of
 
 
 class Average:
@@ -69,7 +69,13 @@ class Average:
 
     def dump(self, state: Averaged) -> dict[str, bytes]:
         """Write the parts."""
-        arrays = {"others": state.others.astype("f4"), "centre": state.centre.astype("f4"), **state.trees.arrays("trees/")}
+        beside = {"others": state.beside.others.astype("f4"), "paid": state.beside.paid.astype("f4")}
+        arrays = {
+            **beside,
+            "members": state.beside.members.astype("i4"),
+            "centre": state.centre.astype("f4"),
+            **state.trees.arrays("trees/"),
+        }
         head = {"weight": state.weight, "skill": dict(state.skill)}
         return {**state.book.dump(), "trees.safetensors": tensors.save(arrays), "average.json": json.dumps(head).encode()}
 
@@ -79,7 +85,8 @@ class Average:
         try:
             head, arrays = json.loads(parts["average.json"]), tensors.load(parts["trees.safetensors"])
             trees = Trees.from_arrays(arrays, "trees/")
-            return Averaged(book, trees, float(head["weight"]), arrays["others"], arrays["centre"], head["skill"])
+            beside = Beside(arrays["others"], arrays["members"], arrays["paid"])
+            return Averaged(book, trees, float(head["weight"]), beside, arrays["centre"], head["skill"])
         except (KeyError, ValueError, TypeError) as error:
             raise Tampered("the parts of a promotion model do not fit together") from error
 

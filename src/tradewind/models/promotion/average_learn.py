@@ -18,7 +18,7 @@ from tradewind.models._kit.trees import Trees, from_lightgbm
 from tradewind.models.promotion import serving
 from tradewind.models.promotion.asking import Cells
 from tradewind.models.promotion.audit_learn import audited
-from tradewind.models.promotion.average_state import EARLIEST, HELD, WEIGHTS, Averaged, features, others_of, structural_log, trees_log
+from tradewind.models.promotion.average_state import EARLIEST, HELD, WEIGHTS, Averaged, beside_of, features, structural_log, trees_log
 
 FEWEST_ROWS = 200
 
@@ -55,19 +55,19 @@ def _until(panel: Panel, cut: int) -> Panel:
 
 
 def _state(panel: Panel, knobs: dict[str, Any], seed: int, weight: float, skill: dict[str, float], *, final: bool = False) -> Averaged:
-    fit = learn_panel(panel, short=0 if final else HELD)
+    fit = learn_panel(panel, short=0 if final else HELD, losses=True)
     book = serving.costed(bind(panel, fit))
     book = audited(book, panel, fit, seed=seed) if final else book
     prices = prices_of(panel)
-    others = others_of(panel, prices.paid, prices.usual)
+    beside = beside_of(panel, book, prices.paid, prices.usual)
     logged = np.log(np.maximum(panel.units[:, : panel.cut], 0.5))
     known = np.isfinite(logged)
     centre = np.where(known, logged, 0.0).sum(1) / np.maximum(known.sum(1), 1)
     cells = _cells(panel, book, slice(0, panel.cut))
-    rows = features(book, cells, others, centre)
+    rows = features(book, cells, beside, centre)
     grown = knobs if weight > 0 else knobs | {"trees": 1}  # trees that do not count are not grown
     trees = _boosted(rows, logged[cells.series, cells.period] - centre[cells.series], grown, seed)
-    return Averaged(book, trees, weight, others, centre, skill)
+    return Averaged(book, trees, weight, beside, centre, skill)
 
 
 def _cells(panel: Panel, book: Book, span: slice) -> Cells:

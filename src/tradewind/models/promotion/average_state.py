@@ -20,8 +20,18 @@ if TYPE_CHECKING:
 HELD = 8  # last periods on which the weight is chosen
 WEIGHTS = tuple(round(0.1 * step, 1) for step in range(11))
 MOST_SHIFT = 1.0
+BESIDE = 12  # products of a category whose prices trees look at one by one
 EARLIEST = 26  # periods that must be left to learn from before the held ones
 YEAR = {"day": 365.25, "week": 52.18, "month": 12.0, "quarter": 4.0}
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """What stands on the shelf beside each series: the mean of its siblings' moves, and the prices of its category one by one."""
+
+    others: Array  # n x T: mean log price signal of the siblings
+    members: Array  # n x M: series of the category's best-selling products in the same store, itself among them; -1 is none
+    paid: Array  # n x T: log price
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +41,7 @@ class Averaged:
     book: Book
     trees: Trees
     weight: float  # of the trees
-    others: Array  # n x T: mean log price signal of the siblings
+    beside: Beside
     centre: Array  # n: mean log units
     skill: Mapping[str, float]
 
@@ -53,12 +63,12 @@ def structural_log(book: Book, cells: Cells) -> Array:
 def trees_log(state: Averaged, cells: Cells) -> Array:
     """Return what the trees say of each cell, in logs."""
     book = state.book
-    rows = features(book, cells, state.others, state.centre)
+    rows = features(book, cells, state.beside, state.centre)
     found: Array = state.trees.predict(rows) + state.centre[cells.series]
     return found
 
 
-def features(book: Book, cells: Cells, others: Array, centre: Array) -> Array:
+def features(book: Book, cells: Cells, beside: Beside, centre: Array) -> Array:
     """Return what the trees look at, one float32 row per cell: who, at what price, beside whom, under what support, when."""
     series, period = cells.series, np.minimum(cells.period, book.cut - 1)
     regular, usual = book.regular[series, cells.period], book.usual[series]
@@ -71,7 +81,7 @@ def features(book: Book, cells: Cells, others: Array, centre: Array) -> Array:
         np.log(np.maximum(regular * cells.ratio / usual, 1e-6)),
         np.log(np.maximum(cells.ratio, 1e-6)),
         np.log(np.maximum(usual, 1e-6)),
-        others[series, cells.period],
+        beside.others[series, cells.period],
         cells.display,
         cells.feature,
         *levers,
@@ -80,12 +90,25 @@ def features(book: Book, cells: Cells, others: Array, centre: Array) -> Array:
         np.cos(angle),
         period,
     ]
-    return np.stack(columns, 1).astype("f4")
+    member = beside.members[series].T
+    prices = np.where(member >= 0, beside.paid[np.maximum(member, 0), cells.period], 0.0)
+    own = np.log(np.maximum(regular * cells.ratio, 1e-6))  # as asked, whatever the calendar says
+    return np.stack([*columns, *np.where(member == series, own, prices)], 1).astype("f4")
 
 
-def others_of(panel: Panel, paid: Array, usual: Array) -> Array:
-    """Return the mean log price of each series' siblings against their usual, n x T."""
+def beside_of(panel: Panel, book: Book, paid: Array, usual: Array) -> Beside:
+    """Return what stands beside each series, in the order of units sold in the company, so that a column is one product in every store."""
     from tradewind.models._kit.trade.design import groups_of, others
 
+    logged = np.log(np.maximum(np.nan_to_num(paid, nan=1.0), 1e-6))
     moved = np.nan_to_num(np.log(np.maximum(paid, 1e-6) / usual[:, None]))
-    return others(moved, groups_of(panel)[0])
+    total = np.bincount(panel.product, np.nan_to_num(panel.sold[:, : panel.cut]).sum(1), minlength=len(panel.products))
+    order = np.argsort(-total, kind="stable")
+    category = panel.category.astype(str)
+    members = np.full((len(panel), BESIDE), -1)
+    for name in np.unique(category).tolist():
+        chosen = order[category[order] == name][:BESIDE]
+        rows = np.flatnonzero(category[panel.product] == name)
+        members[rows, : len(chosen)] = book.grid[chosen[None, :], panel.store[rows, None]]
+    used = int((members >= 0).any(0).sum())
+    return Beside(others(moved, groups_of(panel)[0]), members[:, :used], logged)

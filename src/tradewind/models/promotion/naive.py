@@ -61,7 +61,7 @@ def _book(panel: Panel) -> Book:
     gap = np.log(np.maximum(panel.units[:, : panel.cut], 0.5)) - np.log(base[:, : panel.cut])
     plain = np.isfinite(gap) & (share[:, : panel.cut] <= 0)
     variance = np.maximum((np.where(plain, gap, 0.0) ** 2).sum(1) / np.maximum(plain.sum(1), 1), 1e-4)
-    nothing: dict[str, Any] = {"context": np.zeros(base.shape), "lift": np.zeros(base.shape), "fade": np.zeros(0), "halo": np.zeros((0, 4))}
+    nothing: dict[str, Any] = {"context": np.zeros(base.shape), "lift": np.zeros(base.shape), "fade": np.zeros(0), "halo": np.zeros((0, 5))}
     return Book(
         **whereabouts(panel, prices, together=1.0, about=()),
         **nothing,
@@ -92,6 +92,7 @@ def _ratios(panel: Panel, base: Array, kinds: list[str]) -> dict[str, Any]:
         "mean": np.tile(mean, (products, 1)),
         "spread": np.tile(np.diag(spread), (products, 1, 1)),
         "common": np.zeros((products, len(kinds))),
+        "kin": np.zeros(len(kinds)),
     }
 
 

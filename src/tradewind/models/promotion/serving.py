@@ -91,7 +91,7 @@ def effects(book: Book) -> Table:
     """
     names, products = book.names.tolist(), book.products
     rows = len(products) * len(names)
-    error = np.sqrt(np.diagonal(book.spread, axis1=1, axis2=2))
+    error = np.sqrt(np.diagonal(book.spread, axis1=1, axis2=2) + book.kin**2)
     effect = book.mean.astype("f8")
     more = audit.rows(book)
     mean, sure = np.append(effect.reshape(rows), more["effect"]), np.append(error.reshape(rows), more["error"])

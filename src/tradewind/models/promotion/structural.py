@@ -22,7 +22,7 @@ def learned(table: Table, seed: int) -> Book:
     from tradewind.models.promotion.audit_learn import audited
 
     panel = panel_of(table)
-    fit = learn(panel)
+    fit = learn(panel, losses=True)
     return audited(bind(panel, fit), panel, fit, seed=seed)
 
 

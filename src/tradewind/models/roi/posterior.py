@@ -17,6 +17,7 @@ from tradewind.models.roi.curves import saturation, steepness, weights
 
 Array = np.ndarray[Any, Any]
 LIKE = float(np.log(0.2))  # how far returns differ between geos before the data, log of a log deviation
+HALF, SCATTER = 0.3, 0.5  # log of the spend of half effect over the usual spend: its mean and deviation before the data
 LEVEL = 0.8  # what is expected of sales without media, as a share of the mean
 
 
@@ -159,11 +160,14 @@ def _lifted(problem: Problem, media: Shaped, xp: Any) -> Any:
 
 
 def _prior(problem: Problem, theta: Any, xp: Any) -> Any:
-    """Return the log prior. a ~ Beta(2, 2), half ~ LN(0, .6), slope ~ LN(.1, .25), trend ~ HN(.1), noise ~ HN(.2), tau ~ LN(log .2, .6)."""
+    """Return the log prior. a ~ Beta(2, 2), half ~ LN(.3, .5), slope ~ LN(.1, .25), trend ~ HN(.1), noise ~ HN(.2), tau ~ LN(log .2, .6).
+
+    Half of the full effect is believed to lie a little above the usual spend, as Robyn's range for it (.3 to 1 of the highest) does.
+    """
     belief = problem.prior
     part = {name: theta[..., where] for name, where in problem.slots.items()}
     first = part["first"]
-    out = -2 * (xp.logaddexp(0.0, -first) + xp.logaddexp(0.0, first)).sum(-1) - 0.5 * ((part["half"] / 0.6) ** 2).sum(-1)
+    out = -2 * (xp.logaddexp(0.0, -first) + xp.logaddexp(0.0, first)).sum(-1) - 0.5 * (((part["half"] - HALF) / SCATTER) ** 2).sum(-1)
     if "slope" in part:
         out = out - 0.5 * (((part["slope"] - 0.1) / 0.25) ** 2).sum(-1)
     if "second" in part:

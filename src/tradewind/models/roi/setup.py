@@ -13,7 +13,7 @@ from tradewind.models.roi.beliefs import NOTHING
 from tradewind.models.roi.curves import lagged
 from tradewind.models.roi.learned import Learned
 from tradewind.models.roi.media import LAGS, LONGER, Media, believed
-from tradewind.models.roi.posterior import LEVEL, Lift, Prior, Problem, shaped, slots_of
+from tradewind.models.roi.posterior import HALF, LEVEL, Lift, Prior, Problem, shaped, slots_of
 
 Array = np.ndarray[Any, Any]
 KEPT = 1000  # draws that are served from
@@ -128,6 +128,7 @@ def start(problem: Problem) -> Array:
     """Return where the search for the mode begins."""
     at = np.zeros(problem.size)
     at[problem.slots["return"]] = problem.prior.centre
+    at[problem.slots["half"]] = HALF
     at[problem.slots["trend"]] = -3.0
     at[problem.slots["noise"]] = -2.5
     if "slope" in problem.slots:

@@ -14,6 +14,7 @@ from tradewind.models._kit.causal import given, law, synth
 Array = np.ndarray[Any, Any]
 WINDOWS = 3  # stretches of the past on which a candidate is tried, the latest first
 FINALISTS = 3
+CALM = 3.0  # stretches that count for misses being as large as their errors say
 EFFECTS = tuple(np.round(np.arange(0.0, 0.305, 0.01), 2))
 LARGEST = 5.0  # of the outcome: an effect beyond it is not looked for
 
@@ -24,7 +25,8 @@ class Design:
 
     `power` is the chance that `synth.effect` finds a lift of each of `effects` (a share of the outcome) with an interval of `level`
     percent that excludes zero; `detectable` is the lift it finds with the power asked for (infinite where none is).
-    `alarms` is the share of past stretches, without any treatment, in which it would have found one.
+    `alarms` is the share of past stretches, without any treatment, in which it would have found one. `strain` is how many times further
+    sets chosen like this one then strayed, in the stretch after they were chosen, than their standard error said.
     """
 
     treated: tuple[str, ...]
@@ -34,6 +36,7 @@ class Design:
     power: Array
     detectable: float
     error: float
+    strain: float
     alarms: float
     share: float
     words: str
@@ -62,7 +65,9 @@ def geo(
 
     Of `tries` random sets (all there are where they are fewer) those that the others predict best, on stretches they were not fitted
     on, go through the whole analysis on the latest `WINDOWS` stretches of the past, which gives the standard error the test will
-    have; the set with the smallest is taken. `only` and `never` bound which units may be treated. Raises BadValue.
+    have; the set with the smallest is taken. Who is chosen for a small error was lucky too, so what is promised is drawn half the way to
+    the other finalists, and allows for how far sets that would have been chosen before each stretch strayed in it. `only` and `never`
+    bound which units may be treated. Raises BadValue.
     """
     whole = given.panel(unit, time, outcome)
     if not 0 < power < 1 or length < 1 or count < 1 or tries < 1:
@@ -76,21 +81,68 @@ def geo(
             f"{count} of {len(allowed)} allowed units cannot be treated and {synth.FEWEST_DONORS} left alone", hint="treat fewer units"
         )
     tried = _sets(allowed, count, tries, seed)
-    first = sorted(tried, key=lambda one: _miss(whole.outcome, one, cuts[0]))[:FINALISTS]
-    errors = [_analysed(whole.outcome, one, cuts, length, seed=seed) for one in first]
-    best = int(np.argmin([np.sqrt((one[:, 1] ** 2).mean()) for one in errors]))
-    sets = [first[best], *(one for number, one in enumerate(first) if number != best)]
-    return _made(whole, sets, errors[best], length=length, level=level, power=power)
+    first = _finalists(whole.outcome, tried, cuts[0])
+    seen = [np.array([_analysed(whole.outcome, one, at, length, seed=seed) for at in cuts]) for one in first]
+    then = [np.stack([one[0] for one in seen])]
+    for at in cuts[1:]:
+        then.append(np.array([_analysed(whole.outcome, one, at, length, seed=seed) for one in _finalists(whole.outcome, tried, at)]))
+    errors = np.array([np.sqrt((one[:, 1] ** 2).mean()) for one in seen])
+    order = np.argsort(errors)
+    error = float(np.sqrt(errors[order[0]] * errors.mean()))
+    freedom = float(max((len(whole.units) - count) // count - 1, 2))
+    sets = [first[number] for number in order.tolist()]
+    return _made(whole, sets, seen[order[0]], _Law(error, freedom, level, _strain(then, freedom)), length=length, power=power)
 
 
-def _made(whole: given.Panel, sets: list[Array], seen: Array, *, length: int, level: int, power: float) -> Design:
-    own = sets[0]
-    error = float(np.sqrt((seen[:, 1] ** 2).mean()))
-    freedom = float(max((len(whole.units) - len(own)) // len(own) - 1, 2))
-    effects = np.array(EFFECTS)
-    curve = np.array([_power(lift, error, freedom, level) for lift in effects])
-    found = _smallest(error, freedom, level, power)
-    alarms = float((np.abs(seen[:, 0]) > law.tail(freedom, level) * seen[:, 1]).mean())
+@dataclass(frozen=True, slots=True)
+class _Law:
+    """How a test is judged: the standard error it will have, an interval of `level` percent, and how much further misses stray."""
+
+    error: float
+    freedom: float
+    level: int
+    strain: float
+
+    def power(self, lift: float) -> float:
+        """Return the chance that the interval excludes zero."""
+        from scipy.stats import t
+
+        if self.error == 0:
+            return float(lift != 0)
+        edge, away = law.tail(self.freedom, self.level), lift / self.error
+        return float(t.sf((edge - away) / self.strain, self.freedom) + t.cdf((-edge - away) / self.strain, self.freedom))
+
+    def smallest(self, power: float) -> float:
+        """Return the least lift that is found with that power, infinite where none is."""
+        low, high = 0.0, LARGEST
+        if self.power(high) < power:
+            return float("inf")
+        for _ in range(60):
+            middle = (low + high) / 2
+            low, high = (low, middle) if self.power(middle) >= power else (middle, high)
+        return high
+
+
+def _strain(then: Sequence[Array], freedom: float) -> float:
+    """Return how many times further sets strayed than their error said; never below one. `then` holds lift and error by stretch.
+
+    The finalists of one stretch share what happened in it, so each stretch counts once, beside `CALM` that went as they should.
+    """
+    usual = freedom / max(freedom - 2, 1.0)  # variance of Student's law
+    squares = [float(np.mean((one[:, 0] / np.where(one[:, 1] > 0, one[:, 1], np.inf)) ** 2)) / usual for one in then]
+    return float(max(np.sqrt((sum(squares) + CALM) / (len(squares) + CALM)), 1.0))
+
+
+def _finalists(outcome: Array, tried: Sequence[Array], at: int) -> list[Array]:
+    """Return the sets that the others predicted best before `at`."""
+    return sorted(tried, key=lambda one: _miss(outcome, one, at))[:FINALISTS]
+
+
+def _made(whole: given.Panel, sets: list[Array], seen: Array, judge: _Law, *, length: int, power: float) -> Design:
+    own, effects = sets[0], np.array(EFFECTS)
+    curve = np.array([judge.power(lift) for lift in effects])
+    found = judge.smallest(power)
+    alarms = float((np.abs(seen[:, 0]) > law.tail(judge.freedom, judge.level) * seen[:, 1]).mean())
     names = tuple(str(whole.units[number]) for number in own)
     share = float(whole.outcome[:, own].sum() / whole.outcome.sum())
     words = (
@@ -101,7 +153,7 @@ def _made(whole: given.Panel, sets: list[Array], seen: Array, *, length: int, le
     listed = tuple(
         (tuple(str(whole.units[number]) for number in one), _miss(whole.outcome, one, len(whole.times) - length)) for one in sets
     )
-    return Design(names, length, level, effects, curve, found, error, alarms, share, words, listed)
+    return Design(names, length, judge.level, effects, curve, found, judge.error, judge.strain, alarms, share, words, listed)
 
 
 def _cuts(periods: int, length: int) -> list[int]:
@@ -144,32 +196,10 @@ def _miss(outcome: Array, own: Array, at: int) -> float:
     return float(spread / aim.mean())
 
 
-def _analysed(outcome: Array, own: Array, cuts: list[int], length: int, *, seed: int) -> Array:
-    """Return lift found and standard error, as shares of the outcome, on each past stretch: (stretches, 2)."""
-    made = []
-    for at in cuts:
-        aim, pool = outcome[: at + length, own].mean(1), np.delete(outcome[: at + length], own, 1)
-        pool = pool[:, np.ptp(pool[:at], axis=0) > 0]
-        found = synth.judged(aim, pool, at, count=len(own), seed=seed)
-        middle = float(found.expected[at:].mean())
-        made.append([float((aim[at:] - found.expected[at:]).mean()) / middle, found.error / middle])
-    return np.array(made)
-
-
-def _power(lift: float, error: float, freedom: float, level: int) -> float:
-    from scipy.stats import t
-
-    if error == 0:
-        return float(lift != 0)
-    edge, away = law.tail(freedom, level), lift / error
-    return float(t.sf(edge - away, freedom) + t.cdf(-edge - away, freedom))
-
-
-def _smallest(error: float, freedom: float, level: int, power: float) -> float:
-    low, high = 0.0, LARGEST
-    if _power(high, error, freedom, level) < power:
-        return float("inf")
-    for _ in range(60):
-        middle = (low + high) / 2
-        low, high = (low, middle) if _power(middle, error, freedom, level) >= power else (middle, high)
-    return high
+def _analysed(outcome: Array, own: Array, at: int, length: int, *, seed: int) -> Array:
+    """Return lift found and standard error, as shares of the outcome, on the past stretch from `at` on."""
+    aim, pool = outcome[: at + length, own].mean(1), np.delete(outcome[: at + length], own, 1)
+    pool = pool[:, np.ptp(pool[:at], axis=0) > 0]
+    found = synth.judged(aim, pool, at, count=len(own), seed=seed)
+    middle = float(found.expected[at:].mean())
+    return np.array([float((aim[at:] - found.expected[at:]).mean()) / middle, found.error / middle])

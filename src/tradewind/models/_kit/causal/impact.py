@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,9 @@ Array = np.ndarray[Any, Any]
 MOST = 1500  # periods: beyond it the exact covariance is too large for a small machine
 DRIFTS = tuple(np.r_[0.0, np.logspace(-4, 1.5, 23)])  # variance of the level's step, of the noise's
 FACTORS = 5
+PLACEBOS, CALM = 10, 2.0  # controls on which the error is tried, and how many count for its being as large as it says
+FARTHEST = 3.0  # standard errors that a control may stray
+FEWEST = 4  # controls without which it cannot be tried
 DOUBT = 0.05
 ASSUMED = (
     "the level goes on wandering as it did before, and nothing else happened to it when the treatment began",
@@ -60,8 +64,9 @@ def effect(outcome: Any, start: int, *, controls: Any = None, season: int = 0, l
     A local level with noise, Fourier terms of a season of `season` periods, and up to five principal components of the control
     series (chosen by BIC), as in structural time series (Harvey 1989; Brodersen et al. 2015). The drift is found by restricted likelihood
     and the path is the best linear unbiased prediction (universal kriging, Cressie 1993), so its bounds hold the error of
-    the coefficients too. `logs` works on logarithms and is on where everything is positive. Raises BadValue for missing values, a constant
-    series, too few periods; TooBig beyond 1,500 periods.
+    the coefficients too. Control series predicted from the others in the same way tell how much further such predictions stray than they
+    say, and widen the bounds. `logs` works on logarithms and is on where everything is positive. Raises BadValue for missing values, a
+    constant series, too few periods; TooBig beyond 1,500 periods.
     """
     value = given.numbers(outcome, "outcome")
     if len(value) > MOST:
@@ -78,6 +83,7 @@ def effect(outcome: Any, start: int, *, controls: Any = None, season: int = 0, l
     aim, side = scale(value), _factors(scale(others), start)
     waves = _waves(len(value), season)
     best, count = _best(aim, waves, side, start)
+    best = replace(best, covariance=best.covariance * _strain(scale(others), waves, start) ** 2)
     return _said(
         value, best, count, start, logs=scale is np.log, checks=(_in_time(aim, waves, side[:, :count], start), _fitted(aim, best, start))
     )
@@ -120,7 +126,7 @@ def _best(aim: Array, waves: Array, side: Array, start: int) -> tuple[_Fit, int]
 def _krige(aim: Array, design: Array, start: int) -> _Fit:
     """Fit drift and coefficients before the start, predict what comes after with its joint covariance."""
     step = np.minimum.outer(np.arange(len(aim)), np.arange(len(aim))).astype("f8")
-    size, turn = np.linalg.eigh(step[:start, :start])
+    size, turn = _turned(start)
     turned, columns = turn.T @ aim[:start], turn.T @ design[:start]
     scores = [_likelihood(turned, columns, 1 + drift * np.maximum(size, 0)) for drift in DRIFTS]
     drift = DRIFTS[int(np.argmin([one[0] for one in scores]))]
@@ -135,6 +141,13 @@ def _krige(aim: Array, design: Array, start: int) -> _Fit:
     whole = drift * step[start:, start:] + np.eye(len(aim) - start) - later.T @ (weight[:, None] * later) + open_ @ gram @ open_.T
     path = design @ beta + smooth
     return _Fit(path[:start], path[start:], noise * whole, float(start - design.shape[1]), drift, score, noise)
+
+
+@lru_cache(maxsize=4)
+def _turned(start: int) -> tuple[Array, Array]:
+    """Return the eigenvalues and eigenvectors of the covariance of a level that wandered for `start` periods."""
+    size, turn = np.linalg.eigh(np.minimum.outer(np.arange(start), np.arange(start)).astype("f8"))
+    return size, turn
 
 
 def _likelihood(turned: Array, columns: Array, spread: Array) -> tuple[float, float, float]:
@@ -172,6 +185,27 @@ def _said(value: Array, best: _Fit, count: int, start: int, *, logs: bool, check
     gaps = {level: (observed - observed / (1 + least), observed - observed / (1 + most)) for level, (least, most) in lifted.items()}
     made = Effect(observed - middle, error * middle, gaps, method, len(value), "", ASSUMED, checks)
     return Impact(made, lift, made.scaled(after), value, whole, low, high, best.drift, count)
+
+
+def _strain(others: Array, waves: Array, start: int) -> float:
+    """Return how many times further control series stray from what the other controls say than its error allows; never below one.
+
+    Nothing was done to them. The noise of a place is never quite that of a local level, and factors are chosen by how well they fit.
+    `CALM` more are taken to stray as they should. None counts as further than `FARTHEST` errors: a control with an event of its own must
+    not speak for all.
+    """
+    moving = np.flatnonzero(np.ptp(others[:start], axis=0) > 0)
+    if len(moving) < FEWEST:
+        return 1.0
+    missed = []
+    for number in moving[np.linspace(0, len(moving) - 1, min(len(moving), PLACEBOS)).astype(int)].tolist():
+        try:
+            fit, _ = _best(others[:, number], waves, _factors(np.delete(others, number, 1), start), start)
+        except LearnFailed:
+            continue
+        gap = float((others[start:, number] - fit.ahead).mean())
+        missed.append(min(abs(gap) / max(float(np.sqrt(fit.covariance.mean())), 1e-150), FARTHEST) ** 2)
+    return float(max(np.sqrt((sum(missed) + CALM) / (len(missed) + CALM)), 1.0))
 
 
 def _in_time(aim: Array, waves: Array, side: Array, start: int) -> Check:

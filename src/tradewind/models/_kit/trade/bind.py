@@ -19,6 +19,8 @@ ALPHAS = (0.02, 0.05, 0.1, 0.2, 0.3)
 AHEAD = 4  # periods over which a level is judged
 DAMP = 0.97  # how much of a level's distance from its mean is left a period later
 WINDOW = 9  # periods over which a past level is smoothed
+MOST_TAKEN = 0.5  # of an effect on another product that the panel's own columns may have taken up
+LEAST_HALO = 0.001  # an expected effect on another product smaller than this is left out
 FEWEST_PAIR = 12  # cells in which a pair must have been seen
 
 
@@ -52,7 +54,8 @@ def bind(panel: Panel, fit: Fit, *, halo: bool = True) -> Book:
         mean=found.product[:, at],
         spread=found.spread[:, at][:, :, at],
         common=found.common[:, at],
-        halo=_halo(panel, fit) if halo else np.zeros((0, 4)),
+        kin=fit.kin[at],
+        halo=_halo(panel, fit) if halo else np.zeros((0, 5)),
     )
 
 
@@ -114,17 +117,25 @@ def _levels(panel: Panel, fit: Fit) -> tuple[Array, Array]:
 
 
 def _smoothed(filled: Array, known: Array, alpha: float) -> tuple[Array, Array]:
-    """Return each series' last smoothed level, and how far the mean of the next periods lay from it, n x origins."""
-    state = np.zeros(len(filled))
+    """Return each series' last smoothed level, and how far the mean of the next periods lay from it, n x origins.
+
+    What is left of a whole history is around nothing because the fit saw all of it. Whoever stood at an origin knew the mean until then
+    only, so that is what its forecast fades to: else a level that stays seems never to have moved.
+    """
+    state, full = np.zeros(len(filled)), np.zeros(len(filled))  # of what is left, and of ones: how much of a level is in the state
+    total, count = np.zeros(len(filled)), np.zeros(len(filled))
     span = filled.shape[1]
     origins = set(range(max(span // 3, 2), span - AHEAD + 1, AHEAD))
     missed = []
     for at in range(span):
         if at in origins:
             some = known[:, at : at + AHEAD]
-            mean = (filled[:, at : at + AHEAD]).sum(1) / np.maximum(some.sum(1), 1)
-            missed.append(np.where(some.any(1), mean - state * DAMP ** (AHEAD / 2), 0.0))
+            coming = (filled[:, at : at + AHEAD]).sum(1) / np.maximum(some.sum(1), 1)
+            mean = total / np.maximum(count, 1)
+            missed.append(np.where(some.any(1), coming - mean - (state - full * mean) * DAMP ** (AHEAD / 2), 0.0))
         state = np.where(known[:, at], (1 - alpha) * state + alpha * filled[:, at], state) * DAMP
+        full = np.where(known[:, at], (1 - alpha) * full + alpha, full) * DAMP
+        total, count = total + filled[:, at], count + known[:, at]
     return state, np.stack(missed, 1) if missed else np.zeros((len(filled), 0))
 
 
@@ -139,15 +150,16 @@ def _smear(fit: Fit) -> Array:
 
 
 def _halo(panel: Panel, fit: Fit) -> Array:
-    """Return which product's price-equivalent move is felt by which product outside its category, and how much.
+    """Return which product's price-equivalent move is felt by which product outside its category, how likely, and how much if so.
 
     What is left of a product is regressed on every such move, one at a time; a pair is real with a probability that the data of all
-    pairs set (two normals, EM), and its effect is drawn to zero by it.
+    pairs set (two normals, EM). What is left has lost a part of every effect: the panel's own columns took up K of T periods, and what
+    the category has in common was taken off. Effects and their errors are made larger by as much.
     """
     category = panel.category.astype(str)
     count = len(panel.products)
     if len(np.unique(category)) < 2 or fit.design.place(PRICE) < 0:
-        return np.zeros((0, 4))
+        return np.zeros((0, 5))
     moved = shape.signal(fit.design, fit.beta)[:, : panel.cut]
     gap = np.where(np.isfinite(fit.residual), np.clip(fit.residual, -1, 1), np.nan)
     known = np.isfinite(gap)
@@ -165,13 +177,16 @@ def _halo(panel: Panel, fit: Fit) -> Array:
     noise = np.array([np.nanvar(gap[panel.product == at]) if known[panel.product == at].any() else 1.0 for at in range(count)])
     other = (category[:, None] != category[None]) & (power > FEWEST_PAIR * 0.02**2)
     if not other.any():
-        return np.zeros((0, 4))
+        return np.zeros((0, 5))
     effect = cross / np.maximum(power, 1e-12)
     error = np.sqrt(noise[:, None] * fit.together / np.maximum(power, 1e-12))
+    same = np.unique(category, return_inverse=True, return_counts=True)
+    took = 1 - min(len(fit.design.names) / panel.cut, MOST_TAKEN)
+    left = (took * (1 - 1 / np.maximum(same[2][same[1]], 2)))[:, None]
     target, source = np.nonzero(other)
-    mean, spread = _spike(effect[other], error[other], 2.0 / count)
-    kept = np.abs(mean) > 0.002
-    return np.stack([source[kept], target[kept], mean[kept], spread[kept]], 1).astype("f8")
+    chance, mean, spread = _spike((effect / left)[other], (error / left)[other], 2.0 / count)
+    kept = chance * np.abs(mean) > LEAST_HALO
+    return np.stack([source[kept], target[kept], chance[kept], mean[kept], spread[kept]], 1).astype("f8")
 
 
 def _common(gap: Array, group: Array) -> Array:
@@ -182,8 +197,8 @@ def _common(gap: Array, group: Array) -> Array:
     return found
 
 
-def _spike(effect: Array, error: Array, most: float) -> tuple[Array, Array]:
-    """Return posterior mean and standard deviation of effects of which most are zero and the others help (are below zero).
+def _spike(effect: Array, error: Array, most: float) -> tuple[Array, Array, Array]:
+    """Return the chance that an effect is real, and its mean and standard deviation if so: most are zero, the others below zero.
 
     Errors are widened until the middle of all effects, most of which are nothing, looks like nothing.
     """
@@ -200,9 +215,7 @@ def _spike(effect: Array, error: Array, most: float) -> tuple[Array, Array]:
         total = max(float(chance.sum()), 1e-9)
         centre = float(np.clip(((chance * drawn).sum() - 5 * 0.1) / (total + 5), -0.5, -0.03))
         size = float(np.clip(np.sqrt(((chance * ((drawn - centre) ** 2 + gain * error**2)).sum() + 5 * 0.1**2) / (total + 5)), 0.03, 0.3))
-    mean = chance * drawn
-    spread = np.sqrt(np.maximum(chance * (gain * error**2 + drawn**2) - mean**2, 1e-10))
-    return mean, spread
+    return chance, drawn, np.sqrt(np.maximum(gain, 1e-10)) * error
 
 
 def calendar_of(panel: Panel) -> tuple[Array, Array, Array]:

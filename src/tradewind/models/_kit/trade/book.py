@@ -57,7 +57,8 @@ class Book:
     mean: Array  # P x K
     spread: Array  # P x K x K
     common: Array  # P x K: standard deviation, inside `spread`, that all products share
-    halo: Array  # pairs x 4: source product, target product, mean, standard deviation
+    kin: Array  # K: standard deviation, beside `spread`, of an error that products of a category make together
+    halo: Array  # pairs x 5: source product, target product, chance that it is real, mean and standard deviation if it is
     calendar: Array  # entries x 8: event, series, start and end day, discount, display, feature, spend
 
     @cached_property
@@ -79,7 +80,8 @@ class Book:
     def beta(self) -> Array:
         """Return coefficient draws, DRAWS x n x K: the same ones for every question."""
         found = Shrunk(self.series, self.own, self.carry, self.mean, self.spread, self.common, np.zeros(0), np.zeros(0), np.zeros(0))
-        return draws(found, self.product, DRAWS, 0).astype("f4")
+        category = np.unique(self.categories.astype(str), return_inverse=True)[1]
+        return draws(found, self.product, DRAWS, 0, kin=(self.kin, category)).astype("f4")
 
     @cached_property
     def levels(self) -> Array:
@@ -109,9 +111,20 @@ class Book:
         return {int(siblings[part[0]]): part for part in np.split(order, edges)}
 
     @cached_property
-    def where(self) -> dict[tuple[int, int], int]:
-        """Return series by product and store."""
-        return {key: at for at, key in enumerate(zip(self.product.tolist(), self.store.tolist(), strict=True))}
+    def brought(self) -> Array:
+        """Return draws of what each pair of `halo` is worth, DRAWS x pairs: nothing where it is not real in that draw."""
+        rng = default_rng(3)
+        shape = (DRAWS, len(self.halo))
+        real = rng.random(shape, "f4") < self.halo[:, 2]
+        size = self.halo[:, 3] + self.halo[:, 4] * rng.standard_normal(shape, "f4")
+        return np.asarray(np.where(real, np.minimum(size, 0.0), 0.0), "f4")
+
+    @cached_property
+    def grid(self) -> Array:
+        """Return series by product and store, P x stores; -1 where there is none."""
+        made = np.full((len(self.products), len(self.stores)), -1)
+        made[self.product, self.store] = np.arange(len(self.product))
+        return made
 
     def place(self, name: str) -> int:
         """Return the column of an effect, -1 where it was not learned."""

@@ -10,6 +10,7 @@ import numpy as np
 from tradewind.core.errors import LearnFailed
 from tradewind.models._kit.trade import design as shape
 from tradewind.models._kit.trade.design import AFTER, COMPETITOR, CUT, PRICE, SIBLINGS, SISTERS, Design, Prices
+from tradewind.models._kit.trade.kin import kin
 from tradewind.models._kit.trade.panel import FEWEST, Panel
 from tradewind.models._kit.trade.shrink import Prior, Shrunk, alone, pooled, shrink
 from tradewind.models._kit.trade.trim import mean_of, together_of, trimmed
@@ -31,6 +32,8 @@ _PRIORS: dict[str, tuple[float, float, float, float]] = {
 }
 FADE = (0.52, 0.26, 0.13, 0.06, 0.03)  # how a pull-forward is paid back by period where data do not say
 SHARED = (0.25, 0.15)  # of what a price drives away, the part that siblings take: its mean and how sure that is before any data
+FULL = (8, 12, 30)  # steps of shrinking between looks at the noise
+BRIEF = (8,)
 BLOCK, BLOCKS = 10, 2  # periods, and how many blocks of them, on which trend and season must prove themselves
 COUNTED = 10.0  # periods that the common noise counts as in a series' own
 
@@ -50,6 +53,7 @@ class Fit:
     together: float  # how many times wider errors are for going together across stores
     fade: Array  # lags
     about: tuple[str, ...]  # what the prior mean is regressed on
+    kin: Array  # K: standard deviation of an error that products of a category make together; zeros where it was not looked for
 
     @property
     def known(self) -> Array:
@@ -74,12 +78,13 @@ class Fit:
         return self.found.series
 
 
-def learn(panel: Panel, *, form: str = "log", way: str = "bayes", margin: bool = True, short: int = 0) -> Fit:
+def learn(panel: Panel, *, form: str = "log", way: str = "bayes", margin: bool = True, short: int = 0, losses: bool = False) -> Fit:
     """Fit the panel; raises LearnFailed where nothing can be told.
 
     `way` is how coefficients are drawn together: bayes (as this module says), ols (not at all), pooled (one for all stores of a product).
-    `short` is by how many periods the history may fall short of what a season needs. Two passes: the first finds own effects, of which the
-    second makes what promotions leave behind and what siblings feel.
+    `short` is by how many periods the history may fall short of what a season needs. The first pass finds own effects, of which the
+    others make what promotions leave behind and what siblings feel. A lift that was found without the dips behind it is too large and
+    makes them look too small, so with `losses` this is done until it stands still, and how far errors go together in a category is found.
     """
     prices = shape.prices_of(panel)
     target = _target(panel)
@@ -95,15 +100,17 @@ def learn(panel: Panel, *, form: str = "log", way: str = "bayes", margin: bool =
     fade = np.zeros(0)
     at = design.place(PRICE)
     own = float(np.clip(np.median(state[0].product[:, at]), -6.0, -0.5)) if at >= 0 else -2.0
-    for _ in range(2):
+    kept, weight = target, np.ones(target.shape)
+    for rounds in (BRIEF, BRIEF, BRIEF, FULL) if losses else (FULL, FULL):
         design, fade = _second(panel, design, prices, state, target - events[:, : panel.cut], form=form)
         kept, weight = trimmed(panel, _gap(state, design, target - events[:, : panel.cut]), target - events[:, : panel.cut])
-        state = _pass(panel, design, kept, about, way=way, own=own, weight=weight)
+        state = _pass(panel, design, kept, about, way=way, rounds=rounds, own=own, weight=weight)
     found, variance, together = state
     total = np.einsum("ntk,nk->nt", design.values, found.series) + events
     gap = target - total[:, : panel.cut]
     level = mean_of(np.clip(gap - np.nanmedian(gap, 1, keepdims=True), -1.5, 1.5)) + np.nan_to_num(np.nanmedian(gap, 1))
-    return Fit(design, prices, form, found, level, events, gap - level[:, None], variance, together, fade, named)
+    both = _kin(panel, design, state, kept, weight=weight) if losses else np.zeros(len(design.names))
+    return Fit(design, prices, form, found, level, events, gap - level[:, None], variance, together, fade, named, both)
 
 
 State = tuple[Shrunk, Array, float]
@@ -170,7 +177,7 @@ def _pass(
     about: Array,
     *,
     way: str = "bayes",
-    rounds: tuple[int, ...] = (8, 12, 30),
+    rounds: tuple[int, ...] = FULL,
     own: float = -2.0,
     weight: Array | None = None,
 ) -> State:
@@ -178,12 +185,8 @@ def _pass(
 
     `weight` is how much each cell tells, one where left out.
     """
-    past = design.values[:, : target.shape[1]]
-    known = np.isfinite(target)
+    x, y, known = _centred(design, target)
     count = known.sum(1)
-    x = np.where(known[..., None], past, 0.0)
-    x = np.where(known[..., None], x - x.sum(1, keepdims=True) / np.maximum(count, 1)[:, None, None], 0.0)
-    y = np.where(known, target - mean_of(target)[:, None], 0.0)
     told = x if weight is None else x * weight[..., None]
     normal, moment = np.einsum("ntk,ntl->nkl", told, x), np.einsum("ntk,nt->nk", told, y)
     prior = _prior(design.names, own)
@@ -202,6 +205,25 @@ def _pass(
         together = together_of(np.where(known, gap, np.nan), panel.product)
     assert found is not None
     return found, variance, together
+
+
+def _centred(design: Design, target: Array) -> tuple[Array, Array, Array]:
+    """Return columns and target around their means over what is known, zero elsewhere, and what is known."""
+    known = np.isfinite(target)
+    x = np.where(known[..., None], design.values[:, : target.shape[1]], 0.0)
+    middle = x.sum(1, keepdims=True) / np.maximum(known.sum(1), 1)[:, None, None]
+    return np.where(known[..., None], x - middle, 0.0), np.where(known, target - mean_of(target)[:, None], 0.0), known
+
+
+def _kin(panel: Panel, design: Design, state: State, kept: Array, *, weight: Array) -> Array:
+    """Return how far errors of products of one category go together, by coefficient."""
+    found, variance, together = state
+    x, y, _ = _centred(design, kept)
+    told = x * (weight / variance[:, None])[..., None]
+    moves = told * (y - np.einsum("ntk,nk->nt", x, found.series))[..., None]
+    category = np.unique(panel.category.astype(str), return_inverse=True)[1]
+    normal, among = np.einsum("ntk,ntl->nkl", told, x), _prior(design.names).among
+    return kin(found, normal, moves, product=panel.product, category=category, together=together, among=among)
 
 
 def _prior(names: tuple[str, ...], own: float = -2.0) -> Prior:

@@ -158,10 +158,11 @@ def pooled(normal: Array, moment: Array, group: Array, *, together: float) -> Sh
     return Shrunk(found[code], own, carry, found[of_product], spread, common, none, wide, wide)
 
 
-def draws(found: Shrunk, group: Array, count: int, seed: int) -> Array:
+def draws(found: Shrunk, group: Array, count: int, seed: int, *, kin: tuple[Array, Array] | None = None) -> Array:
     """Return coefficient draws, count x n x K: antithetic pairs, stores of one product moving together as far as they are not their own.
 
-    An error of the company's mean moves all products at once: gains of many changes do not average it away.
+    An error of the company's mean moves all products at once: gains of many changes do not average it away. `kin` is the standard
+    deviation (K,) of an error that products of a category make together, beside `spread`, and the category of each product.
     """
     rng = default_rng(seed)
     half = (count + 1) // 2
@@ -170,6 +171,8 @@ def draws(found: Shrunk, group: Array, count: int, seed: int) -> Array:
     moved = np.einsum("pij,dpj->dpi", root, rng.standard_normal((half, *found.product.shape)))
     moved = moved + found.common * rng.standard_normal((half, 1, len(eye)))
     noise = rng.standard_normal((half, *found.series.shape)) * np.sqrt(found.own)
+    if kin is not None:
+        moved = moved + (kin[0] * rng.standard_normal((half, int(kin[1].max()) + 1, len(eye))))[:, kin[1]]
     move = found.carry * moved[:, group] + noise
     both: Array = np.concatenate([found.series + move, found.series - move])[:count]
     return both
