@@ -60,15 +60,22 @@ def _add(total: Array, event: Array, values: Array) -> None:
 def own_lift(book: Book, cells: Cells, part: slice) -> tuple[Array, Array]:
     """Return draws of the log lift of each cell (DRAWS x C), and of its price-equivalent move."""
     series = cells.series[part]
-    moved = np.log(np.maximum(cells.ratio[part], 1e-3))
+    moved = np.log(np.maximum(cells.ratio[part], 1e-3)).astype("f4")
     price, cut = book.draws_of(PRICE, series), book.draws_of(CUT, series)
-    attention = book.draws_of("display", series) * cells.display[part] + book.draws_of("feature", series) * cells.feature[part]
+    attention = book.draws_of("display", series) * _single(cells.display[part]) + book.draws_of("feature", series) * _single(
+        cells.feature[part]
+    )
     kind = cells.kind[part]
     told = kind >= 0
     if told.any():
-        attention[:, told] += book.beta[:, series[told], kind[told]] * cells.share[part][told]
-    extra = cut * np.minimum(moved, 0.0) + attention
+        attention[:, told] += book.beta[:, series[told], kind[told]] * _single(cells.share[part][told])
+    extra = cut * np.minimum(moved, 0) + attention
     return price * moved + extra, moved + extra / np.minimum(price, -0.5)
+
+
+def _single(values: Array) -> Array:
+    """Return numbers in single precision: draws are many, and need no more."""
+    return values.astype("f4")
 
 
 def mean_lift(book: Book, cells: Cells) -> Array:
@@ -89,12 +96,12 @@ def mean_lift(book: Book, cells: Cells) -> Array:
 def _chunk(book: Book, cells: Cells, part: slice, shift: Array | None, doubt: Array | None) -> Account:
     series, period = cells.series[part], cells.period[part]
     lift, move = own_lift(book, cells, part)
-    stray = book.levels[:, series] * np.where(period < book.cut, PAST, 1.0)
+    stray = book.levels[:, series] * _single(np.where(period < book.cut, PAST, 1.0))
     if doubt is not None:
         half = default_rng(6).standard_normal((DRAWS // 2, len(book.products))).astype("f4")
-        stray = stray + np.concatenate([half, -half])[:, book.product[series]] * doubt
+        stray = stray + np.concatenate([half, -half])[:, book.product[series]] * _single(doubt)
     level = np.exp(stray)
-    log_base = book.base[series, period] + book.context[series, period] + (shift if shift is not None else 0.0)
+    log_base = book.base[series, period] + book.context[series, period] + (_single(shift) if shift is not None else 0)
     base = level * np.exp(log_base) * book.smear[series]
     gross = base * np.expm1(lift)
     shelf = book.regular[series, period]
@@ -121,7 +128,7 @@ def _pulled(book: Book, cells: Cells, part: slice, lift: Array, level: Array) ->
     width = book.base.shape[1]
     gained = np.expm1(np.clip(lift, 0.0, 3.0))
     ends = _last_period(cells, part)
-    sign = np.where(cells.known[cells.event[part]], 1.0, -1.0)
+    sign = _single(np.where(cells.known[cells.event[part]], 1, -1))
     for lag, share in enumerate(book.fade.tolist(), 1):
         at = np.minimum(ends + lag, width - 1)
         usual = level * np.exp(book.base[series, at] + book.context[series, at] + book.lift[series, at]) * book.smear[series]
@@ -148,7 +155,7 @@ def _siblings(book: Book, cells: Cells, part: slice, move: Array, level: Array) 
         return units, margin, known
     group, sister, others, sisters = book.group
     series, period = cells.series[part], cells.period[part]
-    sign = np.where(cells.known[cells.event[part]], -1.0, 1.0)
+    sign = _single(np.where(cells.known[cells.event[part]], -1, 1))
     rows = [book.members[int(group[one])] for one in series.tolist()]
     cell = np.repeat(np.arange(len(series)), [len(row) for row in rows])
     target = np.concatenate(rows)
@@ -158,9 +165,9 @@ def _siblings(book: Book, cells: Cells, part: slice, move: Array, level: Array) 
     if not len(cell):
         return units, margin, known
     at = period[cell]
-    weight = book.draws_of(SIBLINGS, target) / np.maximum(others[target], 1)
+    weight = book.draws_of(SIBLINGS, target) / _single(np.maximum(others[target], 1))
     same = (sister[target] == sister[series[cell]]).astype("f4")
-    weight = weight + book.draws_of(SISTERS, target) * same / np.maximum(sisters[target], 1)
+    weight = weight + book.draws_of(SISTERS, target) * same / _single(np.maximum(sisters[target], 1))
     usual = np.exp(book.base[target, at] + book.context[target, at] + book.lift[target, at]) * book.smear[target]
     turn = sign[cell]
     gained = (usual * turn) * np.expm1(turn * weight * move[:, cell])

@@ -85,9 +85,7 @@ def _lines(book: Book, asked: Table) -> list[_Line]:
         name: asked.column(name).astype("f8") if name in asked else np.full(count, np.nan)
         for name in ("discount", "price", "display", "feature", "cost")
     }
-    held: dict[str, list[int]] = {}
-    for at, event in enumerate(book.calendar[:, 0].astype(int).tolist()):
-        held.setdefault(str(book.promotions[event]), []).append(at)
+    held = _held(book, {str(name) for name, product in zip(text["promotion"], text["product"], strict=True) if product is None})
     series: dict[tuple[str, str | None], Array] = {}
     lines: list[_Line] = []
     for row in range(count):
@@ -111,6 +109,16 @@ def _days(asked: Table, name: str) -> Array:
         return asked.column(name).astype("M8[D]")
     except ValueError as error:
         raise BadValue(f'column "{name}" must hold dates', hint="as in 2026-03-02") from error
+
+
+def _held(book: Book, names: set[str]) -> dict[str, list[int]]:
+    """Return the entries of the calendar of each of these promotions that it holds."""
+    wanted = {number: str(name) for number, name in enumerate(book.promotions.tolist()) if str(name) in names}
+    event = book.calendar[:, 0].astype("i8")
+    found: dict[str, list[int]] = {}
+    for at in np.flatnonzero(np.isin(event, list(wanted))).tolist():
+        found.setdefault(wanted[int(event[at])], []).append(at)
+    return found
 
 
 def _named(book: Book, held: dict[str, list[int]], name: str | None, row: int) -> list[_Line]:
