@@ -62,7 +62,8 @@ def own_lift(book: Book, cells: Cells, part: slice) -> tuple[Array, Array]:
     series = cells.series[part]
     moved = np.log(np.maximum(cells.ratio[part], 1e-3)).astype("f4")
     price, cut = book.draws_of(PRICE, series), book.draws_of(CUT, series)
-    attention = book.draws_of("display", series) * _single(cells.display[part]) + book.draws_of("feature", series) * _single(
+    display, feature = (book.draws_of(name, series) for name in ("display", "feature"))
+    attention = display * _single(cells.display[part]) + feature * _single(cells.feature[part])
         cells.feature[part]
     )
     kind = cells.kind[part]
