@@ -64,8 +64,6 @@ def own_lift(book: Book, cells: Cells, part: slice) -> tuple[Array, Array]:
     price, cut = book.draws_of(PRICE, series), book.draws_of(CUT, series)
     display, feature = (book.draws_of(name, series) for name in ("display", "feature"))
     attention = display * _single(cells.display[part]) + feature * _single(cells.feature[part])
-        cells.feature[part]
-    )
     kind = cells.kind[part]
     told = kind >= 0
     if told.any():
