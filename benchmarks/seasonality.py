@@ -23,7 +23,7 @@ CHECK = (
     "seasonality: indices within 5 % of truth, events inside for 85 %; agrees with STL; refuses a year on 14 months; 2,000 series < 180 s"
 )
 SEED = 0
-WORLDS, YEARS = (61, 62), 3.0
+WORLDS, YEARS, START = (61, 62), 3.0, "2023-01-01"  # years that are over: sales of days to come are no actuals
 TABLES = ("sales", "prices", "promotions", "products", "stores", "events")
 NEAR, INSIDE = 0.05, 0.85
 SERIES, MONTHS = 20, 144
@@ -64,7 +64,7 @@ def _beside(worlds: list[dict[str, Any]], part: str) -> str:
 
 def _world(seed: int) -> dict[str, Any]:
     """Return errors of the indices by recipe, whether events lie inside, and the leaderboard."""
-    world = make(seed=seed, years=YEARS, customers=0, reviews=0)
+    world = make(seed=seed, years=YEARS, start=START, customers=0, reviews=0)
     found: dict[str, Any] = {}
     with temporary() as folder, tradewind.open(folder) as desk:
         for name in TABLES:
