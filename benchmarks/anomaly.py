@@ -140,7 +140,7 @@ def _others(sums: pl.DataFrame, told: pl.DataFrame) -> dict[str, np.ndarray]:
 
 def _clean() -> list[Row]:
     """Learn all but the last year of a company in which nothing is wrong, and ask that year as new figures."""
-    world = make(seed=CLEAN_SEED, years=CLEAN_YEARS, start=START, customers=0, reviews=0, anomalies=0.0, stockouts=0.0)
+    world = make(seed=CLEAN_SEED, years=CLEAN_YEARS, customers=0, reviews=0, anomalies=0.0, stockouts=0.0)
     last = world.tables["sales"].frame["date"].max() - dt.timedelta(days=DAYS)
     assembled = models.part("anomaly", "assemble", "assemble")({name: world.tables[name] for name in TABLES})
     rows = assembled.frame.filter(
