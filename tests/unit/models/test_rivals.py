@@ -102,11 +102,10 @@ def test_what_is_planned_of_two_neighbours_says_that_they_do_not_hear_of_each_ot
     assert said not in maker.notes(state, alone) + maker.notes(state, asked)
 
 
-def test_a_price_against_rivals_never_sells_more_when_it_rises(panel):
+def test_what_rivals_do_may_sell_more_or_less(panel):
     names = features.names(rivals.beside(panel))
     directions = dict(zip(names, features.monotone(names), strict=True))
-    assert directions[f"price:to_{NAMES[1]}"] == -1
-    assert directions[f"rivals:{NAMES[1]}"] == directions[f"rivals:{NAMES[0]}"] == 0
+    assert [directions[f"rivals:{name}"] for name in (*NAMES, f"{NAMES[0]}_to_usual")] == [0, 0, 0]
 
 
 def test_an_ensemble_knows_the_neighbours_that_its_trees_learned_from(shop, as_table):

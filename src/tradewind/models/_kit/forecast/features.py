@@ -89,9 +89,8 @@ def _column_names(name: str, kind: str) -> list[str]:
     """Return the features of one column known ahead."""
     if kind == RIVALS:
         return [f"rivals:{name}", f"rivals:{name}_to_usual"]
-    if kind == RIVALS_PRICE:
-        return [f"rivals:{name}", f"price:to_{name}"]
-    return [f"{({'lever': 'promotion', 'event': 'events'}).get(kind, 'other')}:{name}"]
+    group = {"lever": "promotion", "event": "events", RIVALS_PRICE: "rivals"}.get(kind, "other")
+    return [f"{group}:{name}"]
 
 
 def monotone(features: list[str]) -> list[int]:
@@ -210,9 +209,9 @@ def _planned(
     place += 2 if events else 0
     for name, kind in panel.kinds.items():
         if name != "price":
-            if touched is None or name in touched or (kind == RIVALS_PRICE and "price" in touched):
+            if touched is None or name in touched:
                 yield place, _column_ahead(panel, name, seen, at)
-            place += 2 if kind in (RIVALS, RIVALS_PRICE) else 1
+            place += 2 if kind == RIVALS else 1
     if touched is None:
         yield place, [value[:, None] for value in panel.static.values()]
         pasts = [(value, value.shape[1] - panel.cut + origin) for value in panel.past.values()]
@@ -413,10 +412,8 @@ def _column_ahead(panel: Panel, name: str, seen: Past, at: Array) -> list[Array]
     kind = panel.kinds[name]
     if kind == RIVALS:
         return features_price.share_beside(panel.ahead, name, seen.usual, at)
-    if kind == RIVALS_PRICE:
-        return features_price.price_beside(panel.ahead, name, seen.usual, at)
     value = panel.ahead[name][:, at]
-    return [features_price.logged(value) - seen.usual[name] if kind == "price" else value]
+    return [features_price.logged(value) - seen.usual[name] if kind in PRICES else value]
 
 
 def _recent_past(value: Array, end: int, level: int, cycle: int) -> Array:
