@@ -8,6 +8,7 @@ import pytest
 
 from tradewind.core.model import settle
 from tradewind.models import recipe
+from tradewind.models._kit import response
 from tradewind.models._kit.forecast import features, rivals
 from tradewind.models._kit.panel import RIVALS, RIVALS_PRICE, from_table
 
@@ -106,6 +107,18 @@ def test_what_rivals_do_may_sell_more_or_less(panel):
     names = features.names(rivals.beside(panel))
     directions = dict(zip(names, features.monotone(names), strict=True))
     assert [directions[f"rivals:{name}"] for name in (*NAMES, f"{NAMES[0]}_to_usual")] == [0, 0, 0]
+    assert f"price:to_{NAMES[1]}" not in names  # days: the price effect says it all
+
+
+def test_in_weeks_the_own_price_is_held_against_that_of_rivals(shop, as_table):
+    panel = rivals.beside(from_table(as_table(shop(days=120, products=5, step=7))))
+    names = features.names(panel)
+    assert dict(zip(names, features.monotone(names), strict=True))[f"price:to_{NAMES[1]}"] == -1
+    view = features.View.of(panel, response.learn(panel), np.full(len(panel), np.nan))
+    rows = features.rows(view, 100, np.arange(4)).values
+    own, beside = (np.log(panel.ahead[name]) for name in ("price", NAMES[1]))
+    moved = [value[:, 100:104] - value[:, 74:100].mean(1, keepdims=True) for value in (own, beside)]
+    np.testing.assert_allclose(rows[:, :, names.index(f"price:to_{NAMES[1]}")], moved[0] - moved[1], atol=1e-4)
 
 
 def test_an_ensemble_knows_the_neighbours_that_its_trees_learned_from(shop, as_table):

@@ -81,14 +81,16 @@ def names(panel: Panel) -> list[str]:
     if _events(panel):
         said += ["events:since", "events:until"]
     for name, kind in panel.kinds.items():
-        said += _column_names(name, kind) if name != "price" else []
+        said += _column_names(name, kind, apart=panel.grain.cycle == 1) if name != "price" else []
     return said + [f"series:{name}" for name in panel.static] + [f"recent:past_{name}" for name in panel.past]
 
 
-def _column_names(name: str, kind: str) -> list[str]:
-    """Return the features of one column known ahead."""
+def _column_names(name: str, kind: str, *, apart: bool) -> list[str]:
+    """Return the features of one column known ahead; `apart` says whether the own price is held against that of rivals."""
     if kind == RIVALS:
         return [f"rivals:{name}", f"rivals:{name}_to_usual"]
+    if kind == RIVALS_PRICE and apart:
+        return [f"rivals:{name}", f"price:to_{name}"]
     group = {"lever": "promotion", "event": "events", RIVALS_PRICE: "rivals"}.get(kind, "other")
     return [f"{group}:{name}"]
 
@@ -209,9 +211,10 @@ def _planned(
     place += 2 if events else 0
     for name, kind in panel.kinds.items():
         if name != "price":
-            if touched is None or name in touched:
+            apart = kind == RIVALS_PRICE and grain.cycle == 1
+            if touched is None or name in touched or (apart and "price" in touched):
                 yield place, _column_ahead(panel, name, seen, at)
-            place += 2 if kind == RIVALS else 1
+            place += 2 if kind == RIVALS or apart else 1
     if touched is None:
         yield place, [value[:, None] for value in panel.static.values()]
         pasts = [(value, value.shape[1] - panel.cut + origin) for value in panel.past.values()]
@@ -412,6 +415,8 @@ def _column_ahead(panel: Panel, name: str, seen: Past, at: Array) -> list[Array]
     kind = panel.kinds[name]
     if kind == RIVALS:
         return features_price.share_beside(panel.ahead, name, seen.usual, at)
+    if kind == RIVALS_PRICE and panel.grain.cycle == 1:  # where periods are days the price effect says it all: twice would be too steep
+        return features_price.price_beside(panel.ahead, name, seen.usual, at)
     value = panel.ahead[name][:, at]
     return [features_price.logged(value) - seen.usual[name] if kind in PRICES else value]
 

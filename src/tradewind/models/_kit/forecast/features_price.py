@@ -40,6 +40,12 @@ def gaps(price: Array, usual: Array, at: Array) -> list[Array]:
     return [now - usual, now - logged(price[:, at - 1])]
 
 
+def price_beside(ahead: Mapping[str, Array], name: str, usual: Mapping[str, Array], at: Array) -> list[Array]:
+    """Return the log price of rivals against their usual one, and how far the own price has moved away from that."""
+    beside = logged(ahead[name][:, at]) - usual[name]
+    return [beside, logged(ahead["price"][:, at]) - usual["price"] - beside]
+
+
 def share_beside(ahead: Mapping[str, Array], name: str, usual: Mapping[str, Array], at: Array) -> list[Array]:
     """Return the share of rivals that is promoted, and against what it usually was."""
     share = ahead[name][:, at]
