@@ -64,12 +64,13 @@ def _alike(panel: Panel) -> str:
 
 
 def _of_others(values: Array, shelf: Array, *, empty: float) -> Array:
-    """Return the mean of the other series of each shelf, (series, periods); `empty` where there is none."""
-    known = np.isfinite(values)
-    held = np.where(known, values, 0).astype("f4")
+    """Return the mean of the other series of each shelf, (series, periods); `empty` where there is none. Worked out shelf by shelf."""
+    found = np.empty(values.shape, "f4")
     order = np.argsort(shelf, kind="stable")
-    starts = np.flatnonzero(np.diff(shelf[order], prepend=-1))
-    total, count = (np.add.reduceat(part[order], starts, 0, dtype="f4")[shelf] for part in (held, known))
-    left = count - known
-    found: Array = np.where(left > 0, (total - held) / np.maximum(left, 1), empty).astype("f4")
+    for rows in np.split(order, np.flatnonzero(np.diff(shelf[order])) + 1):
+        own = values[rows]
+        known = np.isfinite(own)
+        held = np.where(known, own, np.float32(0))
+        left = known.sum(0) - known
+        found[rows] = np.where(left > 0, (held.sum(0) - held) / np.maximum(left, 1), empty)
     return found
