@@ -203,7 +203,7 @@ def reasons(state: Leaving, matrix: Array, added: Array) -> tuple[Array, Array]:
                 break
             side = said[0] if size > 0 else said[1]
             if len(side) < TOLD:
-                column = max(members[number], key=lambda at_: parts[at_] if size > 0 else -parts[at_])
+                column = (max if size > 0 else min)(members[number], key=parts.__getitem__)
                 side.append(_told(state, labels[number], column, values[column]))
         up.append("; ".join(said[0]) or "nothing stands out")
         down.append("; ".join(said[1]) or "nothing stands out")

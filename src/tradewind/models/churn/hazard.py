@@ -111,7 +111,9 @@ def learned(matrix: Array, duration: Array, event: Array, seed: int, *, edges: A
         row, period, gone = row[keep], period[keep], gone[keep]
     part = matrix[:, used]
     design = logistic.design(part, words[used])
-    weights = _linear(design.rows(part), row, period, gone, count)
+    seen, left = np.zeros((2, len(part), count))
+    seen[row, period], left[row, period] = 1.0, gone
+    weights = logistic.fitted(design.rows(part), left, seen=seen)
     long = np.column_stack([part[row], period.astype("f4")])
     small: dict[str, Any] = {
         "num_leaves": 5,
@@ -122,16 +124,6 @@ def learned(matrix: Array, duration: Array, event: Array, seed: int, *, edges: A
     more: dict[str, Any] = {"feature_fraction": 0.5, "bagging_fraction": 1.0, "bagging_freq": 0}
     forest, _ = boosted.fitted(long, gone, seed, words=np.append(words[used], 0), trees=TREES, **small, **more)
     return Hazard(edges, plain, used, design, weights, forest)
-
-
-def _linear(rows: Array, row: Array, period: Array, gone: Array, count: int) -> Array:
-    """Return the weights of regressors, of periods, and the intercept."""
-    from scipy.sparse import csr_matrix, hstack
-    from sklearn.linear_model import LogisticRegression
-
-    every = hstack([csr_matrix(rows)[row], csr_matrix(np.eye(count))[period]]).tocsr()
-    made = LogisticRegression(C=1.0, max_iter=300, tol=1e-4).fit(every, gone)
-    return np.append(made.coef_[0], made.intercept_[0])
 
 
 def _periods(duration: Array, event: Array, edges: Array) -> tuple[Array, Array, Array]:
