@@ -33,9 +33,9 @@ def chance(state: Leaving, matrix: Array) -> Array:
         return _unsure(1 - buys)
     assert state.design is not None and state.forest is not None
     linear = logistic_chance(state, matrix)
-    blended = 0.5 * (linear + state.forest.chance(matrix))
+    blended = _unsure(0.5 * (linear + state.forest.chance(matrix)))
     slope, shift = state.numbers["calibrator"]
-    odds = np.log(_unsure(blended) / _unsure(1 - blended))
+    odds = np.log(blended / (1 - blended))
     return _unsure(sigmoid(slope * odds + shift))
 
 

@@ -14,7 +14,7 @@ KNOTS, DEGREE = 6, 3
 BASES = KNOTS + DEGREE - 1
 SPREAD_SKEW = 2.0
 MOST_STEPS, SHORTEST = 50, 1e-4  # of Newton's method; steps are halved until they help
-ENOUGH = 1e-6  # of log-likelihood: what a last step may still promise
+ENOUGH = 1e-4  # of log-likelihood: what a last step may still promise
 SUMMED, SPLINED = 2048, 128  # rows looked at together: few enough to stay in the processor's cache
 
 
@@ -158,9 +158,10 @@ def fitted(rows: Array, gone: Array, *, seen: Array | None = None, strength: flo
     penalty = np.append(np.full(size + level.shape[1] - 1, 1 / strength), 0.0)
     share = min(max(float(gone.sum() / seen.sum()), 1e-6), 1 - 1e-6)
     found = np.append(np.zeros(len(penalty) - 1), np.log(share / (1 - share)))
+    light = rows.astype("f4")
     best = _loss(rows, gone, seen, level, found) + 0.5 * float(penalty @ found**2)
     for _ in range(MOST_STEPS):
-        slope, bend = _bend(rows, gone, seen, level, found)
+        slope, bend = _bend(rows, gone, seen, level, found, light=light)
         slope += penalty * found
         step = np.linalg.solve(bend + np.diag(penalty), slope)
         gain = float(slope @ step)  # twice what the step promises
@@ -185,8 +186,11 @@ def _loss(rows: Array, gone: Array, seen: Array, level: Array, found: Array) -> 
     return float((seen * np.logaddexp(0.0, odds) - gone * odds).sum())
 
 
-def _bend(rows: Array, gone: Array, seen: Array, level: Array, found: Array) -> tuple[Array, Array]:
-    """Return the first and second derivatives of the negative log-likelihood, summed over blocks of rows."""
+def _bend(rows: Array, gone: Array, seen: Array, level: Array, found: Array, *, light: Array) -> tuple[Array, Array]:
+    """Return the first and second derivatives of the negative log-likelihood, summed over blocks of rows.
+
+    The latter among regressors is of `light`, the rows in single precision: the way of a step need not be as exact as where it leads.
+    """
     size = rows.shape[1]
     slope, bend = np.zeros(len(found)), np.zeros((len(found), len(found)))
     shift = level @ found[size:]
@@ -197,7 +201,7 @@ def _bend(rows: Array, gone: Array, seen: Array, level: Array, found: Array) -> 
         heavy = there * chance * (1 - chance)
         slope[:size] += off.sum(1) @ part
         slope[size:] += off.sum(0) @ level
-        square = (part * np.sqrt(heavy.sum(1))[:, None]).astype("f4")  # the way of a step need not be as exact as where it leads
+        square = light[at : at + SUMMED] * np.sqrt(heavy.sum(1)).astype("f4")[:, None]
         bend[:size, :size] += square.T @ square
         bend[:size, size:] += part.T @ (heavy @ level)
         bend[size:, size:] += level.T @ (heavy.sum(0)[:, None] * level)
