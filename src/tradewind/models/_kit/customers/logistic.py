@@ -33,9 +33,12 @@ class Design:
     middle: Array  # of every column: what stands for a missing number
 
     @cached_property
-    def cubics(self) -> Array:
-        """Return the splines as cubics, interval by interval."""
-        return _cubics(self.knots)
+    def ready(self) -> tuple[Array, ...]:
+        """Return, per smooth column, its ends and what parts its intervals; per interval of all of them its start, size and cubics."""
+        inner = self.knots[:, DEGREE:-DEGREE]
+        low, high = inner[:, 0], inner[:, -1]
+        cubics = _cubics(self.knots).reshape(-1, DEGREE + 1, DEGREE + 1)
+        return low, high - 1e-9 * (high - low), inner[:, 1:-1], inner[:, :-1].ravel(), np.diff(inner).ravel(), cubics
 
     def rows(self, matrix: Array) -> Array:
         """Return the regressors of rows (n, columns); a number outside what was seen counts as the nearest one seen."""
@@ -44,7 +47,7 @@ class Design:
         value = matrix.astype("f8")
         missing = np.isnan(value)
         filled = np.where(missing, self.middle, value)
-        bases = _splines(filled[:, self.smooth], self.knots, self.cubics) if len(self.smooth) else np.zeros((len(value), 0))
+        bases = _splines(filled[:, self.smooth], self.ready) if len(self.smooth) else np.zeros((len(value), 0))
         plain = np.minimum(np.maximum((filled[:, self.plain] - self.low) / self.size, 0.0), 1.0)
         words = (value[:, self.word] == self.level).astype("f8")
         return np.concatenate([bases, plain, words, missing[:, self.gap].astype("f8")], axis=1)
@@ -126,17 +129,15 @@ def _cubics(knots: Array) -> Array:
     return np.asarray(np.swapaxes(np.linalg.solve(np.vander(points), near), 2, 3))
 
 
-def _splines(value: Array, knots: Array, cubics: Array) -> Array:
+def _splines(value: Array, ready: tuple[Array, ...]) -> Array:
     """Return (rows, columns x BASES) cubic B-splines."""
     count, columns = value.shape
-    inner = knots[:, DEGREE:-DEGREE]
-    low, high = inner[:, 0], inner[:, -1]
-    inside = np.minimum(np.maximum(value, low), high - 1e-9 * (high - low))
-    place = (inside[:, :, None] >= inner[:, 1:-1]).sum(2)
-    column = np.arange(columns)
-    low = inner[column, place]
-    into = ((inside - low) / (inner[column, place + 1] - low))[:, :, None]
-    bend = cubics[column, place]
+    low, high, inner, start, size, cubics = ready
+    inside = np.minimum(np.maximum(value, low), high)
+    place = (inside[:, :, None] >= inner).sum(2)
+    at = place + np.arange(0, columns * (KNOTS - 1), KNOTS - 1)  # among the intervals of all columns
+    into = ((inside - start[at]) / size[at])[:, :, None]
+    bend = cubics[at]
     found = np.zeros(count * columns * BASES)
     first = np.arange(0, count * columns * BASES, BASES) + place.reshape(-1)
     told = ((bend[..., 0] * into + bend[..., 1]) * into + bend[..., 2]) * into + bend[..., 3]
