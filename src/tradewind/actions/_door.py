@@ -54,13 +54,9 @@ def action(*, permits: str, quiet: bool = False, alone: str = "", wait_s: float 
                 raise NotAllowed(f"role {ws.actor.role!r} may not {name}", hint=f"it needs the permission {permits!r}")
             start = time.perf_counter()
             try:
-                bound = _bound(signature, name, (ws, *args), kwargs) if alone else {}
+                bound = _bound(signature, name, (ws, *args), kwargs)
                 with _lock(ws, alone, bound, wait_s):
-                    try:
-                        answer = function(ws, *args, **kwargs)
-                    except TypeError:  # of the call itself? Asked only now: binding takes longer than many an action
-                        _bound(signature, name, (ws, *args), kwargs)
-                        raise
+                    answer = function(ws, *args, **kwargs)
                     spent = round(1000 * (time.perf_counter() - start), 3)
                     write(Event(name, ws.actor.name, {"ms": spent, **answer.source}))
                     after = answer.memo.pop("after", None)  # what may only happen once the event stands: shredding
