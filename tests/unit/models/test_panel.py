@@ -63,6 +63,20 @@ def test_rows_become_a_matrix():
 def test_what_was_not_available_is_not_known():
     panel = from_table(table(made()))
     assert np.isnan(panel.target[1, 3]) and panel.target[0, 3] == 6
+    assert not panel.out.any()  # something was counted there
+
+
+def test_out_of_stock_is_a_row_of_nothing_while_others_sell():
+    frame = made()
+    first = frame["date"].min()
+    day = pl.col("date").sub(first).dt.total_days()
+    empty = (day == 6) | ((day == 3) & (pl.col("product") == "B"))
+    frame = frame.with_columns(
+        pl.when(empty).then(0.0).otherwise("units").alias("units"), pl.when(empty).then(0.0).otherwise(1.0).alias("available")
+    )
+    panel = from_table(table(frame))
+    assert np.argwhere(panel.out).tolist() == [[1, 3]] and np.isnan(panel.target[:, 6]).all()
+    assert panel.tail(5).out is None and panel.take(np.array([1])).out is None
 
 
 def test_gaps_of_what_is_known_ahead_are_filled_by_kind():
