@@ -63,7 +63,7 @@ def test_rows_become_a_matrix():
 def test_what_was_not_available_is_not_known():
     panel = from_table(table(made()))
     assert np.isnan(panel.target[1, 3]) and panel.target[0, 3] == 6
-    assert not panel.out.any()  # something was counted there
+    assert panel.out is None  # something was counted there
 
 
 def test_out_of_stock_is_a_row_of_nothing_while_others_sell():
@@ -76,7 +76,9 @@ def test_out_of_stock_is_a_row_of_nothing_while_others_sell():
     )
     panel = from_table(table(frame))
     assert np.argwhere(panel.out).tolist() == [[1, 3]] and np.isnan(panel.target[:, 6]).all()
-    assert panel.tail(5).out is None and panel.take(np.array([1])).out is None
+    assert panel.take(np.array([0])).out is None and panel.tail(18).out.sum() == 1 and panel.until(3).out.sum() == 0
+    back = Panel.from_parts(panel.meta(), panel.arrays())
+    np.testing.assert_array_equal(back.out, panel.out)
 
 
 def test_gaps_of_what_is_known_ahead_are_filled_by_kind():

@@ -58,8 +58,8 @@ class Panel:
     all series agree, (1, periods); `kinds` says of each whether it is a "price", a "lever", an "event", a "number", or what stands
     beside a series (RIVALS, RIVALS_PRICE). `past` end at the cut; `static` hold one number per series, text as the code of `codes`.
     `labels` hold every text of the series, also those that say too little or too much to learn from: what answers are chosen and
-    added up by. `out` tells, up to the cut, where a row says that nothing sold because nothing could be; a tail and what was kept at
-    rest do not know it.
+    added up by. `out` tells, up to the cut, where a row says that nothing sold because nothing could be; None where there is no such
+    row, or only some series were taken.
     """
 
     clock: Clock
@@ -110,7 +110,8 @@ class Panel:
         cut = {name: value[:, start:] for name, value in self.ahead.items()}
         kept = min(periods, self.grain.level)
         past = {name: value[:, max(0, value.shape[1] - kept) :] for name, value in self.past.items()}
-        return replace(self, first=self.first + start, cut=self.cut - start, target=self.target[:, start:], ahead=cut, past=past, out=None)
+        out = None if self.out is None else self.out[:, start:]
+        return replace(self, first=self.first + start, cut=self.cut - start, target=self.target[:, start:], ahead=cut, past=past, out=out)
 
     def planned(self, series: Array, periods: int, row: Array, at: Array, plan: Mapping[str, Array]) -> Panel:
         """Return the panel of some series with at least `periods` of plan, and the user's own plan written over it.
@@ -140,7 +141,7 @@ class Panel:
         target = self.target.copy()
         target[:, cut:] = np.nan
         past = {name: value[:, : max(0, value.shape[1] - (self.cut - cut))] for name, value in self.past.items()}
-        return replace(self, cut=cut, target=target, past=past)
+        return replace(self, cut=cut, target=target, past=past, out=None if self.out is None else self.out[:, :cut])
 
     def like(self, old: Panel) -> Panel:
         """Return the panel with the columns of an old one: what is new is left out, what is gone is empty, a new text is unknown."""
@@ -192,7 +193,7 @@ class Panel:
         named = {"target": self.target}
         for kind in ("ahead", "past", "static"):
             named |= {f"{kind}/{name}": value for name, value in getattr(self, kind).items()}
-        out: dict[str, Array] = {}
+        out: dict[str, Array] = {} if self.out is None else {"out": np.packbits(self.out, axis=1)}
         for name, value in named.items():
             whole = value
             if value.ndim == 2 and len(value) > 16:
@@ -234,9 +235,9 @@ class Panel:
             clock = Clock(GRAINS[meta["grain"]], int(meta["anchor"]))
             first, cut, codes = int(meta["first"]), int(meta["cut"]), meta["codes"]
             labels = {name: _texts(values) for name, values in meta["labels"].items()}
-            return cls(
-                clock, first, cut, keys, column("target"), kinds["ahead"], meta["kinds"], kinds["past"], kinds["static"], codes, labels
-            )
+            out = np.unpackbits(arrays["out"], axis=1, count=cut) > 0 if "out" in arrays else None
+            columns = (kinds["ahead"], meta["kinds"], kinds["past"], kinds["static"])
+            return cls(clock, first, cut, keys, column("target"), *columns, codes, labels, out)
         except (KeyError, TypeError, ValueError, IndexError) as error:
             raise Incompatible("the series of this version cannot be read", hint="train the model again") from error
 
@@ -297,7 +298,7 @@ def from_table(table: Table, *, target: str = "units", reach: int | None = None)
     amount[:, cut:] = np.nan
     out = grid.fill(frame[OUT].filter(pl.Series(inside)))[:, :cut] > 0
     out &= np.isfinite(amount[:, :cut]).any(0)  # where nobody sold, all were closed
-    return Panel(clock, first, cut, labels, np.maximum(amount, 0), ahead, kinds, past, static, codes, texts, out)
+    return Panel(clock, first, cut, labels, np.maximum(amount, 0), ahead, kinds, past, static, codes, texts, out if out.any() else None)
 
 
 @dataclass(frozen=True, slots=True)
