@@ -200,10 +200,11 @@ class Book:
 
     def place(self, name: str) -> int:
         """Return the column of an effect, -1 where it was not learned."""
-        return self._places.get(name, -1)
+        return self.places.get(name, -1)
 
     @cached_property
-    def _places(self) -> dict[str, int]:
+    def places(self) -> dict[str, int]:
+        """Return the column of each effect."""
         return {name: at for at, name in enumerate(self.names.tolist())}
 
     def drawn_of(self, name: str, series: Array) -> Array:
