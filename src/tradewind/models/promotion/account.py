@@ -103,30 +103,27 @@ def mean_lift(book: Book, cells: Cells) -> Array:
     return np.asarray(mean(PRICE) * moved + mean(CUT) * np.minimum(moved, 0.0) + attention)
 
 
-def _chunk(
-    book: Book, cells: Cells, part: slice, *, ends: Array, shift: Array | None, doubt: Array | None
-) -> tuple[Array, Array]:
+def _chunk(book: Book, cells: Cells, part: slice, *, ends: Array, shift: Array | None, doubt: Array | None) -> tuple[Array, Array]:
     """Return the draws that are summed by promotion (C x _SUMS x DRAWS), and where the margin of all of it is known (C)."""
-    series, period = cells.series[part], cells.period[part]
+    series, period, event = cells.series[part], cells.period[part], cells.event[part]
     lift, move = own_lift(book, cells, part)
     move[np.abs(move).max(1) <= STILL] = 0
     stray = book.strays[series] * _column(np.where(period < book.cut, PAST, 1.0))
     if doubt is not None:
         stray += book.doubts[book.product[series]] * _column(doubt[part])
-    one = _Part(series, period, np.where(cells.known[cells.event[part]], 1, -1), lift, move, np.exp(stray, out=stray))
+    one = _Part(series, period, np.where(cells.known[event], 1, -1).astype("f4"), lift, move, np.exp(stray, out=stray))
     plain = book.plain[series, period]
     base = one.level * _column(plain if shift is None else plain * np.exp(shift[part]))
     gross = base * _rise(lift.copy())
-    unit = book.gain[series, period]
     pulled, pulled_margin = _pulled(book, one, ends)
     taken, taken_margin, taken_known = _siblings(book, one)
     halo, halo_margin, halo_known = _halo(book, one)
     whole = base + gross
     sold = whole * chance(book.variance[series], series, period)
     given = whole * _column(book.regular[series, period] * (1 - cells.ratio[part]))
-    margins = (gross * _column(np.nan_to_num(unit)), pulled_margin, taken_margin, halo_margin)
+    margins = (gross * _column(book.gain[series, period]), pulled_margin, taken_margin, halo_margin)
     sums = np.stack((base, gross, pulled, taken, halo, *margins, sold, given), 1)
-    return sums, np.isfinite(unit) & taken_known & halo_known
+    return sums, book.costed[series, period] & taken_known & halo_known
 
 
 def _pulled(book: Book, one: _Part, ends: Array) -> tuple[Array, Array]:
@@ -136,16 +133,15 @@ def _pulled(book: Book, one: _Part, ends: Array) -> tuple[Array, Array]:
         return np.zeros_like(after), np.zeros_like(after)
     gained = _rise(np.clip(one.lift, 0, 3))
     at = np.minimum(ends[:, None] + np.arange(1, len(book.fade) + 1), book.base.shape[1] - 1)  # C x periods after
-    series, sign = one.series[:, None], one.sign[:, None].astype("f4")
+    series, sign = one.series[:, None], one.sign[:, None]
     lost = _rise((after * gained)[:, None] * (-sign * book.fade.astype("f4"))[..., None])
-    return _summed(-sign * book.expected[series, at], np.nan_to_num(book.gain[series, at]), lost, one.level)
+    return _summed(-sign * book.expected[series, at], book.gain[series, at], lost, one.level)
 
 
-def _summed(sold: Array, unit: Array, rise: Array, level: Array | None) -> tuple[Array, Array]:
+def _summed(sold: Array, unit: Array, rise: Array, level: Array) -> tuple[Array, Array]:
     """Return units and margin (C x DRAWS) of neighbours that sell `sold` (C x M), earn `unit` each, and rise by `rise` (C x M x DRAWS)."""
     both = np.stack([sold, sold * unit], 1).astype("f4") @ rise
-    if level is not None:
-        both *= level[:, None]
+    both *= level[:, None]
     return both[:, 0], both[:, 1]
 
 
@@ -163,32 +159,40 @@ def _siblings(book: Book, one: _Part) -> tuple[Array, Array, Array]:
     target, close = book.siblings
     if not target.shape[1] or max(book.place(SIBLINGS), book.place(SISTERS)) < 0:
         return _nothing(one)
-    beside = target[one.series]
+    beside, at = target[one.series], one.period[:, None]
     leans = book.leans[np.where(close[one.series], len(book.product), 0) + beside]
-    turn = -one.sign[:, None].astype("f4")
-    return _elsewhere(book, one, beside, leans, turn=turn, level=one.level)
+    keep = (beside >= 0) & (book.living[beside] | (at < book.cut)) & one.move.any(1)[:, None]
+    turn = -one.sign[:, None]
+    usual = np.where(keep, book.expected[beside, at], 0) * turn
+    leans *= (turn * one.move)[:, None]
+    units, margin = _summed(usual, book.gain[beside, at], _rise(leans), one.level)
+    return units, margin, ~(keep & ~book.costed[beside, at]).any(1)
 
 
 def _halo(book: Book, one: _Part) -> tuple[Array, Array, Array]:
-    """Return what products outside the category gain in the same store, in units and margin, and where that is known."""
-    target, pair = book.partners
-    if not target.shape[1]:
+    """Return what products outside the category gain in the same store, in units and margin, and where that is known.
+
+    Few pairs are real in a draw: only these are worked out.
+    """
+    starts, pair, draw, size = book.brings
+    product = book.product[one.series]
+    count = starts[product + 1] - starts[product]
+    cell = np.repeat(np.arange(len(count)), count)
+    if not len(cell):
         return _nothing(one)
-    return _elsewhere(book, one, target[one.series], book.brings[pair[one.series]], turn=np.ones((1, 1), "f4"), level=None)
+    entry = np.arange(len(cell)) + np.repeat(starts[product] - np.cumsum(count) + count, count)
+    pair, draw, period = pair[entry], draw[entry], one.period[cell]
+    target = book.grid[book.halo[pair, 1].astype("i8"), book.store[one.series[cell]]]
+    keep = (target >= 0) & (book.living[target] | (period < book.cut))
+    gained = np.where(keep, book.expected[target, period], 0) * np.expm1(size[entry] * one.move[cell, draw])
+    known = np.bincount(cell, (gained != 0) & ~book.costed[target, period], len(count)) == 0
+    place = cell * DRAWS + draw
+    units, margin = (
+        np.bincount(place, values, one.move.size).reshape(one.move.shape).astype("f4")
+        for values in (gained, gained * book.gain[target, period])
+    )
+    return units, margin, known
 
 
 def _nothing(one: _Part) -> tuple[Array, Array, Array]:
     return np.zeros_like(one.move), np.zeros_like(one.move), np.ones(len(one.series), bool)
-
-
-def _elsewhere(
-    book: Book, one: _Part, target: Array, leans: Array, *, turn: Array, level: Array | None
-) -> tuple[Array, Array, Array]:
-    """Return what series beside each cell (C x M, -1 is none) gain by `leans` (C x M x DRAWS) on its move."""
-    at = one.period[:, None]
-    keep = (target >= 0) & (book.living[target] | (at < book.cut)) & one.move.any(1)[:, None]
-    unit = book.gain[target, at]
-    usual = np.where(keep, book.expected[target, at], 0) * turn
-    leans *= (turn * one.move)[:, None]
-    units, margin = _summed(usual, np.nan_to_num(unit), _rise(leans), level)
-    return units, margin, ~(keep & ~np.isfinite(unit)).any(1)

@@ -148,8 +148,13 @@ class Book:
 
     @cached_property
     def gain(self) -> Array:
-        """Return the margin of a unit at the shelf price, n x T; NaN where it is unknown."""
-        return np.asarray(self.regular - self.cost)
+        """Return the margin of a unit at the shelf price, n x T; nothing where it is unknown."""
+        return np.asarray(np.where(self.costed, self.regular - self.cost, 0))
+
+    @cached_property
+    def costed(self) -> Array:
+        """Tell where the margin of a unit is known, n x T."""
+        return np.asarray(np.isfinite(self.regular - self.cost))
 
     @cached_property
     def siblings(self) -> tuple[Array, Array]:
@@ -169,18 +174,13 @@ class Book:
         return np.concatenate([wide, wide + close])
 
     @cached_property
-    def partners(self) -> tuple[Array, Array]:
-        """Return which series each one brings along in its store (n x H, -1 where there are no more), and by which pair of `halo`."""
-        pairs = _padded([np.flatnonzero(self.halo[:, 0] == at) for at in range(len(self.products))])[self.product]
-        if not pairs.shape[1]:
-            return pairs, pairs
-        target = self.grid[self.halo[pairs, 1].astype(int), self.store[:, None]]
-        return np.where(pairs >= 0, target, -1), pairs
-
-    @cached_property
-    def brings(self) -> Array:
-        """Return `brought` with the pairs first, pairs x DRAWS."""
-        return np.ascontiguousarray(self.brought.T)
+    def brings(self) -> tuple[Array, Array, Array, Array]:
+        """Return where `brought` is anything: the first entry of each source product (P + 1), then pair, draw and size of every entry."""
+        pair, draw = np.nonzero(self.brought.T)
+        source = self.halo[pair, 0].astype("i8")
+        order = np.argsort(source, kind="stable")
+        pair, draw = pair[order], draw[order]
+        return np.searchsorted(source[order], np.arange(len(self.products) + 1)), pair, draw, self.brought[draw, pair]
 
     @cached_property
     def entries(self) -> dict[str, list[int]]:
