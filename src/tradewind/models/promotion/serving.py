@@ -42,6 +42,11 @@ def costed(book: Book) -> Book:
     return replace(book, cost=cost, head={**book.head, "cost_guessed": named})
 
 
+def warm(book: Book) -> None:
+    """Work out what every answer is worked out from, so that the first one need not wait for it."""
+    _ = book.drawn, book.strays, book.doubts, book.plain, book.expected, book.gain, book.siblings, book.leans, book.brings, book.entries
+
+
 def everything(book: Book, horizon: int | None, where: Mapping[str, Any]) -> Table:
     """Return the promotions of the calendar from half a year back that fit `where`; without a calendar the next period of every series.
 

@@ -78,11 +78,16 @@ class Book:
         return int(self.head["first"])
 
     @cached_property
-    def beta(self) -> Array:
-        """Return coefficient draws, DRAWS x n x K: the same ones for every question."""
+    def drawn(self) -> Array:
+        """Return coefficient draws, K x n x DRAWS: the same ones for every question, and whole rows of them for one series."""
         found = Shrunk(self.series, self.own, self.carry, self.mean, self.spread, self.common, np.zeros(0), np.zeros(0), np.zeros(0))
         category = np.unique(self.categories.astype(str), return_inverse=True)[1]
-        return draws(found, self.product, DRAWS, 0, kin=(self.kin, category)).astype("f4")
+        return np.ascontiguousarray(draws(found, self.product, DRAWS, 0, kin=(self.kin, category)).transpose(2, 1, 0), "f4")
+
+    @property
+    def beta(self) -> Array:
+        """Return the same draws as DRAWS x n x K."""
+        return self.drawn.transpose(2, 1, 0)
 
     @cached_property
     def levels(self) -> Array:
@@ -119,11 +124,6 @@ class Book:
         real = rng.random(shape, "f4") < self.halo[:, 2]
         size = self.halo[:, 3] + self.halo[:, 4] * rng.standard_normal(shape, "f4")
         return np.asarray(np.where(real, np.minimum(size, 0.0), 0.0), "f4")
-
-    @cached_property
-    def drawn(self) -> Array:
-        """Return the coefficient draws with the series first, K x n x DRAWS: an answer takes whole rows of them."""
-        return np.ascontiguousarray(self.beta.transpose(2, 1, 0))
 
     @cached_property
     def strays(self) -> Array:
@@ -214,8 +214,7 @@ class Book:
 
     def draws_of(self, name: str, series: Array) -> Array:
         """Return the draws of one effect for some series, DRAWS x len(series); zeros where it was not learned."""
-        at = self.place(name)
-        return self.beta[:, series, at] if at >= 0 else np.zeros((DRAWS, len(series)), "f4")
+        return self.drawn_of(name, series).T
 
     def period(self, dates: Array) -> Array:
         """Return the place of each date among the periods."""
