@@ -75,18 +75,38 @@ class Trees:
 
     def predict(self, rows: Array) -> Array:
         """Return the raw sum of leaves for each row of a float32 matrix."""
-        at = np.repeat(self.roots[None].astype("i8"), len(rows), 0)
-        index = np.arange(len(rows))[:, None]
-        while True:
-            feature = self.feature[at]
-            inner = feature >= 0
-            if not inner.any():
-                break
-            x = rows[index, np.maximum(feature, 0)]
-            go = np.where(np.isnan(x), self.missing_left[at] > 0, x <= self.threshold[at])
-            at = np.where(inner, np.where(go, self.left[at], self.right[at]), at)
-        total: Array = self.value[at].sum(1, dtype="f8")
+        child, ask, edge, place, busy = self.walk
+        flat, first = rows.ravel(), np.arange(0, rows.size, rows.shape[1])[:, None]
+        gone = bool(np.isnan(flat).any())
+        found = np.repeat(self.roots[place.argsort()][None].astype("i8"), len(rows), 0)  # the deepest tree first
+        for count in busy:
+            at = found[:, :count]
+            x = flat[first + ask[at]]
+            right = x > edge[at]
+            if gone:
+                right |= np.isnan(x) & (self.missing_left[at] == 0)
+            found[:, :count] = child[2 * at + right]
+        total: Array = self.value[found[:, place]].sum(1, dtype="f8")
         return total
+
+    @cached_property
+    def walk(self) -> tuple[Array, Array, Array, Array, tuple[int, ...]]:
+        """Return what a walk down the trees needs: both children of every node one after the other, a leaf's being itself; what it asks.
+
+        And its edge; where each tree stands when the deepest come first; and per level how many trees reach below it.
+        """
+        inner, here = self.feature >= 0, np.arange(len(self.feature))
+        child = np.stack([np.where(inner, side, here) for side in (self.left, self.right)], 1).astype("i8")
+        level, nodes, depth = np.zeros(len(here), "i8"), self.roots[inner[self.roots]], 0
+        while len(nodes):
+            depth += 1
+            nodes = child[nodes].ravel()
+            level[nodes] = depth
+            nodes = nodes[inner[nodes]]
+        deep = np.maximum.reduceat(level, self.roots) if len(self.roots) else level
+        place = np.argsort(np.argsort(-deep, kind="stable"), kind="stable")
+        busy = tuple(int((deep > at).sum()) for at in range(depth))
+        return child.ravel(), np.where(inner, self.feature, 0).astype("i8"), self.threshold, place, busy
 
     @cached_property
     def paths(self) -> _Paths:
@@ -283,7 +303,7 @@ def from_lightgbm(booster: Any, *, start: float = 0.0) -> Trees:
     roots: list[int] = []
     for tree in booster.dump_model()["tree_info"]:
         roots.append(len(nodes))
-        _walk(tree["tree_structure"], nodes)
+        walk(tree["tree_structure"], nodes)
     feature, threshold, left, right, missing, value, cover = zip(*nodes, strict=True)
     first = roots[1] if len(roots) > 1 else len(nodes)
     raised = np.array(value) + np.where((np.arange(len(nodes)) < first) & (np.array(feature) < 0), start, 0.0)
@@ -316,7 +336,7 @@ def leaf_numbers(booster: Any) -> Array:
     return np.array(found, "i4")
 
 
-def _walk(node: dict[str, Any], nodes: list[tuple[int, float, int, int, int, float, float]]) -> int:
+def walk(node: dict[str, Any], nodes: list[tuple[int, float, int, int, int, float, float]]) -> int:
     at = len(nodes)
     if "split_feature" not in node:
         nodes.append((-1, 0.0, 0, 0, 0, float(node["leaf_value"]), float(node.get("leaf_count", 1))))
@@ -325,7 +345,7 @@ def _walk(node: dict[str, Any], nodes: list[tuple[int, float, int, int, int, flo
     # where no value was missing in training, LightGBM reads a missing one as zero
     missing = int(node["default_left"]) if node["missing_type"] == "NaN" else int(edge >= 0)
     nodes.append((0, 0.0, 0, 0, 0, 0.0, 0.0))
-    left, right = _walk(node["left_child"], nodes), _walk(node["right_child"], nodes)
+    left, right = walk(node["left_child"], nodes), walk(node["right_child"], nodes)
     nodes[at] = (int(node["split_feature"]), edge, left, right, missing, 0.0, float(node["internal_count"]))
     return at
 

@@ -8,8 +8,8 @@ import numpy as np
 
 from tradewind.core.errors import BadValue
 from tradewind.core.table import Table
-from tradewind.models._kit.unasked import unasked
 from tradewind.models._kit.trade.levers import PRICE
+from tradewind.models._kit.unasked import unasked
 from tradewind.models.price import MODEL
 from tradewind.models.price.recommend import (
     FEWEST_LEARNED,

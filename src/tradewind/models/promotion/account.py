@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -53,7 +54,7 @@ def account(book: Book, cells: Cells, *, shift: Array | None = None, doubt: Arra
         sums, known = _chunk(book, cells, part, ends=ends[part], shift=shift, doubt=doubt)
         costed[event[~known]] = False
         edges = [0, *(np.flatnonzero(event[1:] != event[:-1]) + 1).tolist(), len(event)]
-        for first, last in zip(edges, edges[1:], strict=False):
+        for first, last in pairwise(edges):
             total[event[first]] += sums[first:last].sum(0)
     found = total.transpose(1, 2, 0)
     units = dict(zip(PARTS, found, strict=False))
@@ -161,12 +162,12 @@ def _siblings(book: Book, one: _Part) -> tuple[Array, Array, Array]:
         return _nothing(one)
     beside, at = target[one.series], one.period[:, None]
     leans = book.leans[np.where(close[one.series], len(book.product), 0) + beside]
-    keep = (beside >= 0) & (book.living[beside] | (at < book.cut)) & one.move.any(1)[:, None]
+    keep = np.asarray((beside >= 0) & (book.living[beside] | (at < book.cut)) & one.move.any(1, keepdims=True))
     turn = -one.sign[:, None]
     usual = np.where(keep, book.expected[beside, at], 0) * turn
     leans *= (turn * one.move)[:, None]
     units, margin = _summed(usual, book.gain[beside, at], _rise(leans), one.level)
-    return units, margin, ~(keep & ~book.costed[beside, at]).any(1)
+    return units, margin, np.asarray((book.costed[beside, at] | ~keep).all(1))
 
 
 def _halo(book: Book, one: _Part) -> tuple[Array, Array, Array]:

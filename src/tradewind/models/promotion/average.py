@@ -61,6 +61,7 @@ class Average:
     def warm(self, state: Averaged) -> None:
         """Make a version ready to answer."""
         serving.warm(state.book)
+        _ = state.trees.walk
 
     def effects(self, state: Averaged) -> Table:
         """Return per product what each lever does, with intervals."""

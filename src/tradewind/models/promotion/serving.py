@@ -10,9 +10,9 @@ import numpy as np
 
 from tradewind.core.errors import BadValue, NotFound
 from tradewind.core.table import Table
-from tradewind.models._kit.unasked import unasked
 from tradewind.models._kit.trade.book import Book
 from tradewind.models._kit.trade.levers import AFTER, COMPETITOR, CUT, PRICE, SIBLINGS, SISTERS
+from tradewind.models._kit.unasked import unasked
 from tradewind.models.promotion import MODEL, audit
 from tradewind.models.promotion.account import PARTS, Account
 from tradewind.models.promotion.answering import money

@@ -267,7 +267,7 @@ def _noise() -> Array:
 
 
 def chance(variance: Array, series: Array, period: Array) -> Array:
-    """Return draws of what chance makes of expected sales, one row each, mean 1; the same for a series and period whatever else is asked."""
+    """Return draws of what chance makes of expected sales, C x DRAWS, mean 1; the same for a series and period whatever else is asked."""
     noise = _noise()[(series * 31 + period) % NOISES]
     found: Array = np.exp(np.sqrt(variance)[:, None] * noise - 0.5 * variance[:, None])
     return found
