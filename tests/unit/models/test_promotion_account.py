@@ -123,7 +123,7 @@ def test_what_is_brought_along_is_what_every_pair_brings_in_every_draw(served, a
         wanted, earned = np.zeros(move.shape[1]), np.zeros(move.shape[1])
         for pair, (first, second, *_) in enumerate(pairs):
             target = int(book.grid[second, book.store[series]])
-            if book.product[series] == first and target >= 0:
+            if book.product[series] == first and target >= 0 and book.living[target]:
                 gained = expected[target, period] * np.expm1(book.brought[:, pair] * move[at])
                 wanted, earned = wanted + gained, earned + gained * (book.regular - book.cost)[target, period]
         np.testing.assert_allclose(units[at], wanted, rtol=1e-4, atol=1e-4)
