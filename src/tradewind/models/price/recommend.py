@@ -112,7 +112,7 @@ def _support(book: Book, one: Question) -> Array:
     """Return the log lift of the promotion that is said to run."""
     total = np.zeros(len(one.series))
     names = [(f"mechanic_{one.mechanic}" if book.place(f"mechanic_{one.mechanic}") >= 0 else "promotion", 1.0)] if one.mechanic else []
-    names += [(name, float(np.nan_to_num(one.told[name]))) for name in ("display", "feature")]
+    names += [(name, one.told[name]) for name in ("display", "feature") if np.isfinite(one.told[name])]
     for name, size in names:
         at = book.place(name)
         if at >= 0:
