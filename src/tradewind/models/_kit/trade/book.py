@@ -275,7 +275,7 @@ def chance(variance: Array, series: Array, period: Array) -> Array:
 
 def _padded(rows: list[Array]) -> Array:
     """Return rows of unequal length as one array, -1 where a row has no more."""
-    made = np.full((len(rows), max(map(len, rows), default=0)), -1)
+    made = np.full((len(rows), max(map(len, rows), default=0)), -1, "i4")
     for at, row in enumerate(rows):
         made[at, : len(row)] = row
     return made
