@@ -161,7 +161,7 @@ def _siblings(book: Book, one: _Part) -> tuple[Array, Array, Array]:
     if not target.shape[1] or max(book.place(SIBLINGS), book.place(SISTERS)) < 0:
         return _nothing(one)
     beside, at = target[one.series], one.period[:, None]
-    leans = book.leans[np.where(close[one.series], len(book.product), 0) + beside]
+    leans = book.leans.take(np.where(close[one.series], len(book.product), 0) + beside, 0)
     keep = np.asarray((beside >= 0) & (book.living[beside] | (at < book.cut)) & one.move.any(1, keepdims=True))
     turn = -one.sign[:, None]
     usual = np.where(keep, book.expected[beside, at], 0) * turn
@@ -175,24 +175,27 @@ def _halo(book: Book, one: _Part) -> tuple[Array, Array, Array]:
 
     Few pairs are real in a draw: only these are worked out.
     """
-    starts, pair, draw, size = book.brings
-    product = book.product[one.series]
-    count = starts[product + 1] - starts[product]
-    cell = np.repeat(np.arange(len(count)), count)
-    if not len(cell):
-        return _nothing(one)
-    entry = np.arange(len(cell)) + np.repeat(starts[product] - np.cumsum(count) + count, count)
-    pair, draw, period = pair[entry], draw[entry], one.period[cell]
-    target = book.grid[book.halo[pair, 1].astype("i8"), book.store[one.series[cell]]]
-    keep = (target >= 0) & (book.living[target] | (period < book.cut))
-    gained = np.where(keep, book.expected[target, period], 0) * np.expm1(size[entry] * one.move[cell, draw])
-    known = np.bincount(cell, (gained != 0) & ~book.costed[target, period], len(count)) == 0
-    place = cell * DRAWS + draw
+    pairs, product, entries, draw, size = book.brings
+    source = book.product[one.series]
+    cell, pair = _runs(pairs[source], pairs[source + 1])
+    target, at = book.grid[product[pair], book.store[one.series[cell]]], one.period[cell]
+    keep = (target >= 0) & (book.living[target] | (at < book.cut)) & one.move.any(1)[cell]
+    cell, pair, target, at = cell[keep], pair[keep], target[keep], at[keep]
+    row, entry = _runs(entries[pair], entries[pair + 1])
+    place = (cell * DRAWS)[row] + draw[entry]
+    gained = book.expected[target, at][row] * np.expm1(size[entry] * one.move.ravel()[place])
     units, margin = (
         np.bincount(place, values, one.move.size).reshape(one.move.shape).astype("f4")
-        for values in (gained, gained * book.gain[target, period])
+        for values in (gained, gained * book.gain[target, at][row])
     )
-    return units, margin, known
+    return units, margin, np.bincount(cell, ~book.costed[target, at], len(source)) == 0
+
+
+def _runs(first: Array, end: Array) -> tuple[Array, Array]:
+    """Return the numbers from `first` up to `end` of every row, one after the other, and the row that each is of."""
+    count = end - first
+    row = np.repeat(np.arange(len(count)), count)
+    return row, np.arange(len(row)) + (first - np.cumsum(count) + count)[row]
 
 
 def _nothing(one: _Part) -> tuple[Array, Array, Array]:

@@ -174,13 +174,18 @@ class Book:
         return np.concatenate([wide, wide + close])
 
     @cached_property
-    def brings(self) -> tuple[Array, Array, Array, Array]:
-        """Return where `brought` is anything: the first entry of each source product (P + 1), then pair, draw and size of every entry."""
-        pair, draw = np.nonzero(self.brought.T)
-        source = self.halo[pair, 0].astype("i8")
-        order = np.argsort(source, kind="stable")
-        pair, draw = pair[order], draw[order]
-        return np.searchsorted(source[order], np.arange(len(self.products) + 1)), pair, draw, self.brought[draw, pair]
+    def brings(self) -> tuple[Array, Array, Array, Array, Array]:
+        """Return `brought` without what is nothing, pairs in order of their source product.
+
+        First pair of each product (P + 1) and the target product of each pair; first entry of each pair (pairs + 1), and draw and size
+        of each entry.
+        """
+        order = np.argsort(self.halo[:, 0], kind="stable")
+        source, target = self.halo[order, :2].T.astype("i8")
+        drawn = self.brought[:, order].T
+        pair, draw = np.nonzero(drawn)
+        pairs, entries = np.searchsorted(source, np.arange(len(self.products) + 1)), np.searchsorted(pair, np.arange(len(order) + 1))
+        return pairs, target, entries, draw, drawn[pair, draw]
 
     @cached_property
     def entries(self) -> dict[str, list[int]]:
