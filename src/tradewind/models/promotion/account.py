@@ -42,6 +42,11 @@ class _Part:
     move: Array  # the price move that would do the same, in logs; nothing where it is none
     level: Array  # what a level off its mean makes of sales
 
+    @property
+    def moving(self) -> Array:
+        """Tell which cells move at all, C."""
+        return np.asarray(self.move.any(1))
+
 
 def account(book: Book, cells: Cells, *, shift: Array | None = None, doubt: Array | None = None) -> Account:
     """Return the account of every promotion; `shift` (C) moves the log base of each cell, with a standard deviation of `doubt` (C)."""
@@ -162,7 +167,7 @@ def _siblings(book: Book, one: _Part) -> tuple[Array, Array, Array]:
         return _nothing(one)
     beside, at = target[one.series], one.period[:, None]
     leans = book.leans.take(np.where(close[one.series], len(book.product), 0) + beside, 0)
-    keep = np.asarray((beside >= 0) & (book.living[beside] | (at < book.cut)) & one.move.any(1, keepdims=True))
+    keep = (beside >= 0) & (book.living[beside] | (at < book.cut)) & one.moving[:, None]
     turn = -one.sign[:, None]
     usual = np.where(keep, book.expected[beside, at], 0) * turn
     leans *= (turn * one.move)[:, None]
@@ -179,7 +184,7 @@ def _halo(book: Book, one: _Part) -> tuple[Array, Array, Array]:
     source = book.product[one.series]
     cell, pair = _runs(pairs[source], pairs[source + 1])
     target, at = book.grid[product[pair], book.store[one.series[cell]]], one.period[cell]
-    keep = (target >= 0) & (book.living[target] | (at < book.cut)) & one.move.any(1)[cell]
+    keep = (target >= 0) & (book.living[target] | (at < book.cut)) & one.moving[cell]
     cell, pair, target, at = cell[keep], pair[keep], target[keep], at[keep]
     row, entry = _runs(entries[pair], entries[pair + 1])
     place = (cell * DRAWS)[row] + draw[entry]
