@@ -91,9 +91,10 @@ class Trees:
 
     @cached_property
     def walk(self) -> tuple[Array, Array, Array, Array, tuple[int, ...]]:
-        """Return what a walk down the trees needs: both children of every node one after the other, a leaf's being itself; what it asks.
+        """Return what a walk down all trees at once needs.
 
-        And its edge; where each tree stands when the deepest come first; and per level how many trees reach below it.
+        Per node: both children, one after the other (a leaf's are itself), the feature it asks for, and its edge. Per tree its place when
+        the deepest stands first. Per level how many trees reach below it.
         """
         inner, here = self.feature >= 0, np.arange(len(self.feature))
         child = np.stack([np.where(inner, side, here) for side in (self.left, self.right)], 1).astype("i8")
@@ -303,7 +304,7 @@ def from_lightgbm(booster: Any, *, start: float = 0.0) -> Trees:
     roots: list[int] = []
     for tree in booster.dump_model()["tree_info"]:
         roots.append(len(nodes))
-        walk(tree["tree_structure"], nodes)
+        _walk(tree["tree_structure"], nodes)
     feature, threshold, left, right, missing, value, cover = zip(*nodes, strict=True)
     first = roots[1] if len(roots) > 1 else len(nodes)
     raised = np.array(value) + np.where((np.arange(len(nodes)) < first) & (np.array(feature) < 0), start, 0.0)
@@ -336,7 +337,7 @@ def leaf_numbers(booster: Any) -> Array:
     return np.array(found, "i4")
 
 
-def walk(node: dict[str, Any], nodes: list[tuple[int, float, int, int, int, float, float]]) -> int:
+def _walk(node: dict[str, Any], nodes: list[tuple[int, float, int, int, int, float, float]]) -> int:
     at = len(nodes)
     if "split_feature" not in node:
         nodes.append((-1, 0.0, 0, 0, 0, float(node["leaf_value"]), float(node.get("leaf_count", 1))))
@@ -345,7 +346,7 @@ def walk(node: dict[str, Any], nodes: list[tuple[int, float, int, int, int, floa
     # where no value was missing in training, LightGBM reads a missing one as zero
     missing = int(node["default_left"]) if node["missing_type"] == "NaN" else int(edge >= 0)
     nodes.append((0, 0.0, 0, 0, 0, 0.0, 0.0))
-    left, right = walk(node["left_child"], nodes), walk(node["right_child"], nodes)
+    left, right = _walk(node["left_child"], nodes), _walk(node["right_child"], nodes)
     nodes[at] = (int(node["split_feature"]), edge, left, right, missing, 0.0, float(node["internal_count"]))
     return at
 
