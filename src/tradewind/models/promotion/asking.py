@@ -65,13 +65,17 @@ def cells_of(book: Book, asked: Table) -> Cells:
 
 def calendar_cells(book: Book, chosen: Array) -> Cells:
     """Lay entries of the known calendar on the periods."""
-    return _laid(book, [_entry(book, int(at)) for at in chosen])
+    return _laid(book, _entries(book, chosen))
 
 
-def _entry(book: Book, at: int) -> _Line:
-    event, series, start, end, discount, display, feature, spend = book.calendar[at].tolist()
-    name, kind = str(book.promotions[int(event)]), str(book.mechanics[at])
-    return _Line(name, np.array([int(series)]), int(start), int(end), kind, discount, np.nan, display, feature, spend, period=False)
+def _entries(book: Book, chosen: Array) -> list[_Line]:
+    """Return entries of the calendar as lines."""
+    names, series = book.promotions, book.calendar[chosen, 1].astype("i8")[:, None]
+    rows = zip(book.calendar[chosen].tolist(), book.mechanics[chosen].tolist(), series, strict=True)
+    return [
+        _Line(str(names[int(event)]), own, int(start), int(end), str(kind), discount, np.nan, display, feature, spend, period=False)
+        for (event, _, start, end, discount, display, feature, spend), kind, own in rows
+    ]
 
 
 def _lines(book: Book, asked: Table) -> list[_Line]:
@@ -125,7 +129,7 @@ def _named(book: Book, name: str | None, row: int) -> list[_Line]:
         raise BadValue(f"row {row + 1} names neither a promotion nor a product", hint="give promotion, or product, start and end")
     if str(name) not in book.entries:
         raise BadValue(f"the calendar holds no promotion {name!r}", hint="give product, start and end for one that is not planned yet")
-    return [_entry(book, at) for at in book.entries[str(name)]]
+    return _entries(book, book.entries[str(name)])
 
 
 def _line(row: int, name: str, series: Array, *, days: dict[str, Array], numbers: dict[str, Array], mechanic: str | None) -> _Line:

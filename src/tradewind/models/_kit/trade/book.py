@@ -188,13 +188,13 @@ class Book:
         return pairs, target, entries, draw, drawn[pair, draw]
 
     @cached_property
-    def entries(self) -> dict[str, list[int]]:
+    def entries(self) -> dict[str, Array]:
         """Return the entries of the calendar of each promotion that it holds."""
         found: dict[str, list[int]] = {}
         names = self.promotions.tolist()
         for at, event in enumerate(self.calendar[:, 0].astype("i8").tolist()):
             found.setdefault(str(names[event]), []).append(at)
-        return found
+        return {name: np.array(places) for name, places in found.items()}
 
     @cached_property
     def grid(self) -> Array:
