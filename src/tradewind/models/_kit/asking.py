@@ -35,12 +35,6 @@ class Asked:
     ignored: tuple[str, ...]
 
 
-def unasked(asks: Schema, asked: Table) -> list[str]:
-    """Return what to say of columns that a model does not ask for: one sentence, or none."""
-    strange = [name for name in asked.names if name not in asks]
-    return [f"what is asked has columns that change nothing here: {', '.join(strange)}"] if strange else []
-
-
 def locate(panel: Panel, asked: Table) -> Asked:
     """Find the questions in the panel; raises EmptyTable, MissingColumn, NotFound and BadValue."""
     if len(asked) == 0:
