@@ -182,7 +182,8 @@ class Panel:
             return Lazy(columns, lambda _, value: value[series])
 
         keys, past, static, labels = (part(columns) for columns in (self.keys, self.past, self.static, self.labels))
-        return replace(self, ahead=ahead, target=target, keys=keys, past=past, static=static, labels=labels)
+        clock, first, cut = self.clock, self.first, self.cut
+        return Panel(clock, first, cut, keys, target, ahead, self.kinds, past, static, self.codes, labels)
 
     def arrays(self) -> dict[str, Array]:
         """Return the numbers by name, ready for a tensor file: columns of few values as codes and a code book."""

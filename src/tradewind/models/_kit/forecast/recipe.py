@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -32,6 +33,7 @@ CLOSED = 0.9  # share of a block's periods after which its actuals count as all 
 MOST_CATCH_UP = 12  # blocks that are replayed where an update comes late
 HORIZON = Knob("horizon", 0, 0, 366, meaning="periods ahead to learn; 0 = 30 days, 13 weeks, 12 months", tune=False)
 MEDIAN = list(LEVELS).index("p50")
+HALF = np.array([0.5])
 Completes = Callable[[Panel, Asked], Asked]
 Prepares = Callable[[Panel, Panel | None], Panel]
 """Adds to a panel what else is known ahead, as an old one was learned with where there is one."""
@@ -101,13 +103,13 @@ class Forecaster:
         where, look, said = self._said(state, asked)
         raw = _raw(state, look, said, where)
         bands = recalibrate.intervals(lambda levels: _calibrated(state, raw, levels))
-        middle = _quantiles(state, raw, np.array([0.5]))[:, 0]
+        middle = _quantiles(state, raw, HALF)[:, 0]
         bands[:, MEDIAN] = np.minimum(np.maximum(middle, bands[:, MEDIAN + 1]), bands[:, MEDIAN + 2])
-        open_ = ~closing.shut(state.facts.get("closing"), look.panel, where.ahead)
+        open_ = _open(state, look, where)
         mean = raw.mean * open_
         bands *= open_[:, None]
         extra = support.of(_seen(state), where)
-        gives = self.gives.with_columns(*(Column(name, Role.OUTPUT, Type.NUMBER, minimum=0, maximum=1) for name in extra))
+        gives = _beside(self.gives, tuple(extra)) if extra else self.gives
         return asking.answer(asked, gives, mean, bands, extra)
 
     def quantiles(self, state: State, asked: Table, levels: Sequence[float]) -> Table:
@@ -119,7 +121,7 @@ class Forecaster:
         def answered(part: Table) -> Table:
             where, look, said = self._said(state, part)
             found = _quantiles(state, _raw(state, look, said, where), np.array(levels, "f8"))
-            found = found * ~closing.shut(state.facts.get("closing"), look.panel, where.ahead)[:, None]
+            found = found * _open(state, look, where)[:, None]
             keys = {name: part.column(name) for name in part.names if name in state.panel.keys or name == (part.schema.time or "date")}
             described = tuple(Column(name, Role.OUTPUT, Type.NUMBER, minimum=0) for name in names)
             return Table.from_columns(keys | {name: found[:, at] for at, name in enumerate(names)}, self.gives.with_columns(*described))
@@ -138,7 +140,7 @@ class Forecaster:
             where, look, said = self._said(state, part)
             row, step = cells(where, look)
             spread = (said.quantiles[row, step, memories.HIGH] - said.quantiles[row, step, memories.LOW]) / memories.SPREAD
-            open_ = ~closing.shut(state.facts.get("closing"), look.panel, where.ahead)
+            open_ = _open(state, look, where)
             found = totals.Paths(where.series[where.row], where.ahead, said.mean[row, step] * open_, spread * open_)
             parts.append(found)
             return Table.from_columns({"mean": found.mean})
@@ -231,6 +233,12 @@ class Forecaster:
     def _said(self, state: State, asked: Table) -> tuple[Asked, Look, Said]:
         where, look = self.look(state, asked)
         return where, look, state.learned.say(look)
+
+
+@lru_cache(maxsize=32)
+def _beside(gives: Schema, shares: tuple[str, ...]) -> Schema:
+    """Return what is given with columns of shares, 0 to 1."""
+    return gives.with_columns(*(Column(name, Role.OUTPUT, Type.NUMBER, minimum=0, maximum=1) for name in shares))
 
 
 def begin(panel: Panel, learned: Learned, horizon: int) -> State:
@@ -327,6 +335,14 @@ def _closed(state: State) -> Array:
     if found is None:
         found = state.memo["closed"] = closing.shut(state.facts.get("closing"), state.panel, np.arange(state.panel.grain.reach))
     return found
+
+
+def _open(state: State, look: Look, where: Asked) -> Array:
+    """Tell which asked rows lie on days that are open under the question's plan."""
+    said = state.facts.get("closing")
+    if said and all(len(state.panel.ahead[name]) == 1 and name not in where.plan for name in said["events"]):
+        return ~_closed(state)[where.ahead]  # the same for all series, and nothing of it is planned
+    return ~closing.shut(said, look.panel, where.ahead)
 
 
 def cells(where: Asked, look: Look) -> tuple[Array, Array]:
