@@ -102,12 +102,16 @@ class Panel:
         return self.first + np.arange(self.width)
 
     def tail(self, periods: int) -> Panel:
-        """Return the panel with no more than its last periods before the cut, and one level window of what is known afterwards."""
+        """Return the panel with no more than its last periods before the cut, and one level window of what is known afterwards.
+
+        What is kept is copied where it is not all there is: a part of an array would hold the whole of it in memory.
+        """
         start = max(0, self.cut - periods)
-        cut = {name: value[:, start:] for name, value in self.ahead.items()}
+        cut = {name: np.ascontiguousarray(value[:, start:]) for name, value in self.ahead.items()}
         kept = min(periods, self.grain.level)
-        past = {name: value[:, max(0, value.shape[1] - kept) :] for name, value in self.past.items()}
-        return replace(self, first=self.first + start, cut=self.cut - start, target=self.target[:, start:], ahead=cut, past=past)
+        past = {name: np.ascontiguousarray(value[:, max(0, value.shape[1] - kept) :]) for name, value in self.past.items()}
+        target = np.ascontiguousarray(self.target[:, start:])
+        return replace(self, first=self.first + start, cut=self.cut - start, target=target, ahead=cut, past=past)
 
     def planned(self, series: Array, periods: int, row: Array, at: Array, plan: Mapping[str, Array]) -> Panel:
         """Return the panel of some series with at least `periods` of plan, and the user's own plan written over it.

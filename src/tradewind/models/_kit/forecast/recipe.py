@@ -86,12 +86,14 @@ class Forecaster:
         """Learn from a panel; raises LearnFailed where there is too little history."""
         knobs = settle(self.knobs, params)
         panel = self.prepares(from_table(table, target=self.target), None)
+        said = cleaned(table, panel, self.target)
+        del table  # what learns reads the panel: a table that nobody else holds is as large as all the rest
         if panel.cut < 2:
             raise LearnFailed("one past period is too few to forecast from", hint="load more history")
         horizon = min(int(knobs["horizon"]) or panel.grain.horizon, panel.grain.reach)
         learned = self.learner.learn(panel, knobs, seed=seed, horizon=horizon)
         state = begin(panel, learned, horizon)
-        return replace(state, facts={**state.facts, "cleaned": cleaned(table, panel, self.target)})
+        return replace(state, facts={**state.facts, "cleaned": said})
 
     def predict(self, state: State, asked: Table) -> Table:
         """Answer questions about the time after the last actual; raises NotFound, BadValue, MissingColumn."""
@@ -173,6 +175,8 @@ class Forecaster:
         Series that are new to the state are answered from then on. Raises Incompatible and BadValue.
         """
         whole = self.prepares(from_table(table, target=self.target), state.panel)
+        said = cleaned(table, whole, self.target)
+        del table
         panel = whole.like(state.panel)
         old_end, end = state.panel.first + state.panel.cut, panel.first + panel.cut
         if end < old_end:
@@ -184,7 +188,7 @@ class Forecaster:
             now = panel if stop == end else panel.until(stop - panel.first)
             moved = _moved(moved, now, place)
             place = np.arange(len(panel))
-        return replace(moved, facts={**moved.facts, "cleaned": cleaned(table, whole, self.target)})
+        return replace(moved, facts={**moved.facts, "cleaned": said})
 
     def remember(self, state: State, earlier: State) -> State:
         """Return a freshly learned state with what an earlier one saw of its own errors, up to the fresh one's end."""
