@@ -135,6 +135,14 @@ def test_a_tail_keeps_the_plan():
     np.testing.assert_array_equal(tail.target[0, :6], 3.0 + np.arange(14, 20))
 
 
+def test_a_tail_does_not_hold_the_whole_in_memory():
+    whole = from_table(table(made()))
+    tail = whole.tail(6)
+    kept = [tail.target, *tail.ahead.values(), *tail.past.values()]
+    assert all(value.base is None for value in kept if len(value) > 1)
+    assert np.shares_memory(whole.tail(whole.cut).target, whole.target)  # all there is needs no copy
+
+
 def test_the_tail_of_a_tail_is_the_tail():
     panel = from_table(table(made(150)))
     once, twice = panel.tail(100), panel.tail(120).tail(100)

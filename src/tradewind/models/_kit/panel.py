@@ -105,13 +105,17 @@ class Panel:
         return self.first + np.arange(self.width)
 
     def tail(self, periods: int) -> Panel:
-        """Return the panel with no more than its last periods before the cut, and one level window of what is known afterwards."""
+        """Return the panel with no more than its last periods before the cut, and one level window of what is known afterwards.
+
+        What is kept is copied where it is not all there is: a part of an array would hold the whole of it in memory.
+        """
         start = max(0, self.cut - periods)
-        cut = {name: value[:, start:] for name, value in self.ahead.items()}
+        cut = {name: np.ascontiguousarray(value[:, start:]) for name, value in self.ahead.items()}
         kept = min(periods, self.grain.level)
-        past = {name: value[:, max(0, value.shape[1] - kept) :] for name, value in self.past.items()}
-        out = None if self.out is None else self.out[:, start:]
-        return replace(self, first=self.first + start, cut=self.cut - start, target=self.target[:, start:], ahead=cut, past=past, out=out)
+        past = {name: np.ascontiguousarray(value[:, max(0, value.shape[1] - kept) :]) for name, value in self.past.items()}
+        target = np.ascontiguousarray(self.target[:, start:])
+        out = None if self.out is None else np.ascontiguousarray(self.out[:, start:])
+        return replace(self, first=self.first + start, cut=self.cut - start, target=target, ahead=cut, past=past, out=out)
 
     def planned(self, series: Array, periods: int, row: Array, at: Array, plan: Mapping[str, Array]) -> Panel:
         """Return the panel of some series with at least `periods` of plan, and the user's own plan written over it.
@@ -186,7 +190,8 @@ class Panel:
             return Lazy(columns, lambda _, value: value[series])
 
         keys, past, static, labels = (part(columns) for columns in (self.keys, self.past, self.static, self.labels))
-        return replace(self, ahead=ahead, target=target, keys=keys, past=past, static=static, labels=labels, out=None)
+        clock, first, cut = self.clock, self.first, self.cut
+        return Panel(clock, first, cut, keys, target, ahead, self.kinds, past, static, self.codes, labels)
 
     def arrays(self) -> dict[str, Array]:
         """Return the numbers by name, ready for a tensor file: columns of few values as codes and a code book."""
