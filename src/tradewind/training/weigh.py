@@ -14,6 +14,7 @@ from tradewind.training import score
 MOST = 3  # members at most: more of them cost time to answer and add nothing that was measured
 SHARES = {1: ((1.0,),), 2: ((0.5, 0.5), (0.75, 0.25)), 3: ((1 / 3, 1 / 3, 1 / 3), (0.5, 0.25, 0.25))}
 """Shares that are tried, by number of members: equal ones, and one member that counts more."""
+SAID = 0.8  # of the outcomes an 80 % interval covers
 ALONE = 0.004  # share of error that a recipe must be better alone: a mean is less likely to fail on the next block
 
 Mix = tuple[tuple[str, float], ...]
@@ -54,8 +55,12 @@ def _together(held: Mapping[str, Mapping[str, Array]], mix: Mix) -> float:
 
     Each row counts by its error over its interval. What misses in one block hangs together, so a correlation known from few blocks is
     drawn towards one as by one more block in which the members agreed; errors that offset each other did so by chance: never below zero.
+    One where the plain mean of the members' intervals does not cover more than it says: there is nothing to take away.
     """
     columns = [held[name] for name, _ in mix]
+    low, high = (np.sum([weight * held[name][side].astype("f8") for name, weight in mix], axis=0) for side in ("lo80", "hi80"))
+    if score.coverage(columns[0]["truth"], low, high) <= SAID:
+        return 1.0
     width = np.mean([one["hi80"].astype("f8") - one["lo80"] for one in columns], axis=0)
     fine = width > 0
     if not fine.any():

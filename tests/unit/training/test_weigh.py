@@ -13,8 +13,8 @@ TRUTH = RNG.gamma(4, 5, 2000)
 BLOCK = np.repeat(np.arange(4), 500)
 
 
-def said(error: np.ndarray) -> dict[str, np.ndarray]:
-    return {"truth": TRUTH, "block": BLOCK} | {name: TRUTH + error + 3 * (tau - 0.5) for tau, name in QUANTILES.items()}
+def said(error: np.ndarray, wide: float = 3.0) -> dict[str, np.ndarray]:
+    return {"truth": TRUTH, "block": BLOCK} | {name: TRUTH + error + wide * (tau - 0.5) for tau, name in QUANTILES.items()}
 
 
 def test_errors_that_cancel_make_a_mean() -> None:
@@ -35,7 +35,7 @@ def test_weights_add_up_and_members_are_few() -> None:
 
 def test_what_errors_share_is_told_and_few_blocks_are_believed_less() -> None:
     common, own = RNG.normal(0, 2, 2000), RNG.normal(0, 1, (2, 2000))
-    told = weigh({"a": said(common + own[0]), "b": said(common + own[1])})
+    told = weigh({"a": said(common + own[0], 9.0), "b": said(common + own[1], 9.0)})
     assert len(told.weights) == 2
     assert told.together == pytest.approx((4 * 0.8 + 1) / 5, abs=0.02)  # a correlation of 4 / (4 + 1), and one block of agreement
 
@@ -43,6 +43,12 @@ def test_what_errors_share_is_told_and_few_blocks_are_believed_less() -> None:
 def test_errors_that_offset_each_other_are_not_counted_on() -> None:
     error = RNG.normal(0, 3, 2000)
     assert weigh({"a": said(error), "b": said(-error)}).together == 0.0
+
+
+def test_intervals_that_cover_too_little_are_not_made_narrower() -> None:
+    own = RNG.normal(0, 3, (2, 2000))
+    assert weigh({"a": said(own[0], 1.0), "b": said(own[1], 1.0)}).together == 1.0
+    assert weigh({"a": said(own[0], 12.0), "b": said(own[1], 12.0)}).together < 0.3
 
 
 def test_an_interval_of_no_width_says_nothing_of_what_errors_share() -> None:
