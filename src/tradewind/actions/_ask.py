@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -195,7 +196,9 @@ def _worded(table: Table, said: Mapping[str, Any], source: Mapping[str, Any]) ->
         f"{source['model']} version {source['version']} ({source['recipe']}) answered {len(table):,} row{'' if len(table) == 1 else 's'}."
     )
     if "mean" in table:
-        total = float(np.nansum(table.column("mean")))
+        total = float(table.column("mean").sum())
+        if math.isnan(total):
+            total = float(np.nansum(table.column("mean")))
         facts.append(Fact("expected_total", round(total, 4), "", "sum of the mean forecasts"))
     notes = [str(note) for note in said.get("notes", ())]
     facts += [Fact("note", note) for note in notes]

@@ -54,7 +54,7 @@ def action(*, permits: str, quiet: bool = False, alone: str = "", wait_s: float 
                 raise NotAllowed(f"role {ws.actor.role!r} may not {name}", hint=f"it needs the permission {permits!r}")
             start = time.perf_counter()
             try:
-                bound = _bound(signature, name, (ws, *args), kwargs)
+                bound = _bound(signature, name, (ws, *args), kwargs) if alone else {}
                 with _lock(ws, alone, bound, wait_s):
                     answer = function(ws, *args, **kwargs)
                     spent = round(1000 * (time.perf_counter() - start), 3)
@@ -69,7 +69,7 @@ def action(*, permits: str, quiet: bool = False, alone: str = "", wait_s: float 
                 told = Cancelled(f"{name} was stopped", hint="run the same command again: finished pieces are kept and not done twice")
                 raise _failed(ws, name, told) from stop
             except Exception as error:
-                raise _failed(ws, name, error) from error
+                raise _failed(ws, name, _meant(error, signature, name, (ws, *args), kwargs)) from error
 
         ACTIONS[name] = Action(name, permits, wrapper, (function.__doc__ or "").strip())
         return wrapper
@@ -82,6 +82,16 @@ def _bound(signature: inspect.Signature, name: str, args: tuple[Any, ...], kwarg
         return signature.bind(*args, **kwargs).arguments
     except TypeError as error:
         raise BadValue(f"{name}: {error}", hint=f"{name}{signature}") from error
+
+
+def _meant(error: Exception, signature: inspect.Signature, name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Exception:
+    """Return BadValue where what went wrong is that the arguments do not fit the action: looked at only then, it costs every question."""
+    if isinstance(error, TypeError):
+        try:
+            _bound(signature, name, args, kwargs)
+        except BadValue as wrong:
+            return wrong
+    return error
 
 
 def _lock(ws: Workspace, name: str, bound: Mapping[str, Any], wait_s: float) -> AbstractContextManager[None]:

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import lru_cache
 from itertools import accumulate, pairwise
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -20,17 +21,28 @@ from tradewind.core.errors import Tampered
 MAX_INDEX = 1 << 24
 LONG = 256  # entries from which it pays to look whether a column repeats itself
 SMALL = "f8 as i1"
+SAME = "one text"  # a short column of nothing else
 BESIDE = "f8 beside"
 """Short columns of plain numbers lie one after the other in one part: an answer of one row has dozens of them."""
 NUMBERS = "numbers"
 _FLOAT = np.dtype("<f8")
+FEW = 64  # parts up to which an index that was written is kept
+SHORT_HEAD = 1 << 12  # bytes up to which what was read of a head is kept: messages of one kind begin alike
 _written = json.JSONEncoder(separators=(",", ":")).encode  # made once: `json.dumps` makes one for every call
+T = TypeVar("T")
+Described = tuple[str, str, tuple[int, ...]]  # name, kind and shape of a column
 
 
 def join(parts: Mapping[str, bytes]) -> bytes:
     """Write named parts as one run of bytes, in the order given."""
-    index = _written([[name, len(data)] for name, data in parts.items()]).encode()
-    return b"".join((len(index).to_bytes(8, "little"), index, *parts.values()))
+    make = _kept_written if len(parts) <= FEW else _index
+    return b"".join((make(tuple(parts), tuple(map(len, parts.values()))), *parts.values()))
+
+
+def _index(names: tuple[str, ...], sizes: tuple[int, ...]) -> bytes:
+    """Return the index of a bundle behind its length."""
+    index = _written(list(zip(names, sizes, strict=True))).encode()
+    return len(index).to_bytes(8, "little") + index
 
 
 def split(data: bytes | memoryview) -> dict[str, bytes]:
@@ -40,7 +52,7 @@ def split(data: bytes | memoryview) -> dict[str, bytes]:
     if len(view) < 8 or size > MAX_INDEX or 8 + size > len(view):
         raise Tampered("a bundle is cut short")
     try:
-        index = [(str(name), int(length)) for name, length in json.loads(bytes(view[8 : 8 + size]))]
+        index = _at_hand(bytes(view[8 : 8 + size]), _read_index, _kept_index)
     except (ValueError, TypeError, RecursionError) as error:
         raise Tampered("a bundle's index cannot be read") from error
     parts: dict[str, bytes] = {}
@@ -55,6 +67,27 @@ def split(data: bytes | memoryview) -> dict[str, bytes]:
     return parts
 
 
+def _at_hand(said: bytes, read: Callable[[bytes], T], kept: Callable[[bytes], T]) -> T:
+    """Read bytes, or return what was read of the same ones before where they are few."""
+    return kept(said) if len(said) <= SHORT_HEAD else read(said)
+
+
+def _read_index(said: bytes) -> tuple[tuple[str, int], ...]:
+    return tuple((str(name), int(length)) for name, length in json.loads(said))
+
+
+def _describe(head: tuple[Described, ...]) -> bytes:
+    return _written(head).encode()
+
+
+def _read_head(said: bytes) -> tuple[Described, ...]:
+    return tuple((name, kind, tuple(shape)) for name, kind, shape in json.loads(said))
+
+
+_kept_index, _kept_head = lru_cache(maxsize=256)(_read_index), lru_cache(maxsize=256)(_read_head)
+_kept_written, _kept_described = lru_cache(maxsize=256)(_index), lru_cache(maxsize=256)(_describe)
+
+
 def pack_arrays(arrays: Mapping[str, np.ndarray[Any, Any]]) -> bytes:
     """Write arrays of one row count or many; numbers raw, dates as integers, text as UTF-8 with offsets.
 
@@ -65,21 +98,21 @@ def pack_arrays(arrays: Mapping[str, np.ndarray[Any, Any]]) -> bytes:
 
 def pack_pairs(pairs: Iterable[tuple[str, np.ndarray[Any, Any]]]) -> bytes:
     """Write named arrays as `pack_arrays` does, each looked at once: a large table need not be held twice."""
-    head: list[list[Any]] = []
+    head: list[Described] = []
     parts: dict[str, bytes] = {"": b""}
     short: list[bytes] = []
     for number, (name, array) in enumerate(pairs):
         if array.dtype == _FLOAT and array.size < LONG:
-            head.append([name, BESIDE, list(array.shape)])
+            head.append((name, BESIDE, array.shape))
             short.append(array.tobytes())
             continue
         kind, body = _pack(np.ascontiguousarray(array))
-        head.append([name, kind, list(array.shape)])
+        head.append((name, kind, array.shape))
         for suffix, data in body.items():
             parts[f"{number}{suffix}"] = data
     if short:
         parts[NUMBERS] = b"".join(short)
-    parts[""] = _written(head).encode()
+    parts[""] = (_kept_described if len(head) <= FEW else _describe)(tuple(head))
     return join(parts)
 
 
@@ -87,10 +120,10 @@ def unpack_arrays(data: bytes | memoryview) -> dict[str, np.ndarray[Any, Any]]:
     """Read arrays back; numeric arrays are read-only views of `data`."""
     parts = split(data)
     try:
-        head = json.loads(parts[""])
-        beside = _beside([tuple(shape) for _, kind, shape in head if kind == BESIDE], parts.get(NUMBERS, b""))
+        head = _at_hand(parts[""], _read_head, _kept_head)
+        beside = _beside([shape for _, kind, shape in head if kind == BESIDE], parts.get(NUMBERS, b""))
         return {
-            name: next(beside) if kind == BESIDE else _unpack(kind, tuple(shape), parts, str(number))
+            name: next(beside) if kind == BESIDE else _unpack(kind, shape, parts, str(number))
             for number, (name, kind, shape) in enumerate(head)
         }
     except (KeyError, IndexError, ValueError, TypeError, RecursionError) as error:
@@ -114,7 +147,12 @@ def _pack(array: np.ndarray[Any, Any]) -> tuple[str, dict[str, bytes]]:
             codes = np.fromiter(map(index.__getitem__, flat), "<u4", len(flat))
             _, body = _text(list(index))
             return "label", {"": codes.tobytes(), **{f"u{suffix}": data for suffix, data in body.items()}}
-    return _text(flat)
+    return (SAME, {"": flat[0].encode()}) if _same(flat) else _text(flat)
+
+
+def _same(flat: list[Any]) -> bool:
+    """Tell whether a short column says one text in every row."""
+    return 0 < len(flat) < LONG and type(flat[0]) is str and flat.count(flat[0]) == len(flat)
 
 
 def _small(array: np.ndarray[Any, Any]) -> bool:
@@ -153,6 +191,10 @@ def _unpack(kind: str, shape: tuple[int, ...], parts: Mapping[str, bytes], key: 
     if kind == "text":
         return _texts(parts, key).reshape(shape)
     body = parts[key]
+    if kind == SAME:
+        if math.prod(shape) >= LONG:  # a few bytes must not become a large array
+            raise ValueError("a column of one text is short")
+        return np.full(shape, body.decode(), object)
     if kind == SMALL:
         return np.frombuffer(body, "i1").astype("f8").reshape(shape)
     if kind.startswith("M8"):

@@ -99,6 +99,10 @@ class Schema:
     columns: tuple[Column, ...]
     key: tuple[str, ...] = ()
 
+    def __hash__(self) -> int:
+        """Return a hash of the names alone: what is kept by schema is looked up with every question."""
+        return hash((*[column.name for column in self.columns], self.key))
+
     def __iter__(self) -> Iterator[Column]:
         return iter(self.columns)
 

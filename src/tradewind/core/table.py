@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -23,6 +22,7 @@ Array = np.ndarray[Any, Any]
 LARGE = 100_000  # rows from which a table is not held in two forms
 SHORT = 256  # rows up to which columns are looked at together
 UNKNOWN = np.full(1, np.nan)
+LARGEST = float(np.finfo("f8").max)
 EXACT = 1e15  # numbers above it have no six decimals to round to
 
 
@@ -45,17 +45,18 @@ class Table:
     def from_frame(cls, frame: Any, schema: Schema | None = None) -> Table:
         """Make a table of a polars, pandas or Arrow frame; without a schema types are read off the columns."""
         made = _polars(frame)
-        read = _schema_of(made)
-        return cls(_known(schema, read) if schema else read, frame=made)
+        return cls(_described(tuple(made.columns), tuple(map(_kind, made.dtypes)), schema), frame=made)
 
     @classmethod
     def from_columns(cls, columns: Mapping[str, Array], schema: Schema | None = None) -> Table:
         """Make a table of numpy columns of one length."""
         if len({len(column) for column in columns.values()}) > 1:
             raise InvalidInput("the columns of a table differ in length")
+        if schema is not None and (chosen := _picked(schema, tuple(columns))) is not None:
+            return cls(chosen, columns=columns)
         known = {column.name: column for column in schema} if schema else {}
-        chosen = tuple(known.get(name) or Column(name, type=_type_of(column)) for name, column in columns.items())
-        return cls(Schema(chosen, tuple(name for name in schema.key if name in columns) if schema else ()), columns=columns)
+        described = tuple(known.get(name) or Column(name, type=_type_of(column)) for name, column in columns.items())
+        return cls(Schema(described, tuple(name for name in schema.key if name in columns) if schema else ()), columns=columns)
 
     @classmethod
     def from_rows(cls, rows: Sequence[Mapping[str, Any]], schema: Schema) -> Table:
@@ -159,32 +160,24 @@ class Table:
 
     def checked(self, schema: Schema) -> Table:
         """Return the same table if it has what the schema requires, inside the stated ranges, else raise."""
-        there = frozenset(self.names)
-        for column in schema:
-            if column.required and column.name not in there:
-                raise MissingColumn(f'column "{column.name}" is missing', hint=f"there are: {', '.join(self.names)}")
-        numbers = [column for column in schema if column.type in (Type.NUMBER, Type.INTEGER) and column.name in there]
+        missing, numbers, low, high = _judged(schema, self.names)
+        if missing:
+            raise MissingColumn(f'column "{missing}" is missing', hint=f"there are: {', '.join(self.names)}")
         arrays = [self.column(column.name) for column in numbers]
-        for column, values, least, most in zip(numbers, arrays, *_ends(arrays), strict=True):
-            if not _within(least, most, column):
-                _check_numbers(values, column)
+        least, most = _ends(arrays)
+        fine = (least >= low) & (most <= high)  # NaN and infinity never are
+        for at in () if fine.all() else np.flatnonzero(~fine).tolist():
+            _check_numbers(arrays[at], numbers[at])
         return self
 
 
-def _ends(arrays: Sequence[Array]) -> tuple[list[float], list[float]]:
+def _ends(arrays: Sequence[Array]) -> tuple[Array, Array]:
     """Return the least and the largest value of every column, NaN where it has none; short ones are looked at together."""
     if arrays and 0 < len(arrays[0]) <= SHORT and all(values.dtype == np.float64 for values in arrays):
         block = np.array(arrays)
-        return block.min(1).tolist(), block.max(1).tolist()
+        return block.min(1), block.max(1)
     some = [values if len(values) and values.dtype.kind in "biuf" else UNKNOWN for values in arrays]
-    return [float(values.min()) for values in some], [float(values.max()) for values in some]
-
-
-def _within(least: float, most: float, column: Column) -> bool:
-    """Tell whether numbers between two are all there and in range; NaN and infinity never are."""
-    low = -math.inf if column.minimum is None else column.minimum
-    high = math.inf if column.maximum is None else column.maximum
-    return low <= least <= most <= high and math.isfinite(least) and math.isfinite(most)
+    return np.array([values.min() for values in some], "f8"), np.array([values.max() for values in some], "f8")
 
 
 def _check_numbers(values: Array, column: Column) -> None:
@@ -202,6 +195,26 @@ def _check_numbers(values: Array, column: Column) -> None:
 
 
 @lru_cache(maxsize=256)
+def _picked(schema: Schema, names: tuple[str, ...]) -> Schema | None:
+    """Return the schema of columns by name, None where it does not know them all."""
+    known, there = {column.name: column for column in schema}, frozenset(names)
+    if not known.keys() >= there:
+        return None
+    return Schema(tuple(known[name] for name in names), tuple(name for name in schema.key if name in there))
+
+
+@lru_cache(maxsize=256)
+def _judged(schema: Schema, names: tuple[str, ...]) -> tuple[str, tuple[Column, ...], Array, Array]:
+    """Return the first required column that is missing among the names, or "", and the columns that hold numbers with their range."""
+    there = frozenset(names)
+    missing = next((column.name for column in schema if column.required and column.name not in there), "")
+    numbers = tuple(column for column in schema if column.type in (Type.NUMBER, Type.INTEGER) and column.name in there)
+    low = np.array([-LARGEST if column.minimum is None else column.minimum for column in numbers])
+    high = np.array([LARGEST if column.maximum is None else column.maximum for column in numbers])
+    return missing, numbers, low, high
+
+
+@lru_cache(maxsize=256)
 def _written(schema: Schema) -> bytes:
     return json.dumps(schema.as_dict()).encode()
 
@@ -211,10 +224,16 @@ def _read_schema(said: bytes) -> Schema:
     return Schema.from_dict(json.loads(said))
 
 
-def _known(schema: Schema, read: Schema) -> Schema:
-    """Return what the schema says of the columns that were read; what it does not know stays as read."""
-    chosen = tuple(schema.get(column.name) or column for column in read)
-    return Schema(chosen, tuple(name for name in schema.key if name in read))
+@lru_cache(maxsize=256)
+def _described(names: tuple[str, ...], kinds: tuple[Type, ...], schema: Schema | None) -> Schema:
+    """Return what the schema says of columns; what it does not know is described as read."""
+    known = {column.name: column for column in schema or ()}
+    chosen = tuple(
+        known.get(name) or Column(name, Role.TIME if kind in (Type.DATE, Type.TIMESTAMP) else Role.INPUT, kind)
+        for name, kind in zip(names, kinds, strict=True)
+    )
+    there = frozenset(names)
+    return Schema(chosen, tuple(name for name in schema.key if name in there) if schema else ())
 
 
 def _type_of(array: Array) -> Type:
@@ -244,11 +263,6 @@ def _polars(frame: Any) -> pl.DataFrame:
     return made
 
 
-def _schema_of(frame: pl.DataFrame) -> Schema:
-    kinds = [(name, _kind(dtype)) for name, dtype in frame.schema.items()]
-    return Schema(tuple(Column(name, Role.TIME if kind in (Type.DATE, Type.TIMESTAMP) else Role.INPUT, kind) for name, kind in kinds))
-
-
 @lru_cache(maxsize=64)
 def _kind(dtype: pl.DataType) -> Type:
     import polars as pl
@@ -264,15 +278,16 @@ def _numpy(series: pl.Series) -> Array:
     import polars as pl
 
     dtype = series.dtype
-    if dtype == pl.String:
+    kind = type(dtype)  # comparing types with `==` costs more than reading thirty values
+    if kind is pl.String:
         return _text(series.to_list())
-    if dtype == pl.Date:
+    if kind is pl.Date:
         if series.null_count() == 0:
             return series.to_numpy().astype("M8[D]")
         return series.to_physical().cast(pl.Int64).fill_null(np.iinfo("i8").min).to_numpy().astype("i8").view("M8[D]")
-    if dtype == pl.Datetime:
+    if kind is pl.Datetime:
         return series.dt.replace_time_zone(None).cast(pl.Datetime("us")).to_numpy().astype("M8[us]")
-    if dtype == pl.Boolean or dtype.is_numeric():
+    if kind is pl.Boolean or dtype.is_numeric():
         return series.to_numpy() if series.null_count() == 0 else series.cast(pl.Float64).to_numpy()
     return _text(series.cast(pl.String).to_list())
 

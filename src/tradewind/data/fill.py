@@ -101,7 +101,7 @@ def _column(values: pl.Series, column: Column, grid: Grid, facts: list[Fact]) ->
     made = _spread(values, grid)
     before = np.isnan(made)
     if not before.any():
-        return pl.Series(values.name, made)
+        return _as_narrow(pl.Series(values.name, made), values)
     if column.role is Role.STATIC:
         made = _held(made, grid)
     elif column.role in (Role.KNOWN, Role.EVENT):
@@ -115,7 +115,12 @@ def _column(values: pl.Series, column: Column, grid: Grid, facts: list[Fact]) ->
     if filled:
         rules = {Role.LEVER: "the last value holds" if _is_level(column) else "none", Role.STATIC: "fixed per series"}
         facts.append(Fact(f"filled.{values.name}", filled, "rows", rules.get(column.role, "the same for every series on a date, or none")))
-    return pl.Series(values.name, made).fill_nan(None)
+    return _as_narrow(pl.Series(values.name, made).fill_nan(None), values)
+
+
+def _as_narrow(made: pl.Series, values: pl.Series) -> pl.Series:
+    """Return a column of flags as the bytes it came as: a table has dozens of them."""
+    return made.cast(pl.UInt8) if values.dtype == pl.UInt8 else made
 
 
 def _is_level(column: Column) -> bool:

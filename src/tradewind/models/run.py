@@ -19,7 +19,7 @@ from tradewind.core.bundle import join, pack_arrays, split, unpack_arrays
 from tradewind.core.errors import BadValue, Incompatible, TradewindError, Unexpected
 from tradewind.core.model import SPANS, WHOLE, Effects, Expands, Explains, Quantiles, Recipe, Responds, State, Totals, Warms
 from tradewind.core.schema import Role
-from tradewind.core.table import Array, Table
+from tradewind.core.table import SHORT, Array, Table
 
 Server = Callable[[bytes], bytes]
 DOINGS = ("predict", "effects", "respond")
@@ -113,7 +113,7 @@ def _beside(table: Table, more: Table) -> Table:
 
 def _finite(table: Table) -> Table:
     """Return the table; raises Unexpected for a number that is none, or missing in a column that is said rather than repeated."""
-    for name in table.names:
+    for name in _unsure(table):
         values = table.column(name)
         if values.dtype.kind != "f" or math.isfinite(np.add.reduce(values)):  # a sum is finite only where all its parts are
             continue
@@ -122,6 +122,15 @@ def _finite(table: Table) -> Table:
         if not (np.isfinite(values) | (known & np.isnan(values))).all():
             raise Unexpected(f'the answer\'s column "{name}" holds a value that is not a number')
     return table
+
+
+def _unsure(table: Table) -> Sequence[str]:
+    """Return the names of columns worth a look of their own; short ones of plain numbers are looked at together first."""
+    if not 0 < len(table) <= SHORT:
+        return table.names
+    plain = [name for name in table.names if table.column(name).dtype == np.float64]
+    fine = math.isfinite(np.array([table.column(name) for name in plain]).sum())  # only where all its parts are
+    return [name for name in table.names if name not in plain] if fine else table.names
 
 
 def _by(said: Any) -> list[str]:

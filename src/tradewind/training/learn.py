@@ -18,7 +18,7 @@ from tradewind.training.renew import golden
 from tradewind.training.roll import Candidate, Run, fitting, reached, roll
 from tradewind.training.search import Trial, early, search
 from tradewind.training.split import Fold, described, grain, horizon_of, periods, rolling_origin
-from tradewind.training.weigh import weigh
+from tradewind.training.weigh import Weighed, weigh
 
 CLEAR = 2.0  # standard errors of a gain that make one recipe clearly better than another
 SEASON = {"day": 7, "week": 52, "month": 12}
@@ -54,8 +54,7 @@ class Compared:
     runs: dict[str, Run]
     facts: dict[str, Any]
     folds: tuple[Fold, ...]
-    weights: dict[str, float] = field(default_factory=dict)
-    why: str = ""
+    weighed: Weighed = field(default_factory=lambda: Weighed({}, ""))
 
 
 def learn(lesson: Lesson, *, progress: Progress = SILENT) -> tuple[Trained, dict[str, Table]]:
@@ -146,21 +145,21 @@ def _blend(lesson: Lesson, candidate: Candidate, found: Compared, progress: Prog
     singles = {one.label: one for one in lesson.candidates if one.label in found.runs and one.label in recipe.members}
     if not singles:
         return
-    weights, why = weigh({label: found.runs[label].joined() for label in singles})
-    if candidate.label == lesson.model.recipes[-1] or not found.weights:
-        found.weights, found.why = weights, why
+    chosen = weigh({label: found.runs[label].joined() for label in singles})
+    if candidate.label == lesson.model.recipes[-1] or not found.weighed.weights:
+        found.weighed = chosen
     by_cutoff = {fold.block: fold for fold in found.folds}
 
     def made(fold: Fold) -> State:
         upto = tuple(by_cutoff[block] for block in sorted(by_cutoff) if block <= fold.block)
         states = {
             label: reached(singles[label], found.runs[label], upto, fitting(singles[label], lesson.seed), kept=lesson.kept)
-            for label in weights
+            for label in chosen.weights
         }
-        return recipe.blend(states, weights, why)
+        return recipe.blend(states, chosen.weights, chosen.why, together=chosen.together)
 
     run = roll(candidate, found.folds, made, kept={}, progress=progress, keep=False)
-    run.seconds += sum(found.runs[label].seconds for label in weights)
+    run.seconds += sum(found.runs[label].seconds for label in chosen.weights)
     found.runs[candidate.label] = run
 
 
@@ -169,11 +168,12 @@ def _whole(lesson: Lesson, winner: Candidate, found: Compared, progress: Progres
     recipe = winner.recipe
     if isinstance(recipe, Blends):
         states: dict[str, State] = {}
-        singles = {one.label: one for one in lesson.candidates if one.label in found.weights}
+        singles = {one.label: one for one in lesson.candidates if one.label in found.weighed.weights}
         for place, (label, single) in enumerate(singles.items()):
             progress("fit", place / len(singles), f"{label} on everything")
             states[label] = single.recipe.fit(lesson.table, settle(single.recipe.knobs, single.params), lesson.seed)
-        state = recipe.blend(states, found.weights, found.why)
+        best = found.weighed
+        state = recipe.blend(states, best.weights, best.why, together=best.together)
     else:
         progress("fit", 0.0, f"{winner.label} on everything")
         state = recipe.fit(lesson.table, settle(recipe.knobs, winner.params), lesson.seed)

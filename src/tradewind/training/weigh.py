@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from itertools import combinations, permutations
 
 import numpy as np
@@ -13,16 +14,26 @@ from tradewind.training import score
 MOST = 3  # members at most: more of them cost time to answer and add nothing that was measured
 SHARES = {1: ((1.0,),), 2: ((0.5, 0.5), (0.75, 0.25)), 3: ((1 / 3, 1 / 3, 1 / 3), (0.5, 0.25, 0.25))}
 """Shares that are tried, by number of members: equal ones, and one member that counts more."""
+SAID = 0.8  # of the outcomes an 80 % interval covers
 ALONE = 0.004  # share of error that a recipe must be better alone: a mean is less likely to fail on the next block
 
 Mix = tuple[tuple[str, float], ...]
 
 
-def weigh(held: Mapping[str, Mapping[str, Array]]) -> tuple[dict[str, float], str]:
+@dataclass(frozen=True, slots=True)
+class Weighed:
+    """Weights by recipe, why in words, and how far the errors of those that have one go together (0-1)."""
+
+    weights: dict[str, float]
+    why: str
+    together: float = 1.0
+
+
+def weigh(held: Mapping[str, Mapping[str, Array]]) -> Weighed:
     """Return the weights of the best mix of recipes, and why in words.
 
-    `held` is label -> columns of the same rows: truth, p50 and bounds. A mix answers with the weighted mean of its members' numbers; its
-    error is the mean of its WAPE and its pinball loss, each against the best single recipe's. Few coarse weights: with a handful of
+    `held` is label -> columns of the same rows: truth, p50, bounds, block. A mix is judged by the weighted mean of its members' numbers;
+    its error is the mean of its WAPE and its pinball loss, each against the best single recipe's. Few coarse weights: with a handful of
     held-out blocks, freely fitted ones do worse on the next block than they promise (Claeskens et al. 2016).
     """
     errors = {mix: _errors(held, mix) for mix in _mixes(sorted(held))}
@@ -31,12 +42,40 @@ def weigh(held: Mapping[str, Mapping[str, Array]]) -> tuple[dict[str, float], st
     best = min(ratio, key=lambda mix: (ratio[mix] + (ALONE if len(mix) == 1 else 0.0), len(mix)))
     single = min((mix for mix in ratio if len(mix) == 1), key=lambda mix: ratio[mix])
     if len(best) == 1:
-        return dict(best), f"on held-out blocks {best[0][0]} alone did better than any mean with the others"
+        return Weighed(dict(best), f"on held-out blocks {best[0][0]} alone did better than any mean with the others")
     saved = 1 - ratio[best] / ratio[single]
     told = (
         f"erred {saved:.1%} less than {single[0][0]}, the best of them alone" if saved > 0 else f"erred no more than {single[0][0]} alone"
     )
-    return dict(best), f"on held-out blocks their mean {told}"
+    return Weighed(dict(best), f"on held-out blocks their mean {told}", _together(held, best))
+
+
+def _together(held: Mapping[str, Mapping[str, Array]], mix: Mix) -> float:
+    """Return the correlation of the members' errors, one for all pairs: what their mean does not cancel.
+
+    Each row counts by its error over its interval. What misses in one block hangs together, so a correlation known from few blocks is
+    drawn towards one as by one more block in which the members agreed; errors that offset each other did so by chance: never below zero.
+    One where the plain mean of the members' intervals does not cover more than it says: there is nothing to take away.
+    """
+    columns = [held[name] for name, _ in mix]
+    low, high = (np.sum([weight * held[name][side].astype("f8") for name, weight in mix], axis=0) for side in ("lo80", "hi80"))
+    if score.coverage(columns[0]["truth"], low, high) <= SAID:
+        return 1.0
+    width = np.mean([one["hi80"].astype("f8") - one["lo80"] for one in columns], axis=0)
+    fine = width > 0
+    if not fine.any():
+        return 1.0
+    missed = [
+        weight * (one["truth"].astype("f8") - one["p50"]) / np.maximum(width, 1e-300) for one, (_, weight) in zip(columns, mix, strict=True)
+    ]
+    errors = np.stack(missed)[:, fine]
+    moments = errors @ errors.T
+    sizes = np.sqrt(np.diag(moments))
+    pairs = np.triu_indices(len(mix), 1)
+    most = float(np.outer(sizes, sizes)[pairs].sum())
+    found = float(moments[pairs].sum()) / most if most > 0 else 1.0
+    blocks = len(np.unique(columns[0]["block"]))
+    return float(np.clip((blocks * found + 1) / (blocks + 1), 0.0, 1.0))
 
 
 def _mixes(names: list[str]) -> Iterator[Mix]:

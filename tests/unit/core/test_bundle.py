@@ -111,4 +111,25 @@ def test_text_of_any_kind_comes_back(values: list[str | None]) -> None:
     packed = pack_arrays({"text": sent})
     assert unpack_arrays(packed)["text"].tolist() == values
     text = [(value or "").encode() for value in values]
+    if len(set(values)) == 1 and values[0] is not None:  # said once
+        assert split(packed)["0"] == text[0] and "0o" not in split(packed)
+        return
     assert split(packed)["0"] == b"".join(text) and np.frombuffer(split(packed)["0o"], "<i8")[-1] == sum(map(len, text))
+
+
+def test_a_column_of_one_text_cannot_grow_large() -> None:
+    packed = pack_arrays({"text": np.array(["P1"] * 30, object)})
+    assert unpack_arrays(packed)["text"].tolist() == ["P1"] * 30
+    parts = split(packed)
+    for shape in ("[300]", "[20,20]", "[1e12]", "[-3]"):
+        with pytest.raises(Tampered):
+            unpack_arrays(join({**parts, "": parts[""].replace(b"[30]", shape.encode())}))
+
+
+def test_what_was_read_of_a_head_is_not_kept_for_another() -> None:
+    one, two = (pack_arrays({"a": np.arange(3.0), name: np.arange(3)}) for name in ("b", "c"))
+    for _ in range(2):
+        assert list(unpack_arrays(one)) == ["a", "b"] and list(unpack_arrays(two)) == ["a", "c"]
+    with pytest.raises(Tampered):
+        unpack_arrays(one[:-1])
+    assert unpack_arrays(one)["b"].tolist() == [0, 1, 2]

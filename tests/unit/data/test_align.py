@@ -114,6 +114,14 @@ def test_prices_hold_and_flags_are_off():
     assert facts["filled.price"].value == 3
 
 
+def test_flags_that_come_as_bytes_stay_bytes():
+    one = panel(full("a", [0, 1, 4], promotion=1, price=2) + full("b", range(5), promotion=0, price=3))
+    narrow = one.frame.with_columns(pl.col("promotion").cast(pl.UInt8), pl.col("price").cast(pl.Float64))
+    made, wide = (align(Table(one.schema, frame=frame))[0].frame for frame in (narrow, one.frame))
+    assert made.schema["promotion"] == pl.UInt8 and made.schema["price"] == pl.Float64
+    assert of(made, "a", "promotion") == [1, 1, 0, 0, 1] == of(wide, "a", "promotion")
+
+
 def test_calendars_are_filled_by_date_and_past_figures_are_not():
     rows = full("a", [0, 2], holiday=0.0, event=None, visitors=5.0) + full("b", [0, 2], holiday=0.0, event=None, visitors=6.0)
     rows += full("b", [1], holiday=1.0, event="New Year", visitors=7.0) + full("c", [0, 1, 2], holiday=None, event=None, visitors=None)

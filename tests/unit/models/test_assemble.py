@@ -73,6 +73,9 @@ def test_promotions_run_from_start_to_end_inclusive():
     assert [str(day) for day in found["date"].to_list()] == ["2024-04-20", "2024-04-21", "2024-04-22"]
     assert found.select("discount", "display", "mechanic_multi_buy").unique().row(0) == (0.2, 1.0, 1.0)
     assert panel.schema.get("promotion").role is Role.LEVER
+    kinds = panel.frame.schema
+    assert {kinds[name] for name in ("promotion", "display", "mechanic_multi_buy")} == {pl.UInt8}  # flags need no more than a byte
+    assert kinds["discount"] == pl.Float64
 
 
 def test_the_planned_price_passes_on_what_past_discounts_passed_on():
@@ -100,6 +103,7 @@ def test_promotions_of_part_of_a_week_are_shares():
     panel = assemble({"sales": table("sales", weekly), "promotions": promotion()})
     found = panel.frame.filter(pl.col("promotion") > 0)
     assert found["promotion"].to_list() == pytest.approx([2 / 7, 1 / 7])  # Saturday, Sunday; Monday
+    assert panel.frame.schema["promotion"] == pl.Float64
 
 
 def test_events_and_holidays_become_one_flag_each_by_region():
@@ -112,7 +116,7 @@ def test_events_and_holidays_become_one_flag_each_by_region():
     tables = {"sales": table("sales", sales), "stores": table("stores", stores), "events": table("events", events)}
     frame = assemble(tables, country="DE").frame
     fair = frame.filter(pl.col("event_fair") > 0)
-    assert set(fair["store"]) == {"S1"} and fair.height == 2
+    assert set(fair["store"]) == {"S1"} and fair.height == 2 and frame.schema["event_fair"] == pl.UInt8
     friday = frame.filter(pl.col("event_good_friday") > 0)
     assert sorted({str(day) for day in friday["date"]}) == ["2024-03-05", "2024-03-29"] and set(friday["store"]) == {"S1", "S2"}
 

@@ -56,7 +56,7 @@ def ensemble(shop, as_table):
     table = as_table(shop(days=120))
     maker = Ensemble(MODEL.gives, Blender((stats.LEARNER, boosted.LEARNER, naive.LEARNER)))
     states = {"boosted": recipe("demand", "boosted").fit(table, FAST, 0), "stats": recipe("demand", "stats").fit(table, {}, 0)}
-    return maker, maker.blend(states, {"boosted": 0.75, "stats": 0.25}, "measured so"), states
+    return maker, maker.blend(states, {"boosted": 0.75, "stats": 0.25}, "measured so", together=0.9), states
 
 
 def look(panel):
@@ -71,6 +71,16 @@ def test_a_blend_says_the_weighted_mean_of_mean_and_quantiles(panel):
     assert made.weights == {"one": 0.75, "two": 0.25}
     np.testing.assert_allclose(said.mean, 15)
     np.testing.assert_allclose(said.quantiles, np.broadcast_to(15 * TAUS, said.quantiles.shape))
+
+
+def test_errors_that_do_not_go_together_narrow_the_spread_and_leave_the_median(panel):
+    weights, members = {"one": 3.0, "two": 1.0}, {"one": Flat(10), "two": Flat(30)}
+    apart = blended(members, weights, {}, together=0.0).say(look(panel)).quantiles
+    half = blended(members, weights, {}, together=0.5).say(look(panel)).quantiles
+    away = np.sqrt((0.75 * 10) ** 2 + (0.25 * 30) ** 2) * (TAUS - 0.5)  # standard deviations of independent errors
+    np.testing.assert_allclose(apart, np.broadcast_to(7.5 + away, apart.shape))
+    np.testing.assert_allclose((half - 7.5) ** 2, (away**2 + (15 * (TAUS - 0.5)) ** 2) / 2 + 0 * half)
+    assert (np.diff(apart, axis=-1) > 0).all()
 
 
 def test_a_member_without_weight_is_left_out_and_the_longest_reach_stands():
@@ -112,7 +122,7 @@ def test_parts_go_round(ensemble):
     first, second = maker.predict(state, asked), maker.predict(again, asked)
     for name in ("mean", "p50", "lo80", "hi95"):
         np.testing.assert_allclose(second.column(name), first.column(name), rtol=1e-5)
-    assert again.learned.weights == {"boosted": 0.75, "stats": 0.25}
+    assert again.learned.weights == {"boosted": 0.75, "stats": 0.25} and again.learned.together == 0.9
     assert maker.notes(again, asked) == maker.notes(state, asked)
 
 

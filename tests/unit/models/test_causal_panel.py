@@ -11,7 +11,7 @@ import pytest
 from tradewind.core.effect import Effect
 from tradewind.core.errors import BadValue, InvalidInput, TooBig
 from tradewind.core.table import Table
-from tradewind.models._kit.causal import design, did, given, impact, refute, synth
+from tradewind.models._kit.causal import design, did, given, impact, law, refute, synth
 
 LIFT = 0.15
 
@@ -175,11 +175,30 @@ def test_a_design_promises_less_where_chosen_places_strayed_further_than_they_sa
     calm = [np.array([[0.01, 0.01], [-0.005, 0.01]])] * 3
     wild = [one * np.array([3.0, 1.0]) for one in calm]
     assert design._strain(calm, 10.0) == 1.0 and 1.3 < design._strain(wild, 10.0) < 3.0
-    plain, strained = (design._Law(0.02, 10.0, 90, strain) for strain in (1.0, 1.5))
+    plain, strained = (design._Law(0.02, 10.0, 90, strain, 0.0) for strain in (1.0, 1.5))
     assert plain.power(0.0) == pytest.approx(0.1, abs=1e-6) and strained.power(0.0) > 0.15
     assert strained.smallest(0.8) > 1.1 * plain.smallest(0.8)
     assert strained.power(strained.smallest(0.8)) == pytest.approx(0.8, abs=1e-6)
-    assert design._Law(5.0, 10.0, 90, 1.0).smallest(0.8) == float("inf")
+    assert design._Law(5.0, 10.0, 90, 1.0, 0.0).smallest(0.8) == float("inf")
+
+
+def test_a_promise_allows_for_an_error_that_is_another_one_in_each_stretch() -> None:
+    steady, shaky = design._Law(0.02, 10.0, 90, 1.0, 0.0), design._Law(0.02, 10.0, 90, 1.0, 0.3)
+    assert shaky.power(0.0) == pytest.approx(0.1, abs=1e-6)  # without a lift it does not matter
+    promised = shaky.smallest(0.8)
+    assert promised > 1.04 * steady.smallest(0.8)
+    rng = np.random.default_rng(3)
+    ratio, error = rng.standard_t(10, 200_000), 0.02 * np.exp(0.3 * rng.normal(size=200_000))
+    found = np.abs(ratio + promised / error) > law.tail(10.0, 90)
+    assert found.mean() == pytest.approx(0.8, abs=0.005)
+
+
+def test_how_unsteady_errors_are_is_read_off_stretches_and_drawn_to_what_placebos_allow() -> None:
+    calm, wild = np.full((3, 3), 0.02), 0.02 * np.array([[0.5, 1.0, 2.0]] * 3)
+    assert design._unsteady(calm, 10.0) == pytest.approx(np.sqrt(0.15 / 5 * 4 / 3))
+    assert 0.45 < design._unsteady(wild, 10.0) < np.log(2) * np.sqrt(4 / 3)
+    assert design._unsteady(calm[:, :1], 10.0) == pytest.approx(np.sqrt(0.05 * 2))  # one stretch: belief alone
+    assert design._unsteady(np.zeros((3, 3)), 10.0) == 0.0
 
 
 def test_controls_that_stray_further_than_they_say_widen_an_impact() -> None:

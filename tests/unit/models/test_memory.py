@@ -1,5 +1,7 @@
 """What a forecaster remembers: blocks open, fill and close; they move with their series and are joined in time."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -70,6 +72,15 @@ def test_what_was_not_known_leaves_no_transform(opened, target):
     target[1, 11] = np.nan
     whole = memories.fill(opened, panel(target, 14))
     assert np.isnan(whole.transform[1, 0, 1]) and np.isfinite(whole.transform[1, 0, [0, 2, 3]]).all()
+
+
+def test_out_of_stock_nothing_sold_but_demand_is_not_known(opened, target):
+    target[1, 11] = np.nan
+    out = np.zeros((3, 14), bool)
+    out[1, 11] = True
+    whole = memories.fill(opened, replace(panel(target, 14), out=out))
+    assert whole.truth[1, 0, 1] == 0 and np.isnan(whole.transform[1, 0, 1]) and np.isnan(whole.smoothed[1, 0, 1])
+    assert np.isnan(memories.fill(opened, panel(target, 14)).truth[1, 0, 1])
 
 
 def test_a_series_keeps_its_errors_where_it_moves_and_a_new_one_has_none(opened, target):

@@ -63,6 +63,22 @@ def test_rows_become_a_matrix():
 def test_what_was_not_available_is_not_known():
     panel = from_table(table(made()))
     assert np.isnan(panel.target[1, 3]) and panel.target[0, 3] == 6
+    assert panel.out is None  # something was counted there
+
+
+def test_out_of_stock_is_a_row_of_nothing_while_others_sell():
+    frame = made()
+    first = frame["date"].min()
+    day = pl.col("date").sub(first).dt.total_days()
+    empty = (day == 6) | ((day == 3) & (pl.col("product") == "B"))
+    frame = frame.with_columns(
+        pl.when(empty).then(0.0).otherwise("units").alias("units"), pl.when(empty).then(0.0).otherwise(1.0).alias("available")
+    )
+    panel = from_table(table(frame))
+    assert np.argwhere(panel.out).tolist() == [[1, 3]] and np.isnan(panel.target[:, 6]).all()
+    assert panel.take(np.array([0])).out is None and panel.tail(18).out.sum() == 1 and panel.until(3).out.sum() == 0
+    back = Panel.from_parts(panel.meta(), panel.arrays())
+    np.testing.assert_array_equal(back.out, panel.out)
 
 
 def test_gaps_of_what_is_known_ahead_are_filled_by_kind():
@@ -117,6 +133,14 @@ def test_a_tail_keeps_the_plan():
     tail = from_table(table(made())).tail(6)
     assert tail.cut == 6 and tail.width == 11
     np.testing.assert_array_equal(tail.target[0, :6], 3.0 + np.arange(14, 20))
+
+
+def test_a_tail_does_not_hold_the_whole_in_memory():
+    whole = from_table(table(made()))
+    tail = whole.tail(6)
+    kept = [tail.target, *tail.ahead.values(), *tail.past.values()]
+    assert all(value.base is None for value in kept if len(value) > 1)
+    assert np.shares_memory(whole.tail(whole.cut).target, whole.target)  # all there is needs no copy
 
 
 def test_the_tail_of_a_tail_is_the_tail():

@@ -1,5 +1,7 @@
 """The protocol around a learner: intervals that follow what came, updates without refitting, parts that go round."""
 
+import weakref
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from statistics import NormalDist
 
@@ -45,8 +47,10 @@ class Learner:
     width: float
     name: str = "sure"
     knobs: tuple = ()
+    looks: Callable[[], None] = lambda: None  # called while it learns
 
     def learn(self, panel, knobs, *, seed, horizon):
+        self.looks()
         return Sure(self.width)
 
     def read(self, parts, panel):
@@ -86,6 +90,22 @@ def test_bands_cover_what_they_say_once_blocks_have_come(as_table, width, whole)
         over = {50: 0.16, 80: 0.08}.get(level, 0.05) if whole else 0.05  # closed intervals of counts hold more than they say
         assert level / 100 - 0.05 < inside < level / 100 + over
     assert abs(share_inside(before, truth, 80) - 0.8) > 0.1, "the raw quantiles must be wrong for this to mean anything"
+
+
+def test_a_table_that_nobody_else_holds_goes_before_anything_is_learned(as_table):
+    held, seen = [], []
+
+    def fresh(days):
+        table = noisy(as_table, days)[0]
+        held.append(weakref.ref(table.frame))
+        return table
+
+    maker = Forecaster(MODEL.gives, Learner(0.4, looks=lambda: seen.append(held[-1]())))
+    maker.fit(fresh(60), {"horizon": 7}, 0)
+    assert seen == [None]
+    kept = fresh(60)
+    state = maker.fit(kept, {"horizon": 7}, 0)
+    assert seen[1] is kept.frame and state.facts["cleaned"] == []
 
 
 def test_counts_are_answered_in_whole_numbers_and_others_are_not(as_table):

@@ -204,3 +204,25 @@ def test_halves_of_several_targets_add_up_too(learned):
 def test_no_trees_are_refused():
     with pytest.raises(Tampered, match="no tree"):
         onnx_trees.walk({})
+
+
+def test_trees_of_unequal_depth_are_walked_to_their_own_end(learned):
+    _, made, rows = learned
+    leaf = len(made.feature)
+    more = {
+        name: np.append(values, np.array([fill], values.dtype))
+        for name, values, fill in (
+            ("feature", made.feature, -1),
+            ("threshold", made.threshold, 0),
+            ("left", made.left, 0),
+            ("right", made.right, 0),
+            ("missing_left", made.missing_left, 0),
+            ("value", made.value, 1.25),
+            ("cover", made.cover, 1),
+        )
+    }
+    grown = trees.Trees(np.append(made.roots, leaf).astype(made.roots.dtype), **more)  # the last tree is one leaf
+    busy = grown.walk[-1]
+    assert busy[0] == len(made.roots) and list(busy) == sorted(busy, reverse=True) and busy[-1] < busy[0]
+    np.testing.assert_allclose(grown.predict(rows), made.predict(rows) + 1.25, rtol=1e-12)
+    assert made.predict(rows[:0]).shape == (0,)

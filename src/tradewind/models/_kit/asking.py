@@ -35,12 +35,6 @@ class Asked:
     ignored: tuple[str, ...]
 
 
-def unasked(asks: Schema, asked: Table) -> list[str]:
-    """Return what to say of columns that a model does not ask for: one sentence, or none."""
-    strange = [name for name in asked.names if name not in asks]
-    return [f"what is asked has columns that change nothing here: {', '.join(strange)}"] if strange else []
-
-
 def locate(panel: Panel, asked: Table) -> Asked:
     """Find the questions in the panel; raises EmptyTable, MissingColumn, NotFound and BadValue."""
     if len(asked) == 0:
@@ -124,6 +118,8 @@ def _find(panel: Panel, asked: Table) -> Array:
         if texts not in panel.index:
             raise NotFound(f"no sales are known of {_said(names, texts)}", hint=_close(panel, names, texts))
         place[key] = panel.index[texts]
+    if len(place) == 1:
+        return np.full(len(asked), next(iter(place.values())), "i8")
     return np.fromiter(map(place.__getitem__, zip(*given, strict=True)), "i8", len(asked))
 
 
@@ -152,6 +148,9 @@ def _plan(panel: Panel, asked: Table, when: str) -> tuple[dict[str, Array], tupl
                 ignored.append(name)
             continue
         numbers = values.astype("f4")
+        if numbers.min() > 0 and numbers.max() < np.inf:  # all there, and fine as a column of any kind
+            plan[name] = numbers
+            continue
         kind = panel.kinds[name]
         if np.isinf(numbers).any() or (kind != "number" and (numbers < 0).any()):
             raise BadValue(f'column "{name}" must hold numbers of zero or more', hint="leave a value out to keep the planned one")

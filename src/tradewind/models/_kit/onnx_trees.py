@@ -73,12 +73,12 @@ def _opened(model: bytes) -> tuple[Score, int]:
     options.log_severity_level = 4
     try:
         made = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-        name, targets = made.get_inputs()[0].name, int(made.get_outputs()[0].shape[1])
+        name, gives, targets = made.get_inputs()[0].name, [made.get_outputs()[0].name], int(made.get_outputs()[0].shape[1])
     except Exception as error:
         raise Tampered("an ONNX model cannot be read") from error
 
     def score(rows: Array) -> Array:
-        answer: Array = made.run(None, {name: rows})[0]
+        answer: Array = made.run(gives, {name: rows})[0]
         return (answer[:, 0] if targets == 1 else answer).astype("f8")
 
     return score, targets

@@ -20,6 +20,7 @@ AHEAD = (Role.LEVER, Role.KNOWN, Role.EVENT)
 PRICE = re.compile(r"(^|_)(price|cost)(_|$)")  # carried forward, never zero
 RIVALS, RIVALS_PRICE = "rivals", "rivals_price"  # kinds of what stands beside a series: a share promoted, a price
 STAY = ("price", "number", RIVALS_PRICE)  # kinds that are carried forward, and unknown where nothing is known
+OUT = "_out"
 MOST = 40  # columns of one kind that are kept; the widest-covered first
 LONGEST = 80  # letters of a text that series are still grouped by: longer ones describe, they do not name
 
@@ -57,7 +58,8 @@ class Panel:
     all series agree, (1, periods); `kinds` says of each whether it is a "price", a "lever", an "event", a "number", or what stands
     beside a series (RIVALS, RIVALS_PRICE). `past` end at the cut; `static` hold one number per series, text as the code of `codes`.
     `labels` hold every text of the series, also those that say too little or too much to learn from: what answers are chosen and
-    added up by.
+    added up by. `out` tells, up to the cut, where a row says that nothing sold because nothing could be; None where there is no such
+    row, or only some series were taken.
     """
 
     clock: Clock
@@ -71,6 +73,7 @@ class Panel:
     static: Mapping[str, Array]
     codes: Mapping[str, list[str]]
     labels: Mapping[str, Array] = field(default_factory=dict)
+    out: Array | None = None
 
     @property
     def grain(self) -> Grain:
@@ -102,12 +105,17 @@ class Panel:
         return self.first + np.arange(self.width)
 
     def tail(self, periods: int) -> Panel:
-        """Return the panel with no more than its last periods before the cut, and one level window of what is known afterwards."""
+        """Return the panel with no more than its last periods before the cut, and one level window of what is known afterwards.
+
+        What is kept is copied where it is not all there is: a part of an array would hold the whole of it in memory.
+        """
         start = max(0, self.cut - periods)
-        cut = {name: value[:, start:] for name, value in self.ahead.items()}
+        cut = {name: np.ascontiguousarray(value[:, start:]) for name, value in self.ahead.items()}
         kept = min(periods, self.grain.level)
-        past = {name: value[:, max(0, value.shape[1] - kept) :] for name, value in self.past.items()}
-        return replace(self, first=self.first + start, cut=self.cut - start, target=self.target[:, start:], ahead=cut, past=past)
+        past = {name: np.ascontiguousarray(value[:, max(0, value.shape[1] - kept) :]) for name, value in self.past.items()}
+        target = np.ascontiguousarray(self.target[:, start:])
+        out = None if self.out is None else np.ascontiguousarray(self.out[:, start:])
+        return replace(self, first=self.first + start, cut=self.cut - start, target=target, ahead=cut, past=past, out=out)
 
     def planned(self, series: Array, periods: int, row: Array, at: Array, plan: Mapping[str, Array]) -> Panel:
         """Return the panel of some series with at least `periods` of plan, and the user's own plan written over it.
@@ -137,7 +145,7 @@ class Panel:
         target = self.target.copy()
         target[:, cut:] = np.nan
         past = {name: value[:, : max(0, value.shape[1] - (self.cut - cut))] for name, value in self.past.items()}
-        return replace(self, cut=cut, target=target, past=past)
+        return replace(self, cut=cut, target=target, past=past, out=None if self.out is None else self.out[:, :cut])
 
     def like(self, old: Panel) -> Panel:
         """Return the panel with the columns of an old one: what is new is left out, what is gone is empty, a new text is unknown."""
@@ -182,14 +190,15 @@ class Panel:
             return Lazy(columns, lambda _, value: value[series])
 
         keys, past, static, labels = (part(columns) for columns in (self.keys, self.past, self.static, self.labels))
-        return replace(self, ahead=ahead, target=target, keys=keys, past=past, static=static, labels=labels)
+        clock, first, cut = self.clock, self.first, self.cut
+        return Panel(clock, first, cut, keys, target, ahead, self.kinds, past, static, self.codes, labels)
 
     def arrays(self) -> dict[str, Array]:
         """Return the numbers by name, ready for a tensor file: columns of few values as codes and a code book."""
         named = {"target": self.target}
         for kind in ("ahead", "past", "static"):
             named |= {f"{kind}/{name}": value for name, value in getattr(self, kind).items()}
-        out: dict[str, Array] = {}
+        out: dict[str, Array] = {} if self.out is None else {"out": np.packbits(self.out, axis=1)}
         for name, value in named.items():
             whole = value
             if value.ndim == 2 and len(value) > 16:
@@ -231,7 +240,9 @@ class Panel:
             clock = Clock(GRAINS[meta["grain"]], int(meta["anchor"]))
             first, cut, codes = int(meta["first"]), int(meta["cut"]), meta["codes"]
             labels = {name: _texts(values) for name, values in meta["labels"].items()}
-            return cls(clock, first, cut, keys, column("target"), kinds=meta["kinds"], codes=codes, labels=labels, **kinds)
+            out = np.unpackbits(arrays["out"], axis=1, count=cut) > 0 if "out" in arrays else None
+            columns = (kinds["ahead"], meta["kinds"], kinds["past"], kinds["static"])
+            return cls(clock, first, cut, keys, column("target"), *columns, codes, labels, out)
         except (KeyError, TypeError, ValueError, IndexError) as error:
             raise Incompatible("the series of this version cannot be read", hint="train the model again") from error
 
@@ -257,7 +268,10 @@ def from_table(table: Table, *, target: str = "units", reach: int | None = None)
             raise MissingColumn(f'column "{name}" is missing', hint=f"there are: {', '.join(table.names)}")
     frame = table.frame
     open_ = (pl.col("available").fill_null(1) > 0) if "available" in frame.columns else pl.lit(value=True)
-    frame = frame.filter(pl.col(when).is_not_null()).with_columns(pl.when(open_).then(pl.col(target).cast(pl.Float32)).alias(target))
+    frame = frame.filter(pl.col(when).is_not_null()).with_columns(
+        pl.when(open_).then(pl.col(target).cast(pl.Float32)).alias(target),
+        (~open_ & (pl.col(target) == 0)).fill_null(value=False).alias(OUT),
+    )
     known = frame[target].is_not_null() & frame[target].is_finite().fill_null(value=False)
     if not known.any():
         raise EmptyTable("there is no sale to learn from", hint=f'every row of "{target}" is empty or marked as not available')
@@ -287,7 +301,9 @@ def from_table(table: Table, *, target: str = "units", reach: int | None = None)
     static, codes, texts = _statics(frame, columns["static"], index, len(grid))
     amount = grid.fill(frame[target].filter(pl.Series(inside)))
     amount[:, cut:] = np.nan
-    return Panel(clock, first, cut, labels, np.maximum(amount, 0), ahead, kinds, past, static, codes, texts)
+    out = grid.fill(frame[OUT].filter(pl.Series(inside)))[:, :cut] > 0
+    out &= np.isfinite(amount[:, :cut]).any(0)  # where nobody sold, all were closed
+    return Panel(clock, first, cut, labels, np.maximum(amount, 0), ahead, kinds, past, static, codes, texts, out if out.any() else None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -75,18 +75,39 @@ class Trees:
 
     def predict(self, rows: Array) -> Array:
         """Return the raw sum of leaves for each row of a float32 matrix."""
-        at = np.repeat(self.roots[None].astype("i8"), len(rows), 0)
-        index = np.arange(len(rows))[:, None]
-        while True:
-            feature = self.feature[at]
-            inner = feature >= 0
-            if not inner.any():
-                break
-            x = rows[index, np.maximum(feature, 0)]
-            go = np.where(np.isnan(x), self.missing_left[at] > 0, x <= self.threshold[at])
-            at = np.where(inner, np.where(go, self.left[at], self.right[at]), at)
-        total: Array = self.value[at].sum(1, dtype="f8")
+        child, ask, edge, place, busy = self.walk
+        flat, first = rows.ravel(), np.arange(0, rows.size, rows.shape[1])[:, None]
+        gone = bool(np.isnan(flat).any())
+        found = np.repeat(self.roots[place.argsort()][None].astype("i8"), len(rows), 0)  # the deepest tree first
+        for count in busy:
+            at = found[:, :count]
+            x = flat[first + ask[at]]
+            right = x > edge[at]
+            if gone:
+                right |= np.isnan(x) & (self.missing_left[at] == 0)
+            found[:, :count] = child[2 * at + right]
+        total: Array = self.value[found[:, place]].sum(1, dtype="f8")
         return total
+
+    @cached_property
+    def walk(self) -> tuple[Array, Array, Array, Array, tuple[int, ...]]:
+        """Return what a walk down all trees at once needs.
+
+        Per node: both children, one after the other (a leaf's are itself), the feature it asks for, and its edge. Per tree its place when
+        the deepest stands first. Per level how many trees reach below it.
+        """
+        inner, here = self.feature >= 0, np.arange(len(self.feature))
+        child = np.stack([np.where(inner, side, here) for side in (self.left, self.right)], 1).astype("i8")
+        level, nodes, depth = np.zeros(len(here), "i8"), self.roots[inner[self.roots]], 0
+        while len(nodes):
+            depth += 1
+            nodes = child[nodes].ravel()
+            level[nodes] = depth
+            nodes = nodes[inner[nodes]]
+        deep = np.maximum.reduceat(level, self.roots) if len(self.roots) else level
+        place = np.argsort(np.argsort(-deep, kind="stable"), kind="stable")
+        busy = tuple(int((deep > at).sum()) for at in range(depth))
+        return child.ravel(), np.where(inner, self.feature, 0).astype("i8"), self.threshold, place, busy
 
     @cached_property
     def paths(self) -> _Paths:

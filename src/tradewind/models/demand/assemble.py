@@ -205,7 +205,8 @@ def _promoted(frame: Any, promotions: Table, keys: list[str], clock: Clock, colu
             frame = frame.with_columns(pl.max_horizontal(new, old).alias(name)).drop(f"_{name}")
     for name in names:
         columns[name] = Column(name, Role.LEVER, minimum=0, maximum=1)
-    return frame
+    flags = [name for name in names if name in frame.columns and frame[name].is_in([0.0, 1.0]).all()]
+    return frame.with_columns(pl.col(name).cast(pl.UInt8) for name in flags)  # a byte says as much as eight
 
 
 def _lengths(clock: Clock) -> Any:
@@ -310,11 +311,12 @@ def _dated(frame: Any, days: Any, clock: Clock, columns: dict[str, Column]) -> A
         return frame
     names = there["name"].value_counts(sort=True)["name"].to_list()[:MOST_EVENTS]
     share = {"week": 7.0, "month": 30.4, "quarter": 91.3}.get(clock.grain.name, 1.0)
-    flags = [((pl.col("name") == name).sum() / share).clip(0, 1).cast(pl.Float64).alias(f"event_{name}") for name in sorted(names)]
+    kind = pl.UInt8 if share == 1.0 else pl.Float64  # a table has dozens of them
+    flags = [((pl.col("name") == name).sum() / share).clip(0, 1).cast(kind).alias(f"event_{name}") for name in sorted(names)]
     wide = there.group_by(["_start", "_region"]).agg(flags).rename({"_start": "date"})
     place = (pl.col("region").fill_null("") if local else pl.lit("")).alias("_region")
     added = [name for name in wide.columns if name.startswith("event_")]
     out = frame.drop(added, strict=False).with_columns(place).join(wide, on=["date", "_region"], how="left", maintain_order="left")
     for name in added:
         columns[name] = Column(name, Role.EVENT, minimum=0, maximum=1)
-    return out.with_columns(pl.col(name).fill_null(0.0) for name in added).drop("_region")
+    return out.with_columns(pl.col(name).fill_null(0) for name in added).drop("_region")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tradewind.core.model import Goal, Model
 from tradewind.core.schema import Column, Role, Schema, Type
-from tradewind.models._kit.trade.table import COLUMNS
+from tradewind.models._kit.trade.columns import COLUMNS
 
 _ASKS = (
     Column("product", Role.ENTITY, Type.TEXT, required=True, meaning="what is sold"),

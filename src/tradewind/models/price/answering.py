@@ -8,8 +8,9 @@ import numpy as np
 
 from tradewind.core.errors import BadValue
 from tradewind.core.table import Table
-from tradewind.models._kit.asking import unasked
-from tradewind.models._kit.trade.design import PRICE
+from tradewind.models._kit.intervals import LEVELS, quantiles
+from tradewind.models._kit.trade.levers import PRICE
+from tradewind.models._kit.unasked import unasked
 from tradewind.models.price import MODEL
 from tradewind.models.price.recommend import (
     FEWEST_LEARNED,
@@ -26,7 +27,6 @@ from tradewind.models.price.recommend import (
 from tradewind.models.price.state import Priced
 
 Array = np.ndarray[Any, Any]
-LEVELS = {"p50": 0.5, "lo50": 0.25, "hi50": 0.75, "lo80": 0.1, "hi80": 0.9, "lo90": 0.05, "hi90": 0.95, "lo95": 0.025, "hi95": 0.975}
 OUTER = ("lo80", "hi80", "lo95", "hi95")
 
 
@@ -89,7 +89,7 @@ def _signed(state: Priced, one: Question) -> bool:
 
 def _quantiles(drawn: dict[str, Array]) -> dict[str, float]:
     """Return all bounds of the units, the outer bounds and the median of everything else."""
-    found = np.quantile(np.stack(list(drawn.values())), list(LEVELS.values()), axis=1)
+    found = quantiles(np.stack(list(drawn.values())), LEVELS.values())
     said: dict[str, float] = {}
     for at, prefix in enumerate(drawn):
         for place, name in enumerate(LEVELS):

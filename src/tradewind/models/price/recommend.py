@@ -10,7 +10,7 @@ import numpy as np
 from tradewind.core.errors import BadValue
 from tradewind.core.table import Table
 from tradewind.models._kit.trade.book import Book, chance
-from tradewind.models._kit.trade.design import COMPETITOR, PRICE, change
+from tradewind.models._kit.trade.levers import COMPETITOR, PRICE, change
 from tradewind.models.price.state import AHEAD, Priced
 
 Array = np.ndarray[Any, Any]
@@ -112,7 +112,7 @@ def _support(book: Book, one: Question) -> Array:
     """Return the log lift of the promotion that is said to run."""
     total = np.zeros(len(one.series))
     names = [(f"mechanic_{one.mechanic}" if book.place(f"mechanic_{one.mechanic}") >= 0 else "promotion", 1.0)] if one.mechanic else []
-    names += [(name, float(np.nan_to_num(one.told[name]))) for name in ("display", "feature")]
+    names += [(name, one.told[name]) for name in ("display", "feature") if np.isfinite(one.told[name])]
     for name, size in names:
         at = book.place(name)
         if at >= 0:
@@ -173,4 +173,4 @@ def usual_price(one: Market) -> float:
 
 def chance_of(book: Book, one: Question) -> Array:
     """Return draws of what chance makes of the units of each series: over one period, or the mean of a quarter."""
-    return chance(book.variance[one.series] / len(one.periods), one.series, np.full(len(one.series), int(one.periods[0])))
+    return chance(book.variance[one.series] / len(one.periods), one.series, np.full(len(one.series), int(one.periods[0]))).T

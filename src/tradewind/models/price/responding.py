@@ -9,7 +9,7 @@ import numpy as np
 
 from tradewind.core.errors import BadValue
 from tradewind.models._kit.trade.book import Book
-from tradewind.models._kit.trade.design import SIBLINGS, SISTERS
+from tradewind.models._kit.trade.levers import SIBLINGS, SISTERS
 from tradewind.models.price.answering import _signed
 from tradewind.models.price.recommend import Market, Question, market
 from tradewind.models.price.state import AHEAD, Priced

@@ -15,7 +15,7 @@ from tradewind.core.errors import Tampered
 from tradewind.core.table import Table
 from tradewind.models._kit import tensors
 from tradewind.models._kit.trade.book import DRAWS, Book
-from tradewind.models._kit.trade.design import PRICE, SIBLINGS, SISTERS
+from tradewind.models._kit.trade.levers import PRICE, SIBLINGS, SISTERS
 
 Array = np.ndarray[Any, Any]
 WEIGHTS = (0.1, 0.9)  # of the second form, least and most

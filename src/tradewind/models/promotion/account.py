@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
-from numpy.random import default_rng  # while it may still be imported: a worker opens no file later
 
 from tradewind.models._kit.trade.book import DRAWS, Book, chance
-from tradewind.models._kit.trade.design import AFTER, CUT, PRICE, SIBLINGS, SISTERS
-from tradewind.models._kit.trade.group import summed
+from tradewind.models._kit.trade.levers import AFTER, CUT, PRICE, SIBLINGS, SISTERS
 from tradewind.models.promotion.asking import Cells
 
 Array = np.ndarray[Any, Any]
-CHUNK = 600  # cells worked on at once
+CHUNK = 128  # cells worked on at once: what their neighbours do stays in the processor's cache
 STILL = 1e-6  # a log move smaller than this is none
 PAST = 0.7  # share of the drift of a coming level that a past, smoothed level still has
 PARTS = ("base", "gross", "pulled_forward", "cannibalised", "halo")
+_SUMS = len(PARTS) + len(PARTS[1:]) + 2  # units by part, margin by part but base, units with chance, money given away
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,50 +31,67 @@ class Account:
     costed: Array  # E, bool: the margin of every part is known
 
 
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """Some of the cells: C entries each, and the draws of how each moves, C x DRAWS in single precision."""
+
+    series: Array
+    period: Array
+    sign: Array  # 1 where the calendar holds the promotion, else -1
+    lift: Array  # log lift
+    move: Array  # the price move that would do the same, in logs; nothing where it is none
+    level: Array  # what a level off its mean makes of sales
+
+    @property
+    def moving(self) -> Array:
+        """Tell which cells move at all, C."""
+        return np.asarray(self.move.any(1))
+
+
 def account(book: Book, cells: Cells, *, shift: Array | None = None, doubt: Array | None = None) -> Account:
     """Return the account of every promotion; `shift` (C) moves the log base of each cell, with a standard deviation of `doubt` (C)."""
-    count = len(cells.names)
-    units = {part: np.zeros((DRAWS, count)) for part in PARTS}
-    margin = {part: np.zeros((DRAWS, count)) for part in PARTS[1:]}
-    sold, given, costed = np.zeros((DRAWS, count)), np.zeros((DRAWS, count)), np.ones(count, bool)
+    total = np.zeros((len(cells.names), _SUMS, DRAWS))
+    costed = np.ones(len(cells.names), bool)
+    ends = _last_period(book, cells)
     for start in range(0, len(cells.event), CHUNK):
         part = slice(start, start + CHUNK)
-        moved = [values[part] if values is not None else None for values in (shift, doubt)]
-        one = _chunk(book, cells, part, moved[0], moved[1])
         event = cells.event[part]
-        for name in PARTS:
-            _add(units[name], event, one.units[name])
-        for name in PARTS[1:]:
-            _add(margin[name], event, one.margin[name])
-        _add(sold, event, one.sold)
-        _add(given, event, one.given)
-        np.logical_and.at(costed, event, one.costed)
-    return Account(units, margin, sold, given, costed)
-
-
-def _add(total: Array, event: Array, values: Array) -> None:
-    first, last = int(event.min()), int(event.max())
-    total[:, first : last + 1] += summed(values.T, event - first, last - first + 1).T
+        sums, known = _chunk(book, cells, part, ends=ends[part], shift=shift, doubt=doubt)
+        costed[event[~known]] = False
+        edges = [0, *(np.flatnonzero(event[1:] != event[:-1]) + 1).tolist(), len(event)]
+        for first, last in pairwise(edges):
+            total[event[first]] += sums[first:last].sum(0)
+    found = total.transpose(1, 2, 0)
+    units = dict(zip(PARTS, found, strict=False))
+    margin = dict(zip(PARTS[1:], found[len(PARTS) :], strict=False))
+    return Account(units, margin, found[-2], found[-1], costed)
 
 
 def own_lift(book: Book, cells: Cells, part: slice) -> tuple[Array, Array]:
-    """Return draws of the log lift of each cell (DRAWS x C), and of its price-equivalent move."""
-    series = cells.series[part]
-    moved = np.log(np.maximum(cells.ratio[part], 1e-3)).astype("f4")
-    price, cut = book.draws_of(PRICE, series), book.draws_of(CUT, series)
-    display, feature = (book.draws_of(name, series) for name in ("display", "feature"))
-    attention = display * _single(cells.display[part]) + feature * _single(cells.feature[part])
-    kind = cells.kind[part]
+    """Return draws of the log lift of each cell (C x DRAWS), and of its price-equivalent move."""
+    series, kind = cells.series[part], cells.kind[part]
+    moved = _column(np.log(np.maximum(cells.ratio[part], 1e-3)))
+    price = book.drawn_of(PRICE, series)
+    extra = book.drawn_of(CUT, series) * np.minimum(moved, 0)
+    for name, shown in (("display", cells.display[part]), ("feature", cells.feature[part])):
+        if shown.any():
+            extra += book.drawn_of(name, series) * _column(shown)
     told = kind >= 0
     if told.any():
-        attention[:, told] += book.beta[:, series[told], kind[told]] * _single(cells.share[part][told])
-    extra = cut * np.minimum(moved, 0) + attention
+        extra[told] += book.drawn[kind[told], series[told]] * _column(cells.share[part][told])
     return price * moved + extra, moved + extra / np.minimum(price, -0.5)
 
 
-def _single(values: Array) -> Array:
-    """Return numbers in single precision: draws are many, and need no more."""
-    return values.astype("f4")
+def _column(values: Array) -> Array:
+    """Return one number per cell beside its draws, in single precision: draws are many, and need no more."""
+    return values.astype("f4")[:, None]
+
+
+def _rise(values: Array) -> Array:
+    """Return exp(values) - 1, worked out in place: the library's own function takes four times as long and differs by rounding."""
+    np.exp(values, out=values)
+    values -= 1
+    return values
 
 
 def mean_lift(book: Book, cells: Cells) -> Array:
@@ -92,113 +109,99 @@ def mean_lift(book: Book, cells: Cells) -> Array:
     return np.asarray(mean(PRICE) * moved + mean(CUT) * np.minimum(moved, 0.0) + attention)
 
 
-def _chunk(book: Book, cells: Cells, part: slice, shift: Array | None, doubt: Array | None) -> Account:
-    series, period = cells.series[part], cells.period[part]
+def _chunk(book: Book, cells: Cells, part: slice, *, ends: Array, shift: Array | None, doubt: Array | None) -> tuple[Array, Array]:
+    """Return the draws that are summed by promotion (C x _SUMS x DRAWS), and where the margin of all of it is known (C)."""
+    series, period, event = cells.series[part], cells.period[part], cells.event[part]
     lift, move = own_lift(book, cells, part)
-    stray = book.levels[:, series] * _single(np.where(period < book.cut, PAST, 1.0))
+    move[np.abs(move).max(1) <= STILL] = 0
+    stray = book.strays[series] * _column(np.where(period < book.cut, PAST, 1.0))
     if doubt is not None:
-        half = default_rng(6).standard_normal((DRAWS // 2, len(book.products))).astype("f4")
-        stray = stray + np.concatenate([half, -half])[:, book.product[series]] * _single(doubt)
-    level = np.exp(stray)
-    log_base = book.base[series, period] + book.context[series, period] + (_single(shift) if shift is not None else 0)
-    base = level * np.exp(log_base) * book.smear[series]
-    gross = base * np.expm1(lift)
-    shelf = book.regular[series, period]
-    unit = shelf - book.cost[series, period]
-    sold = (base + gross) * chance(book.variance[series], series, period)
-    pulled, pulled_margin = _pulled(book, cells, part, lift, level)
-    taken, taken_margin, taken_known = _siblings(book, cells, part, move, level)
-    halo, halo_margin, halo_known = _halo(book, cells, part, move)
-    known = np.isfinite(unit) & taken_known & halo_known
-    unit = np.nan_to_num(unit)
-    units = {"base": base, "gross": gross, "pulled_forward": pulled, "cannibalised": taken, "halo": halo}
-    margin = {"gross": gross * unit, "pulled_forward": pulled_margin, "cannibalised": taken_margin, "halo": halo_margin}
-    given = (base + gross) * (shelf * (1 - cells.ratio[part]))
-    return Account(units, margin, sold, given, known)
+        stray += book.doubts[book.product[series]] * _column(doubt[part])
+    one = _Part(series, period, np.where(cells.known[event], 1, -1).astype("f4"), lift, move, np.exp(stray, out=stray))
+    plain = book.plain[series, period]
+    base = one.level * _column(plain if shift is None else plain * np.exp(shift[part]))
+    gross = base * _rise(lift.copy())
+    pulled, pulled_margin = _pulled(book, one, ends)
+    taken, taken_margin, taken_known = _siblings(book, one)
+    halo, halo_margin, halo_known = _halo(book, one)
+    whole = base + gross
+    sold = whole * chance(book.variance[series], series, period)
+    given = whole * _column(book.regular[series, period] * (1 - cells.ratio[part]))
+    margins = (gross * _column(book.gain[series, period]), pulled_margin, taken_margin, halo_margin)
+    sums = np.stack((base, gross, pulled, taken, halo, *margins, sold, given), 1)
+    return sums, book.costed[series, period] & taken_known & halo_known
 
 
-def _pulled(book: Book, cells: Cells, part: slice, lift: Array, level: Array) -> tuple[Array, Array]:
+def _pulled(book: Book, one: _Part, ends: Array) -> tuple[Array, Array]:
     """Return what is missing after each cell: its own lift's share, by period, off what would have sold then."""
-    series = cells.series[part]
-    after = book.draws_of(AFTER, series)
-    units, margin = np.zeros_like(lift), np.zeros_like(lift)
-    if not len(book.fade) or not after.any() or np.abs(lift).max() < STILL:
-        return units, margin
-    width = book.base.shape[1]
-    gained = np.expm1(np.clip(lift, 0.0, 3.0))
-    ends = _last_period(cells, part)
-    sign = _single(np.where(cells.known[cells.event[part]], 1, -1))
-    for lag, share in enumerate(book.fade.tolist(), 1):
-        at = np.minimum(ends + lag, width - 1)
-        usual = level * np.exp(book.base[series, at] + book.context[series, at] + book.lift[series, at]) * book.smear[series]
-        lost = -sign * usual * np.expm1(-sign * np.minimum(after, 0.0) * share * gained)
-        units += lost
-        margin += lost * np.nan_to_num(book.regular[series, at] - book.cost[series, at])
-    return units, margin
+    after = np.minimum(book.drawn_of(AFTER, one.series), 0)
+    if not len(book.fade) or not after.any() or np.abs(one.lift).max() < STILL:
+        return np.zeros_like(after), np.zeros_like(after)
+    gained = _rise(np.clip(one.lift, 0, 3))
+    at = np.minimum(ends[:, None] + np.arange(1, len(book.fade) + 1), book.base.shape[1] - 1)  # C x periods after
+    series, sign = one.series[:, None], one.sign[:, None]
+    lost = _rise((after * gained)[:, None] * (-sign * book.fade.astype("f4"))[..., None])
+    return _summed(-sign * book.expected[series, at], book.gain[series, at], lost, one.level)
 
 
-def _last_period(cells: Cells, part: slice) -> Array:
+def _summed(sold: Array, unit: Array, rise: Array, level: Array) -> tuple[Array, Array]:
+    """Return units and margin (C x DRAWS) of neighbours that sell `sold` (C x M), earn `unit` each, and rise by `rise` (C x M x DRAWS)."""
+    both = np.stack([sold, sold * unit], 1).astype("f4") @ rise
+    both *= level[:, None]
+    return both[:, 0], both[:, 1]
+
+
+def _last_period(book: Book, cells: Cells) -> Array:
     """Return the last period of the promotion of each cell's series."""
-    ends: dict[tuple[int, int], int] = {}
-    event, series, period = cells.event[part].tolist(), cells.series[part].tolist(), cells.period[part].tolist()
-    for key, at in zip(zip(event, series, strict=True), period, strict=True):
-        ends[key] = max(ends.get(key, at), at)
-    return np.array([ends[key] for key in zip(event, series, strict=True)])
+    code = np.unique(cells.event * len(book.product) + cells.series, return_inverse=True)[1]
+    ends = np.zeros(int(code.max(initial=-1)) + 1, "i8")
+    np.maximum.at(ends, code, cells.period)
+    found: Array = ends[code]
+    return found
 
 
-def _siblings(book: Book, cells: Cells, part: slice, move: Array, level: Array) -> tuple[Array, Array, Array]:
-    """Return what the siblings of each cell gain (less than nothing: lose) while it runs, in units and margin."""
-    units, margin = np.zeros_like(move), np.zeros_like(move)
-    known = np.ones(move.shape[1], bool)
-    if book.place(SIBLINGS) < 0 and book.place(SISTERS) < 0:
-        return units, margin, known
-    group, sister, others, sisters = book.group
-    series, period = cells.series[part], cells.period[part]
-    sign = _single(np.where(cells.known[cells.event[part]], -1, 1))
-    rows = [book.members[int(group[one])] for one in series.tolist()]
-    cell = np.repeat(np.arange(len(series)), [len(row) for row in rows])
-    target = np.concatenate(rows)
-    keep = (target != series[cell]) & (book.living[target] | (period[cell] < book.cut))
-    keep &= (np.abs(move).max(0) > STILL)[cell]
-    cell, target = cell[keep], target[keep]
-    if not len(cell):
-        return units, margin, known
-    at = period[cell]
-    weight = book.draws_of(SIBLINGS, target) / _single(np.maximum(others[target], 1))
-    same = (sister[target] == sister[series[cell]]).astype("f4")
-    weight = weight + book.draws_of(SISTERS, target) * same / _single(np.maximum(sisters[target], 1))
-    usual = np.exp(book.base[target, at] + book.context[target, at] + book.lift[target, at]) * book.smear[target]
-    turn = sign[cell]
-    gained = (usual * turn) * np.expm1(turn * weight * move[:, cell])
-    unit = book.regular[target, at] - book.cost[target, at]
-    known &= np.bincount(cell, ~np.isfinite(unit), minlength=len(series)) == 0
-    starts = np.flatnonzero(np.r_[True, np.diff(cell) > 0])
-    places = cell[starts]
-    units[:, places] = np.add.reduceat(gained, starts, axis=1) * level[:, places]
-    margin[:, places] = np.add.reduceat(gained * np.nan_to_num(unit), starts, axis=1) * level[:, places]
-    return units, margin, known
+def _siblings(book: Book, one: _Part) -> tuple[Array, Array, Array]:
+    """Return what the siblings of each cell gain (less than nothing: lose) while it runs, in units and margin, and where that is known."""
+    target, close = book.siblings
+    if not target.shape[1] or max(book.place(SIBLINGS), book.place(SISTERS)) < 0:
+        return _nothing(one)
+    beside, at = target[one.series], one.period[:, None]
+    leans = book.leans.take(np.where(close[one.series], len(book.product), 0) + beside, 0)
+    keep = (beside >= 0) & (book.living[beside] | (at < book.cut)) & one.moving[:, None]
+    turn = -one.sign[:, None]
+    usual = np.where(keep, book.expected[beside, at], 0) * turn
+    leans *= (turn * one.move)[:, None]
+    units, margin = _summed(usual, book.gain[beside, at], _rise(leans), one.level)
+    return units, margin, np.asarray((book.costed[beside, at] | ~keep).all(1))
 
 
-def _halo(book: Book, cells: Cells, part: slice, move: Array) -> tuple[Array, Array, Array]:
-    """Return what products outside the category gain in the same store."""
-    units, margin = np.zeros_like(move), np.zeros_like(move)
-    known = np.ones(move.shape[1], bool)
-    series, period = cells.series[part], cells.period[part]
-    product = book.product[series]
-    cell, pair = np.nonzero((book.halo[:, 0] == product[:, None]) & (np.abs(move).max(0) > STILL)[:, None])
-    if not len(cell):
-        return units, margin, known
-    target = book.grid[book.halo[pair, 1].astype(int), book.store[series[cell]]]
-    keep = (target >= 0) & (book.living[target] | (period[cell] < book.cut))
-    cell, pair, target = cell[keep], pair[keep], target[keep]
-    if not len(cell):
-        return units, margin, known
-    at = period[cell]
-    usual = np.exp(book.base[target, at] + book.context[target, at] + book.lift[target, at]) * book.smear[target]
-    gained = usual * np.expm1(book.brought[:, pair] * move[:, cell])
-    unit = book.regular[target, at] - book.cost[target, at]
-    known &= np.bincount(cell, ~np.isfinite(unit), minlength=len(series)) == 0
-    starts = np.flatnonzero(np.r_[True, np.diff(cell) > 0])
-    units[:, cell[starts]] = np.add.reduceat(gained, starts, axis=1)
-    margin[:, cell[starts]] = np.add.reduceat(gained * np.nan_to_num(unit), starts, axis=1)
-    return units, margin, known
+def _halo(book: Book, one: _Part) -> tuple[Array, Array, Array]:
+    """Return what products outside the category gain in the same store, in units and margin, and where that is known.
+
+    Few pairs are real in a draw: only these are worked out.
+    """
+    pairs, product, entries, draw, size = book.brings
+    source = book.product[one.series]
+    cell, pair = _runs(pairs[source], pairs[source + 1])
+    target, at = book.grid[product[pair], book.store[one.series[cell]]], one.period[cell]
+    keep = (target >= 0) & (book.living[target] | (at < book.cut)) & one.moving[cell]
+    cell, pair, target, at = cell[keep], pair[keep], target[keep], at[keep]
+    row, entry = _runs(entries[pair], entries[pair + 1])
+    place = (cell * DRAWS)[row] + draw[entry]
+    gained = book.expected[target, at][row] * np.expm1(size[entry] * one.move.ravel()[place])
+    units, margin = (
+        np.bincount(place, values, one.move.size).reshape(one.move.shape).astype("f4")
+        for values in (gained, gained * book.gain[target, at][row])
+    )
+    return units, margin, np.bincount(cell, ~book.costed[target, at], len(source)) == 0
+
+
+def _runs(first: Array, end: Array) -> tuple[Array, Array]:
+    """Return the numbers from `first` up to `end` of every row, one after the other, and the row that each is of."""
+    count = end - first
+    row = np.repeat(np.arange(len(count)), count)
+    return row, np.arange(len(row)) + (first - np.cumsum(count) + count)[row]
+
+
+def _nothing(one: _Part) -> tuple[Array, Array, Array]:
+    return np.zeros_like(one.move), np.zeros_like(one.move), np.ones(len(one.series), bool)

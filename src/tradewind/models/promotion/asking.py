@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -64,13 +65,17 @@ def cells_of(book: Book, asked: Table) -> Cells:
 
 def calendar_cells(book: Book, chosen: Array) -> Cells:
     """Lay entries of the known calendar on the periods."""
-    return _laid(book, [_entry(book, int(at)) for at in chosen])
+    return _laid(book, _entries(book, chosen))
 
 
-def _entry(book: Book, at: int) -> _Line:
-    event, series, start, end, discount, display, feature, spend = book.calendar[at].tolist()
-    name, kind = str(book.promotions[int(event)]), str(book.mechanics[at])
-    return _Line(name, np.array([int(series)]), int(start), int(end), kind, discount, np.nan, display, feature, spend, period=False)
+def _entries(book: Book, chosen: Array) -> list[_Line]:
+    """Return entries of the calendar as lines."""
+    names, series = book.promotions, book.calendar[chosen, 1].astype("i8")[:, None]
+    rows = zip(book.calendar[chosen].tolist(), book.mechanics[chosen].tolist(), series, strict=True)
+    return [
+        _Line(str(names[int(event)]), own, int(start), int(end), str(kind), discount, np.nan, display, feature, spend, period=False)
+        for (event, _, start, end, discount, display, feature, spend), kind, own in rows
+    ]
 
 
 def _lines(book: Book, asked: Table) -> list[_Line]:
@@ -80,25 +85,33 @@ def _lines(book: Book, asked: Table) -> list[_Line]:
     text = {
         name: asked.column(name).tolist() if name in asked else [None] * count for name in ("promotion", "product", "store", "mechanic")
     }
+    told = [row for row, product in enumerate(text["product"]) if product is not None]
+    said = _told(book, asked, told, text) if told else {}
+    lines: list[_Line] = []
+    for row, name in enumerate(text["promotion"]):
+        if row in said:
+            lines.append(said[row])
+        else:
+            lines += _named(book, name, row)
+    return lines
+
+
+def _told(book: Book, asked: Table, rows: list[int], text: dict[str, list[Any]]) -> dict[int, _Line]:
+    """Return the lines of rows that name a product."""
     days = {name: _days(asked, name) for name in ("start", "end", "date")}
     numbers = {
-        name: asked.column(name).astype("f8") if name in asked else np.full(count, np.nan)
+        name: asked.column(name).astype("f8") if name in asked else np.full(len(asked), np.nan)
         for name in ("discount", "price", "display", "feature", "cost")
     }
-    held = _held(book, {str(name) for name, product in zip(text["promotion"], text["product"], strict=True) if product is None})
     series: dict[tuple[str, str | None], Array] = {}
-    lines: list[_Line] = []
-    for row in range(count):
-        name = text["promotion"][row]
-        product = text["product"][row]
-        if product is None:
-            lines += _named(book, held, name, row)
-            continue
-        key = (str(product), None if text["store"][row] is None else str(text["store"][row]))
+    lines: dict[int, _Line] = {}
+    for row in rows:
+        name, store = text["promotion"][row], text["store"][row]
+        key = (str(text["product"][row]), None if store is None else str(store))
         if key not in series:
             series[key] = book.series_of(*key)
         label = str(name) if name is not None else str(row + 1)
-        lines.append(_line(row, label, series[key], days=days, numbers=numbers, mechanic=text["mechanic"][row]))
+        lines[row] = _line(row, label, series[key], days=days, numbers=numbers, mechanic=text["mechanic"][row])
     return lines
 
 
@@ -111,22 +124,12 @@ def _days(asked: Table, name: str) -> Array:
         raise BadValue(f'column "{name}" must hold dates', hint="as in 2026-03-02") from error
 
 
-def _held(book: Book, names: set[str]) -> dict[str, list[int]]:
-    """Return the entries of the calendar of each of these promotions that it holds."""
-    wanted = {number: str(name) for number, name in enumerate(book.promotions.tolist()) if str(name) in names}
-    event = book.calendar[:, 0].astype("i8")
-    found: dict[str, list[int]] = {}
-    for at in np.flatnonzero(np.isin(event, list(wanted))).tolist():
-        found.setdefault(wanted[int(event[at])], []).append(at)
-    return found
-
-
-def _named(book: Book, held: dict[str, list[int]], name: str | None, row: int) -> list[_Line]:
+def _named(book: Book, name: str | None, row: int) -> list[_Line]:
     if name is None:
         raise BadValue(f"row {row + 1} names neither a promotion nor a product", hint="give promotion, or product, start and end")
-    if str(name) not in held:
+    if str(name) not in book.entries:
         raise BadValue(f"the calendar holds no promotion {name!r}", hint="give product, start and end for one that is not planned yet")
-    return [_entry(book, at) for at in held[str(name)]]
+    return _entries(book, book.entries[str(name)])
 
 
 def _line(row: int, name: str, series: Array, *, days: dict[str, Array], numbers: dict[str, Array], mechanic: str | None) -> _Line:
@@ -157,27 +160,27 @@ def _line(row: int, name: str, series: Array, *, days: dict[str, Array], numbers
 def _laid(book: Book, lines: list[_Line]) -> Cells:
     names = list(dict.fromkeys(line.event for line in lines))
     number = {name: at for at, name in enumerate(names)}
-    known = set(book.promotions.tolist())
     start, end = (np.array([getattr(line, name) for line in lines]) for name in ("start", "end"))
     first, last = (book.period(days.astype("M8[D]")) for days in (start, end))
     outside = np.flatnonzero((first < 0) | (last >= book.base.shape[1]))
     if len(outside):
         said = f"promotion {lines[outside[0]].event!r} lies outside what the model knows"
         raise BadValue(said, hint=f"{_date(book, 0)} to {_date(book, book.base.shape[1] - 1)}")
+    event = np.array([number[line.event] for line in lines])
     length, stores = last - first + 1, np.array([len(line.series) for line in lines])
     line = np.repeat(np.arange(len(lines)), length * stores)
     at = np.arange(len(line)) - np.repeat(np.cumsum(length * stores) - length * stores, length * stores)
     period = first[line] + at % length[line]
     series = np.concatenate([one.series for one in lines])[(np.cumsum(stores) - stores)[line] + at // length[line]]
     joined = {
-        "event": np.array([number[one.event] for one in lines])[line],
+        "event": event[line],
         "line": line,
         "series": series,
         "period": period,
         "share": np.where(np.array([one.period for one in lines])[line], 1.0, _covered(book, period, start[line], end[line])),
         "last": period == last[line],
     }
-    return _cells(book, lines, joined, names, np.array([name in known for name in names]))
+    return _cells(book, lines, joined, names=names, event=event.tolist())
 
 
 def _covered(book: Book, period: Array, start: Array, end: Array) -> Array:
@@ -192,48 +195,49 @@ def _date(book: Book, period: int) -> str:
     return str(book.clock.date(np.array([book.first + period]))[0])
 
 
-def _cells(book: Book, lines: list[_Line], at: dict[str, Array], names: list[str], known: Array) -> Cells:
-    line = at["line"]
-    per = {name: np.array([getattr(one, name) for one in lines]) for name in ("discount", "price", "display", "feature", "cost")}
-    takes = book.head["takes"]
-    take = np.array([takes.get(f"mechanic_{one.mechanic}", takes[""]) for one in lines])
-    kinds = {name: place for place, name in enumerate(book.names.tolist())}
+def _cells(book: Book, lines: list[_Line], at: dict[str, Array], *, names: list[str], event: list[int]) -> Cells:
+    line, share = at["line"], at["share"]
+    takes, kinds = book.head["takes"], book.places
     plain = kinds.get("promotion", -1)
-    kind = np.array([kinds.get(f"mechanic_{one.mechanic}", plain) if one.mechanic else -1 for one in lines])
+    mechanics = [f"mechanic_{one.mechanic}" if one.mechanic else "" for one in lines]
+    take = np.array([takes.get(name, takes[""]) for name in mechanics])[line]
+    kind = np.array([kinds.get(name, plain) if name else -1 for name in mechanics])[line]
+    numbers = np.array([(one.discount, one.price, one.display, one.feature) for one in lines]).T
+    discount, price, display, feature = numbers[:, line]
     regular = book.regular[at["series"], at["period"]]
-    stated = 1 - take[line] * per["discount"][line]
-    asked = np.where(np.isfinite(per["price"][line]), per["price"][line] / np.where(regular > 0, regular, 1.0), stated)
-    event = np.array([names.index(one.event) for one in lines]) if len(names) < 50 else _places(lines, names)
-    spend = np.full(len(names), np.nan)
-    told = np.isfinite(per["cost"])
-    for place in np.unique(event[told]).tolist():
-        spend[place] = per["cost"][told & (event == place)].sum()
-    first = np.unique(event, return_index=True)[1]
-    start, end = np.full(len(names), np.iinfo("i8").max), np.full(len(names), np.iinfo("i8").min)
-    np.minimum.at(start, event, [one.start for one in lines])
-    np.maximum.at(end, event, [one.end for one in lines])
-    labels = np.array(names, object)
+    asked = np.where(np.isfinite(price), price / np.where(regular > 0, regular, 1.0), 1 - take * discount)
     return Cells(
         at["event"],
         at["series"],
         at["period"],
-        at["share"],
+        share,
         at["last"],
-        1 - (1 - asked) * at["share"],
-        per["discount"][line],
-        kind[line],
-        per["display"][line] * at["share"],
-        per["feature"][line] * at["share"],
-        labels,
-        book.products[book.product[np.array([lines[row].series[0] for row in first.tolist()], int)]],
-        start.astype("M8[D]"),
-        end.astype("M8[D]"),
-        spend,
-        known,
-        np.array([lines[row].mechanic for row in first.tolist()], object),
+        1 - (1 - asked) * share,
+        discount,
+        kind,
+        display * share,
+        feature * share,
+        **_promotions(book, lines, names=names, event=event),
     )
 
 
-def _places(lines: list[_Line], names: list[str]) -> Array:
-    number = {name: at for at, name in enumerate(names)}
-    return np.array([number[line.event] for line in lines])
+def _promotions(book: Book, lines: list[_Line], *, names: list[str], event: list[int]) -> dict[str, Array]:
+    """Return what is one per promotion: its first line tells product and mechanic, all of them days and spend."""
+    first: dict[int, _Line] = {}
+    start, end, spend = [0] * len(names), [0] * len(names), [np.nan] * len(names)
+    for at, one in zip(event, lines, strict=True):
+        if at not in first:
+            first[at], start[at], end[at] = one, one.start, one.end
+        start[at], end[at] = min(start[at], one.start), max(end[at], one.end)
+        if not math.isnan(one.cost):
+            spend[at] = one.cost if math.isnan(spend[at]) else spend[at] + one.cost
+    leading = [first[at] for at in range(len(names))]
+    return {
+        "names": np.array(names, object),
+        "products": book.products[book.product[np.array([one.series[0] for one in leading], int)]],
+        "start": np.array(start).astype("M8[D]"),
+        "end": np.array(end).astype("M8[D]"),
+        "spend": np.array(spend),
+        "known": np.array([name in book.entries for name in names]),
+        "mechanic": np.array([one.mechanic for one in leading], object),
+    }

@@ -18,8 +18,9 @@ from tradewind.models._kit.causal import dml
 from tradewind.models._kit.causal.learners import Boost
 from tradewind.models._kit.trade import design as shape
 from tradewind.models._kit.trade.book import Book
-from tradewind.models._kit.trade.design import CUT, PRICE, YEAR
+from tradewind.models._kit.trade.design import YEAR
 from tradewind.models._kit.trade.fit import Fit
+from tradewind.models._kit.trade.levers import CUT, PRICE, change
 from tradewind.models._kit.trade.panel import Panel
 from tradewind.models.promotion.audit import Audited, is_mechanic, kept
 
@@ -115,7 +116,7 @@ def _structural(book: Book, panel: Panel, fit: Fit, cells: tuple[Array, Array]) 
             continue
         values = design.values[series, period, design.place(name)]
         if name == PRICE:
-            values = values - shape.change(prices.regular[series, period] / prices.usual[series], fit.form)
+            values = values - change(prices.regular[series, period] / prices.usual[series], fit.form)
         moved[:, at] = np.bincount(series, values, minlength=len(panel))
     moved /= len(series)
     drawn = np.einsum("dnk,nk->d", book.beta.astype("f8"), moved)

@@ -58,6 +58,11 @@ class Average:
         """Return draws of what candidate promotions would earn; see `serving.responded`."""
         return serving.responded(state.book, request, lambda asked: self.predict_draws(state, asked))
 
+    def warm(self, state: Averaged) -> None:
+        """Make a version ready to answer."""
+        serving.warm(state.book)
+        _ = state.trees.walk
+
     def effects(self, state: Averaged) -> Table:
         """Return per product what each lever does, with intervals."""
         return serving.effects(state.book)

@@ -73,8 +73,8 @@ def features(book: Book, cells: Cells, beside: Beside, centre: Array) -> Array:
     series, period = cells.series, np.minimum(cells.period, book.cut - 1)
     regular, usual = book.regular[series, cells.period], book.usual[series]
     angle = 2 * np.pi * (book.first + cells.period) / YEAR[book.clock.grain.name]
-    kinds = [(cells.kind == at) * cells.share for at in range(len(book.names))]
-    levers = [value for value, name in zip(kinds, book.names.tolist(), strict=True) if name.startswith("mechanic_") or name == "promotion"]
+    kinds = [at for at, name in enumerate(book.names.tolist()) if name.startswith("mechanic_") or name == "promotion"]
+    levers = [(cells.kind == at) * cells.share for at in kinds]
     columns = [
         book.product[series],
         book.store[series],

@@ -52,6 +52,10 @@ class ForestNet:
         """Return draws of what candidate promotions would earn; see `serving.responded`."""
         return serving.responded(state.book, request, lambda asked: self.predict_draws(state, asked))
 
+    def warm(self, state: Learned) -> None:
+        """Make a version ready to answer."""
+        serving.warm(state.book)
+
     def notes(self, state: Learned, asked: Table) -> list[str]:
         """Return what the answer must say in words."""
         return serving.notes(state.book, asked)

@@ -10,9 +10,9 @@ import numpy as np
 
 from tradewind.core.errors import BadValue, NotFound
 from tradewind.core.table import Table
-from tradewind.models._kit.asking import unasked
 from tradewind.models._kit.trade.book import Book
-from tradewind.models._kit.trade.design import AFTER, COMPETITOR, CUT, PRICE, SIBLINGS, SISTERS
+from tradewind.models._kit.trade.levers import AFTER, COMPETITOR, CUT, PRICE, SIBLINGS, SISTERS
+from tradewind.models._kit.unasked import unasked
 from tradewind.models.promotion import MODEL, audit
 from tradewind.models.promotion.account import PARTS, Account
 from tradewind.models.promotion.answering import money
@@ -40,6 +40,11 @@ def costed(book: Book) -> Book:
         cost[at] = np.where(np.isfinite(cost[at]), cost[at], usual * book.regular[at])
     named = sorted(set(book.products[book.product[missing]].tolist()))
     return replace(book, cost=cost, head={**book.head, "cost_guessed": named})
+
+
+def warm(book: Book) -> None:
+    """Work out what every answer is worked out from, so that the first one need not wait for it."""
+    _ = book.drawn, book.strays, book.doubts, book.plain, book.expected, book.gain, book.siblings, book.leans, book.brings, book.entries
 
 
 def everything(book: Book, horizon: int | None, where: Mapping[str, Any]) -> Table:

@@ -54,6 +54,10 @@ class Structural:
         cells = cells_of(state, asked)
         return cells, account(state, cells)
 
+    def warm(self, state: Book) -> None:
+        """Make a version ready to answer."""
+        serving.warm(state)
+
     def effects(self, state: Book) -> Table:
         """Return per product what each lever does, with intervals."""
         return serving.effects(state)

@@ -12,9 +12,9 @@ import numpy as np
 from tradewind.core.errors import Tampered
 from tradewind.core.model import Knob
 from tradewind.core.table import Array, Table
-from tradewind.models._kit.asking import unasked
 from tradewind.models._kit.tensors import load as load_tensors
 from tradewind.models._kit.tensors import save as save_tensors
+from tradewind.models._kit.unasked import unasked
 from tradewind.models.recommend import MODEL, offers, ranker, reasons, rules, shop, weights
 from tradewind.models.recommend import log as logs
 from tradewind.models.recommend.offers import Redeem

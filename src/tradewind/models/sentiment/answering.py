@@ -11,7 +11,7 @@ import numpy as np
 
 from tradewind.core.errors import MissingColumn
 from tradewind.core.table import Array, Table
-from tradewind.models._kit.asking import unasked
+from tradewind.models._kit.unasked import unasked
 from tradewind.models.sentiment import MODEL
 from tradewind.models.sentiment.aspects import Piece
 from tradewind.models.sentiment.classes import CLASSES, UNSUPPORTED, UNSURE

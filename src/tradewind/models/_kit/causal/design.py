@@ -14,7 +14,8 @@ from tradewind.models._kit.causal import given, law, synth
 Array = np.ndarray[Any, Any]
 WINDOWS = 3  # stretches of the past on which a candidate is tried, the latest first
 FINALISTS = 3
-CALM = 3.0  # stretches that count for misses being as large as their errors say
+CALM = 3.0  # stretches that count for misses being as large as their errors say, and for errors as steady as their freedom says
+NODES, SHARES = np.polynomial.hermite_e.hermegauss(7)
 EFFECTS = tuple(np.round(np.arange(0.0, 0.305, 0.01), 2))
 LARGEST = 5.0  # of the outcome: an effect beyond it is not looked for
 
@@ -66,8 +67,8 @@ def geo(
     Of `tries` random sets (all there are where they are fewer) those that the others predict best, on stretches they were not fitted
     on, go through the whole analysis on the latest `WINDOWS` stretches of the past, which gives the standard error the test will
     have; the set with the smallest is taken. Who is chosen for a small error was lucky too, so what is promised is drawn half the way to
-    the other finalists, and allows for how far sets that would have been chosen before each stretch strayed in it. `only` and `never`
-    bound which units may be treated. Raises BadValue.
+    the other finalists, and allows for how far sets that would have been chosen before each stretch strayed in it, and for the error being
+    another one in each stretch. `only` and `never` bound which units may be treated. Raises BadValue.
     """
     whole = given.panel(unit, time, outcome)
     if not 0 < power < 1 or length < 1 or count < 1 or tries < 1:
@@ -91,26 +92,33 @@ def geo(
     error = float(np.sqrt(errors[order[0]] * errors.mean()))
     freedom = float(max((len(whole.units) - count) // count - 1, 2))
     sets = [first[number] for number in order.tolist()]
-    return _made(whole, sets, seen[order[0]], _Law(error, freedom, level, _strain(then, freedom)), length=length, power=power)
+    judge = _Law(error, freedom, level, _strain(then, freedom), _unsteady(np.array(seen)[:, :, 1], freedom))
+    return _made(whole, sets, seen[order[0]], judge, length=length, power=power)
 
 
 @dataclass(frozen=True, slots=True)
 class _Law:
-    """How a test is judged: the standard error it will have, an interval of `level` percent, and how much further misses stray."""
+    """How a test is judged: the standard error it will have, an interval of `level` percent, and how much further misses stray.
+
+    The error of the test itself will be another one, by a deviation of `unsteady` in its logarithm: it comes from how the others do in
+    that very stretch.
+    """
 
     error: float
     freedom: float
     level: int
     strain: float
+    unsteady: float
 
     def power(self, lift: float) -> float:
-        """Return the chance that the interval excludes zero."""
+        """Return the chance that the interval excludes zero, over the errors that the test may have (Gauss-Hermite)."""
         from scipy.stats import t
 
         if self.error == 0:
             return float(lift != 0)
-        edge, away = law.tail(self.freedom, self.level), lift / self.error
-        return float(t.sf((edge - away) / self.strain, self.freedom) + t.cdf((-edge - away) / self.strain, self.freedom))
+        edge, away = law.tail(self.freedom, self.level), lift / self.error * np.exp(-self.unsteady * NODES)
+        chance = t.sf((edge - away) / self.strain, self.freedom) + t.cdf((-edge - away) / self.strain, self.freedom)
+        return float(chance @ SHARES / SHARES.sum())
 
     def smallest(self, power: float) -> float:
         """Return the least lift that is found with that power, infinite where none is."""
@@ -131,6 +139,20 @@ def _strain(then: Sequence[Array], freedom: float) -> float:
     usual = freedom / max(freedom - 2, 1.0)  # variance of Student's law
     squares = [float(np.mean((one[:, 0] / np.where(one[:, 1] > 0, one[:, 1], np.inf)) ** 2)) / usual for one in then]
     return float(max(np.sqrt((sum(squares) + CALM) / (len(squares) + CALM)), 1.0))
+
+
+def _unsteady(errors: Array, freedom: float) -> float:
+    """Return the deviation of the logarithm of a coming stretch's error about that of past ones; `errors` is (sets, stretches).
+
+    The sets share what happened in a stretch, so each stretch counts once, beside `CALM` whose errors are as steady as so many placebos
+    that know nothing of each other would make them: a variance of 1 / (2 freedom).
+    """
+    if (errors <= 0).any():
+        return 0.0
+    count = errors.shape[1]
+    away = np.log(errors) - np.log(errors).mean(1, keepdims=True)
+    variance = (float((away**2).mean(0).sum()) + CALM / (2 * freedom)) / (count - 1 + CALM)
+    return float(np.sqrt(variance * (1 + 1 / count)))
 
 
 def _finalists(outcome: Array, tried: Sequence[Array], at: int) -> list[Array]:

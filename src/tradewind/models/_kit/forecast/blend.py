@@ -1,4 +1,4 @@
-"""Several learned models as one: the weighted mean of their means and of their quantiles, level by level (Vincent averaging)."""
+"""Several learned models as one: the weighted mean of their means and medians, and as much spread as their errors go together."""
 
 from __future__ import annotations
 
@@ -13,18 +13,25 @@ from tradewind.core.errors import Incompatible, LearnFailed, TradewindError
 from tradewind.core.model import Knob, settle
 from tradewind.models._kit.asking import Asked
 from tradewind.models._kit.forecast.learner import Keeps, Learned, Learner, Look, Said
+from tradewind.models._kit.intervals import TAUS
 from tradewind.models._kit.panel import Panel
 
 Array = np.ndarray[Any, Any]
+MIDDLE = int(np.flatnonzero(TAUS == 0.5)[0])
 
 
 @dataclass(frozen=True, slots=True)
 class Blend:
-    """Learned members by name, each with its weight; the weights add up to one."""
+    """Learned members by name, each with its weight; the weights add up to one.
+
+    `together` (0-1) is the correlation of the members' errors. At one, quantiles are averaged level by level (Vincent), which is right
+    only where all members err alike; at less, distances from the median add up as standard deviations of correlated errors do.
+    """
 
     members: Mapping[str, Learned]
     weights: Mapping[str, float]
     facts: Mapping[str, Any] = field(default_factory=dict)
+    together: float = 1.0
 
     @property
     def reach(self) -> int:
@@ -35,10 +42,18 @@ class Blend:
         """Answer a look."""
         mean: Any = 0.0
         quantiles: Any = 0.0
+        squares: Any = 0.0
         for name, member in self.members.items():
             said = member.say(look)
             mean = mean + self.weights[name] * said.mean
-            quantiles = quantiles + self.weights[name] * said.quantiles
+            part = self.weights[name] * said.quantiles
+            quantiles = quantiles + part
+            if self.together < 1:
+                squares = squares + (part - part[..., MIDDLE, None]) ** 2
+        if self.together < 1:
+            middle = quantiles[..., MIDDLE, None]
+            away = quantiles - middle
+            quantiles = middle + np.sign(away) * np.sqrt(self.together * away**2 + (1 - self.together) * squares)
         return Said(mean, quantiles)
 
     def keep(self, panel: Panel, horizon: int) -> dict[str, Any]:
@@ -64,7 +79,11 @@ class Blend:
 
     def dump(self) -> dict[str, bytes]:
         """Write every member's parts under its name, and the weights."""
-        meta = {"weights": dict(self.weights), "facts": {name: value for name, value in self.facts.items() if name != "members"}}
+        meta = {
+            "weights": dict(self.weights),
+            "together": self.together,
+            "facts": {name: value for name, value in self.facts.items() if name != "members"},
+        }
         parts = {f"{name}.{part}": data for name, member in self.members.items() for part, data in member.dump().items()}
         return {"blend.json": json.dumps(meta).encode(), **parts}
 
@@ -99,15 +118,16 @@ class Blender:
             for name in meta["weights"]:
                 own = {part.removeprefix(f"{name}."): data for part, data in parts.items() if part.startswith(f"{name}.")}
                 members[name] = known[name].read(own, panel)
-            return Blend(members, {name: float(weight) for name, weight in meta["weights"].items()}, meta["facts"])
+            weights = {name: float(weight) for name, weight in meta["weights"].items()}
+            return Blend(members, weights, meta["facts"], float(meta["together"]))
         except (KeyError, ValueError, TypeError) as error:
             raise Incompatible("this ensemble cannot be read", hint="train the model again") from error
 
 
-def blended(members: Mapping[str, Learned], weights: Mapping[str, float], facts: Mapping[str, Any]) -> Blend:
+def blended(members: Mapping[str, Learned], weights: Mapping[str, float], facts: Mapping[str, Any], *, together: float = 1.0) -> Blend:
     """Return the blend of the members that have a weight."""
     chosen = {name: member for name, member in members.items() if weights.get(name, 0.0) > 0}
     whole = sum(weights[name] for name in chosen)
     if not chosen or whole <= 0:
         raise LearnFailed("an ensemble needs a member with a weight above zero")
-    return Blend(chosen, {name: weights[name] / whole for name in chosen}, facts)
+    return Blend(chosen, {name: weights[name] / whole for name in chosen}, facts, together)

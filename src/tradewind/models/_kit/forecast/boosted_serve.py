@@ -87,8 +87,11 @@ class Learned:
         ready, walk = _ready(look), self.scores[aim]
         if ready is None or any(name != "price" for name in look.planned):
             return walk(flat)
-        still, moving = (part[ready.kept.cells(look.series, look.steps)].reshape(len(flat), *part.shape[2:]) for part in ready.scores[aim])
-        return still + (walk.moving(flat) if look.planned else moving)
+        (still, moving), cells = ready.scores[aim], ready.kept.cells(look.series, look.steps)
+        shape = len(flat), *still.shape[2:]
+        found: Array = still[cells].reshape(shape)
+        found += walk.moving(flat) if look.planned else moving[cells].reshape(shape)  # what was taken by number is a copy
+        return found
 
     def _fresh(self, look: Look) -> tuple[features.Rows, features.Past]:
         panel = look.panel

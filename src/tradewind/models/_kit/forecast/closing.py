@@ -61,7 +61,7 @@ def notes(closed: Array, panel: Panel, ahead: Array) -> list[str]:
     asked = closed[ahead]
     if not asked.any():
         return []
-    closed = np.unique(ahead[asked])
+    closed = np.flatnonzero(np.bincount(ahead[asked]))
     first = panel.clock.date(np.array([panel.first + panel.cut + closed[0]]))[0]
     return [
         f"{len(closed)} of the days asked for ({first} the first) are taken as closed: no past day like them has a figure in any series"

@@ -74,12 +74,12 @@ class Ensemble(Boosted):
         """Return the names of the recipes it may be made of."""
         return tuple(learner.name for learner in self._blender().learners)
 
-    def blend(self, states: Mapping[str, AnyState], weights: Mapping[str, float], why: str = "") -> State:
+    def blend(self, states: Mapping[str, AnyState], weights: Mapping[str, float], why: str = "", *, together: float = 1.0) -> State:
         """Return one state of several of the same panel; raises LearnFailed."""
         first: State = next(iter(states.values()))
         horizon = min(state.horizon for state in states.values())
         facts = {"why": why} if why else {}
-        learned = blended({name: state.learned for name, state in states.items()}, weights, facts)
+        learned = blended({name: state.learned for name, state in states.items()}, weights, facts, together=together)
         widest = self.prepares(max(states.values(), key=lambda state: state.panel.cut).panel, None)
         made = begin(widest, learned, horizon)
         return replace(made, whole=first.whole, facts={**first.facts, "members": dict(learned.weights)})

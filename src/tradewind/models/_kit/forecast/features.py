@@ -10,7 +10,7 @@ import numpy as np
 
 from tradewind.models._kit.forecast import features_price
 from tradewind.models._kit.forecast.features_price import mean
-from tradewind.models._kit.panel import RIVALS, RIVALS_PRICE, Panel
+from tradewind.models._kit.panel import RIVALS, RIVALS_PRICE, Lazy, Panel
 from tradewind.models._kit.response import Response
 
 Array = np.ndarray[Any, Any]
@@ -121,10 +121,10 @@ class Past:
     stood: tuple[Array, ...]  # sales without and with a promotion: two means (series,), two by phase (series, cycle), share (series, 1)
     curve: Array | None  # (series, STEPS_OF_PRICE): what sold at like prices
 
-    def of(self, series: Array) -> Past:
-        """Return it of some series, without the features that are the past's own."""
-        usual = {name: value[series] if len(value) > 1 else value for name, value in self.usual.items()}
-        stood = tuple(value[series] if len(value) > 1 else value for value in self.stood)
+    def of(self, series: Array, *, pulled: bool) -> Past:
+        """Return it of some series, without the features that are the past's own; `stood` only where a lever is `pulled`."""
+        usual = Lazy(self.usual, lambda _, value: value[series] if len(value) > 1 else value)
+        stood = tuple(value[series] if len(value) > 1 else value for value in self.stood) if pulled else ()
         return Past([], self.scale[series], usual, stood, None if self.curve is None else self.curve[series])
 
 
@@ -264,7 +264,9 @@ def replanned(kept: Kept, panel: Panel, response: Response, *, series: Array, st
     """
     cells = kept.cells(series, steps)
     values, effect, pulled = kept.rows.values[cells], kept.rows.effect[cells], kept.rows.promoted[cells]
-    past, at, touched = kept.past.of(series), panel.cut + steps, frozenset(planned)
+    at, touched = panel.cut + steps, frozenset(planned)
+    levers = not touched.isdisjoint(_levers(panel))
+    past = kept.past.of(series, pulled=levers)
 
     def own(levers: Collection[str]) -> Array:
         said = response.effect({name: panel.ahead[name][:, at] for name in levers}, series)
@@ -281,7 +283,7 @@ def replanned(kept: Kept, panel: Panel, response: Response, *, series: Array, st
             values[:, :, number] = value
     if "price" in touched and "price" in response.names:
         effect = own(["price"])
-    if not touched.isdisjoint(_levers(panel)):
+    if levers:
         pulled = _pulled(panel, at)
     return Rows(values, past.scale, effect, pulled)
 
@@ -291,7 +293,7 @@ def _added(shape: tuple[int, ...], parts: Iterable[Array]) -> Array:
     total = np.zeros(shape, "f4")
     for part in parts:
         total += np.where(np.isnan(part), np.float32(0), part)
-    return np.clip(total, -6, 6)
+    return np.minimum(np.maximum(total, -6), 6)
 
 
 def _unpromoted(panel: Panel, shares: Array, origin: int, wide: int) -> list[Array]:

@@ -26,9 +26,10 @@ LOW, HIGH = (int(np.flatnonzero(tau == TAUS)[0]) for tau in (0.1, 0.9))
 class Memory:
     """Blocks of forecasts, all of one horizon: (series, blocks, steps) arrays, NaN where nothing was said or nothing came yet.
 
-    `starts` holds each block's first period number. `transform` is where the actual lay in its raw forecast distribution, `smoothed` the
-    same of an actual spread evenly over half a unit to both sides: what quantiles of whole numbers are read off. The newest block may be
-    open: `waiting` (series, steps, quantiles) is what was said of it, from which transforms are made as actuals arrive.
+    `starts` holds each block's first period number. `truth` is what sold, nothing where a series was out of stock. `transform` is where
+    the actual lay in its raw forecast distribution, NaN where demand is not known, `smoothed` the same of an actual spread evenly over
+    half a unit to both sides: what quantiles of whole numbers are read off. The newest block may be open: `waiting` (series, steps,
+    quantiles) is what was said of it, from which transforms are made as actuals arrive.
     """
 
     starts: Array
@@ -98,9 +99,12 @@ def fill(memory: Memory, panel: Panel) -> Memory:
     known = max(0, min(memory.horizon, panel.cut - start))
     if start < 0 or not known:
         return memory
+    came = np.full(memory.truth[:, -1].shape, np.nan, memory.truth.dtype)
+    came[:, :known] = panel.target[:, start : start + known]
     truth = memory.truth.copy()
-    truth[:, -1, :known] = panel.target[:, start : start + known]
-    came = truth[:, -1]
+    truth[:, -1] = came
+    if panel.out is not None:
+        truth[:, -1, :known][panel.out[:, start : start + known]] = 0.0
     rng = np.random.default_rng(int(memory.starts[-1]))  # parts ties the same way every time
     tie, shift = rng.random(came.shape), rng.random(came.shape) - 0.5
     said = memory.waiting.astype("f8")

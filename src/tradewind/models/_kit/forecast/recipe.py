@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -32,6 +33,7 @@ CLOSED = 0.9  # share of a block's periods after which its actuals count as all 
 MOST_CATCH_UP = 12  # blocks that are replayed where an update comes late
 HORIZON = Knob("horizon", 0, 0, 366, meaning="periods ahead to learn; 0 = 30 days, 13 weeks, 12 months", tune=False)
 MEDIAN = list(LEVELS).index("p50")
+HALF = np.array([0.5])
 Completes = Callable[[Panel, Asked], Asked]
 Prepares = Callable[[Panel, Panel | None], Panel]
 """Adds to a panel what else is known ahead, as an old one was learned with where there is one."""
@@ -84,12 +86,14 @@ class Forecaster:
         """Learn from a panel; raises LearnFailed where there is too little history."""
         knobs = settle(self.knobs, params)
         panel = self.prepares(from_table(table, target=self.target), None)
+        said = cleaned(table, panel, self.target)
+        del table  # what learns reads the panel: a table that nobody else holds is as large as all the rest
         if panel.cut < 2:
             raise LearnFailed("one past period is too few to forecast from", hint="load more history")
         horizon = min(int(knobs["horizon"]) or panel.grain.horizon, panel.grain.reach)
         learned = self.learner.learn(panel, knobs, seed=seed, horizon=horizon)
         state = begin(panel, learned, horizon)
-        return replace(state, facts={**state.facts, "cleaned": cleaned(table, panel, self.target)})
+        return replace(state, facts={**state.facts, "cleaned": said})
 
     def predict(self, state: State, asked: Table) -> Table:
         """Answer questions about the time after the last actual; raises NotFound, BadValue, MissingColumn."""
@@ -101,13 +105,13 @@ class Forecaster:
         where, look, said = self._said(state, asked)
         raw = _raw(state, look, said, where)
         bands = recalibrate.intervals(lambda levels: _calibrated(state, raw, levels))
-        middle = _quantiles(state, raw, np.array([0.5]))[:, 0]
+        middle = _quantiles(state, raw, HALF)[:, 0]
         bands[:, MEDIAN] = np.minimum(np.maximum(middle, bands[:, MEDIAN + 1]), bands[:, MEDIAN + 2])
-        open_ = ~closing.shut(state.facts.get("closing"), look.panel, where.ahead)
+        open_ = _open(state, look, where)
         mean = raw.mean * open_
         bands *= open_[:, None]
         extra = support.of(_seen(state), where)
-        gives = self.gives.with_columns(*(Column(name, Role.OUTPUT, Type.NUMBER, minimum=0, maximum=1) for name in extra))
+        gives = _beside(self.gives, tuple(extra)) if extra else self.gives
         return asking.answer(asked, gives, mean, bands, extra)
 
     def quantiles(self, state: State, asked: Table, levels: Sequence[float]) -> Table:
@@ -119,7 +123,7 @@ class Forecaster:
         def answered(part: Table) -> Table:
             where, look, said = self._said(state, part)
             found = _quantiles(state, _raw(state, look, said, where), np.array(levels, "f8"))
-            found = found * ~closing.shut(state.facts.get("closing"), look.panel, where.ahead)[:, None]
+            found = found * _open(state, look, where)[:, None]
             keys = {name: part.column(name) for name in part.names if name in state.panel.keys or name == (part.schema.time or "date")}
             described = tuple(Column(name, Role.OUTPUT, Type.NUMBER, minimum=0) for name in names)
             return Table.from_columns(keys | {name: found[:, at] for at, name in enumerate(names)}, self.gives.with_columns(*described))
@@ -138,7 +142,7 @@ class Forecaster:
             where, look, said = self._said(state, part)
             row, step = cells(where, look)
             spread = (said.quantiles[row, step, memories.HIGH] - said.quantiles[row, step, memories.LOW]) / memories.SPREAD
-            open_ = ~closing.shut(state.facts.get("closing"), look.panel, where.ahead)
+            open_ = _open(state, look, where)
             found = totals.Paths(where.series[where.row], where.ahead, said.mean[row, step] * open_, spread * open_)
             parts.append(found)
             return Table.from_columns({"mean": found.mean})
@@ -171,6 +175,8 @@ class Forecaster:
         Series that are new to the state are answered from then on. Raises Incompatible and BadValue.
         """
         whole = self.prepares(from_table(table, target=self.target), state.panel)
+        said = cleaned(table, whole, self.target)
+        del table
         panel = whole.like(state.panel)
         old_end, end = state.panel.first + state.panel.cut, panel.first + panel.cut
         if end < old_end:
@@ -182,7 +188,7 @@ class Forecaster:
             now = panel if stop == end else panel.until(stop - panel.first)
             moved = _moved(moved, now, place)
             place = np.arange(len(panel))
-        return replace(moved, facts={**moved.facts, "cleaned": cleaned(table, whole, self.target)})
+        return replace(moved, facts={**moved.facts, "cleaned": said})
 
     def remember(self, state: State, earlier: State) -> State:
         """Return a freshly learned state with what an earlier one saw of its own errors, up to the fresh one's end."""
@@ -231,6 +237,12 @@ class Forecaster:
     def _said(self, state: State, asked: Table) -> tuple[Asked, Look, Said]:
         where, look = self.look(state, asked)
         return where, look, state.learned.say(look)
+
+
+@lru_cache(maxsize=32)
+def _beside(gives: Schema, shares: tuple[str, ...]) -> Schema:
+    """Return what is given with columns of shares, 0 to 1."""
+    return gives.with_columns(*(Column(name, Role.OUTPUT, Type.NUMBER, minimum=0, maximum=1) for name in shares))
 
 
 def begin(panel: Panel, learned: Learned, horizon: int) -> State:
@@ -327,6 +339,14 @@ def _closed(state: State) -> Array:
     if found is None:
         found = state.memo["closed"] = closing.shut(state.facts.get("closing"), state.panel, np.arange(state.panel.grain.reach))
     return found
+
+
+def _open(state: State, look: Look, where: Asked) -> Array:
+    """Tell which asked rows lie on days that are open under the question's plan."""
+    said = state.facts.get("closing")
+    if said and all(len(state.panel.ahead[name]) == 1 and name not in where.plan for name in said["events"]):
+        return ~_closed(state)[where.ahead]  # the same for all series, and nothing of it is planned
+    return ~closing.shut(said, look.panel, where.ahead)
 
 
 def cells(where: Asked, look: Look) -> tuple[Array, Array]:

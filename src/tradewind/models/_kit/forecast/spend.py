@@ -182,7 +182,7 @@ def summed(panel: Panel) -> Panel:
     target = np.zeros((len(rows), panel.width))
     np.add.at(target, group, panel.target.astype("f8"))
     one = panel.take(rows)
-    return replace(one, target=target, keys={name: one.keys[name] for name in keys} or {"series": np.array(["all"], object)})
+    return replace(one, target=target, out=None, keys={name: one.keys[name] for name in keys} or {"series": np.array(["all"], object)})
 
 
 def _credited(panel: Panel, names: list[str], choice: Mapping[int, int], beta: Array, kind: Array) -> Array:

@@ -81,14 +81,15 @@ class SpendingEnsemble(Spending):
         assert isinstance(self.learner, Blender)
         return tuple(learner.name for learner in self.learner.learners)
 
-    def blend(self, states: Mapping[str, AnyState], weights: Mapping[str, float], why: str = "") -> State:
+    def blend(self, states: Mapping[str, AnyState], weights: Mapping[str, float], why: str = "", *, together: float = 1.0) -> State:
         """Return one state of several of the same panel; raises LearnFailed."""
         first: State = next(iter(states.values()))
-        learned = blended({name: state.learned for name, state in states.items()}, weights, {"why": why} if why else {})
+        facts = {"why": why} if why else {}
+        learned = blended({name: state.learned for name, state in states.items()}, weights, facts, together=together)
         widest = max(states.values(), key=lambda state: state.panel.cut).panel
         made = begin(widest, learned, min(state.horizon for state in states.values()))
-        facts = {**first.facts, **made.facts, "members": dict(learned.weights)}
-        return replace(made, whole=first.whole, facts=facts)
+        told = {**first.facts, **made.facts, "members": dict(learned.weights)}
+        return replace(made, whole=first.whole, facts=told)
 
 
 def assumed(table: Table) -> dict[str, str]:

@@ -80,7 +80,7 @@ def _price(seen: Seen, prices: Array, where: Asked) -> Array:
         np.where(at < end, line[np.minimum(at, len(line) - 1)] - wanted, np.inf),
     )
     low, high = line.searchsorted(wanted - NEAR), line.searchsorted(wanted + NEAR, "right")
-    beside = np.minimum(np.maximum(high, start), end) - np.minimum(np.maximum(low, start), end)
+    beside = high.clip(start, end) - low.clip(start, end)
     between = (at < end) & ((at > start) | (apart == 0))
     near = beside + between
     out[said] = np.exp(-((np.minimum(apart, 9.0) / NEAR) ** 2)) * near / (near + ENOUGH)

@@ -8,9 +8,10 @@ import numpy as np
 
 from tradewind.models._kit.trade import design as shape
 from tradewind.models._kit.trade.book import Book
-from tradewind.models._kit.trade.design import AFTER, COMPETITOR, CUT, PRICE, SIBLINGS, SISTERS, Prices
+from tradewind.models._kit.trade.design import Prices
 from tradewind.models._kit.trade.fit import Fit
 from tradewind.models._kit.trade.group import summed
+from tradewind.models._kit.trade.levers import AFTER, COMPETITOR, CUT, PRICE, SIBLINGS, SISTERS
 from tradewind.models._kit.trade.panel import Panel
 
 Array = np.ndarray[Any, Any]

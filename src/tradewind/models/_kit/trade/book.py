@@ -14,6 +14,7 @@ from numpy.random import default_rng  # while it may still be imported: a worker
 from tradewind.core.errors import BadValue, Tampered
 from tradewind.models._kit import tensors
 from tradewind.models._kit.calendar import GRAINS, Clock
+from tradewind.models._kit.trade.levers import SIBLINGS, SISTERS
 from tradewind.models._kit.trade.shrink import Shrunk, draws
 
 Array = np.ndarray[Any, Any]
@@ -77,11 +78,16 @@ class Book:
         return int(self.head["first"])
 
     @cached_property
-    def beta(self) -> Array:
-        """Return coefficient draws, DRAWS x n x K: the same ones for every question."""
+    def drawn(self) -> Array:
+        """Return coefficient draws, K x n x DRAWS: the same ones for every question, and whole rows of them for one series."""
         found = Shrunk(self.series, self.own, self.carry, self.mean, self.spread, self.common, np.zeros(0), np.zeros(0), np.zeros(0))
         category = np.unique(self.categories.astype(str), return_inverse=True)[1]
-        return draws(found, self.product, DRAWS, 0, kin=(self.kin, category)).astype("f4")
+        return np.ascontiguousarray(draws(found, self.product, DRAWS, 0, kin=(self.kin, category)).transpose(2, 1, 0), "f4")
+
+    @property
+    def beta(self) -> Array:
+        """Return the same draws as DRAWS x n x K."""
+        return self.drawn.transpose(2, 1, 0)
 
     @cached_property
     def levels(self) -> Array:
@@ -120,6 +126,77 @@ class Book:
         return np.asarray(np.where(real, np.minimum(size, 0.0), 0.0), "f4")
 
     @cached_property
+    def strays(self) -> Array:
+        """Return `levels` with the series first, n x DRAWS."""
+        return np.ascontiguousarray(self.levels.T)
+
+    @cached_property
+    def doubts(self) -> Array:
+        """Return draws of what two models of a product disagree on, P x DRAWS, in standard deviations."""
+        half = default_rng(6).standard_normal((DRAWS // 2, len(self.products))).astype("f4")
+        return np.ascontiguousarray(np.concatenate([half, -half]).T)
+
+    @cached_property
+    def plain(self) -> Array:
+        """Return the units expected without a promotion of its own, n x T, before a level that may lie off."""
+        return np.asarray(np.exp(self.base + self.context) * self.smear[:, None])
+
+    @cached_property
+    def expected(self) -> Array:
+        """Return the same with the promotions of the calendar, n x T."""
+        return np.asarray(np.exp(self.base + self.context + self.lift) * self.smear[:, None])
+
+    @cached_property
+    def gain(self) -> Array:
+        """Return the margin of a unit at the shelf price, n x T; nothing where it is unknown."""
+        return np.asarray(np.where(self.costed, self.regular - self.cost, 0))
+
+    @cached_property
+    def costed(self) -> Array:
+        """Tell where the margin of a unit is known, n x T."""
+        return np.asarray(np.isfinite(self.regular - self.cost))
+
+    @cached_property
+    def siblings(self) -> tuple[Array, Array]:
+        """Return the siblings of each series in its store (n x M, -1 where there are no more), and which of them are sisters too."""
+        siblings, sister, _, _ = self.group
+        members = [self.members[at] for at in siblings.tolist()]
+        target = _padded([rows[rows != at] for at, rows in enumerate(members)])
+        return target, (sister[target] == sister[:, None]) & (target >= 0)
+
+    @cached_property
+    def leans(self) -> Array:
+        """Return draws of what a series sells more per log move of one sibling, 2n x DRAWS: for siblings, then for sisters."""
+        _, _, others, sisters = self.group
+        every = np.arange(len(self.product))
+        wide = self.drawn_of(SIBLINGS, every) / np.maximum(others, 1).astype("f4")[:, None]
+        close = self.drawn_of(SISTERS, every) / np.maximum(sisters, 1).astype("f4")[:, None]
+        return np.concatenate([wide, wide + close])
+
+    @cached_property
+    def brings(self) -> tuple[Array, Array, Array, Array, Array]:
+        """Return `brought` without what is nothing, pairs in order of their source product.
+
+        First pair of each product (P + 1) and the target product of each pair; first entry of each pair (pairs + 1), and draw and size
+        of each entry.
+        """
+        order = np.argsort(self.halo[:, 0], kind="stable")
+        source, target = self.halo[order, :2].T.astype("i8")
+        drawn = self.brought[:, order].T
+        pair, draw = np.nonzero(drawn)
+        pairs, entries = np.searchsorted(source, np.arange(len(self.products) + 1)), np.searchsorted(pair, np.arange(len(order) + 1))
+        return pairs, target, entries, draw, drawn[pair, draw]
+
+    @cached_property
+    def entries(self) -> dict[str, Array]:
+        """Return the entries of the calendar of each promotion that it holds."""
+        found: dict[str, list[int]] = {}
+        names = self.promotions.tolist()
+        for at, event in enumerate(self.calendar[:, 0].astype("i8").tolist()):
+            found.setdefault(str(names[event]), []).append(at)
+        return {name: np.array(places) for name, places in found.items()}
+
+    @cached_property
     def grid(self) -> Array:
         """Return series by product and store, P x stores; -1 where there is none."""
         made = np.full((len(self.products), len(self.stores)), -1)
@@ -128,16 +205,21 @@ class Book:
 
     def place(self, name: str) -> int:
         """Return the column of an effect, -1 where it was not learned."""
-        return self._places.get(name, -1)
+        return self.places.get(name, -1)
 
     @cached_property
-    def _places(self) -> dict[str, int]:
+    def places(self) -> dict[str, int]:
+        """Return the column of each effect."""
         return {name: at for at, name in enumerate(self.names.tolist())}
+
+    def drawn_of(self, name: str, series: Array) -> Array:
+        """Return the draws of one effect for some series, len(series) x DRAWS; zeros where it was not learned."""
+        at = self.place(name)
+        return self.drawn[at][series] if at >= 0 else np.zeros((len(series), DRAWS), "f4")
 
     def draws_of(self, name: str, series: Array) -> Array:
         """Return the draws of one effect for some series, DRAWS x len(series); zeros where it was not learned."""
-        at = self.place(name)
-        return self.beta[:, series, at] if at >= 0 else np.zeros((DRAWS, len(series)), "f4")
+        return self.drawn_of(name, series).T
 
     def period(self, dates: Array) -> Array:
         """Return the place of each date among the periods."""
@@ -186,14 +268,22 @@ class Book:
 @lru_cache(maxsize=1)
 def _noise() -> Array:
     half = default_rng(4).standard_normal((DRAWS // 2, NOISES)).astype("f4")
-    return np.concatenate([half, -half])
+    return np.ascontiguousarray(np.concatenate([half, -half]).T)
 
 
 def chance(variance: Array, series: Array, period: Array) -> Array:
-    """Return draws of what chance makes of expected sales, mean 1; the same for a series and period whatever else is asked."""
-    noise = _noise()[:, (series * 31 + period) % NOISES]
-    found: Array = np.exp(np.sqrt(variance) * noise - 0.5 * variance)
+    """Return draws of what chance makes of expected sales, C x DRAWS, mean 1; the same for a series and period whatever else is asked."""
+    noise = _noise()[(series * 31 + period) % NOISES]
+    found: Array = np.exp(np.sqrt(variance)[:, None] * noise - 0.5 * variance[:, None])
     return found
+
+
+def _padded(rows: list[Array]) -> Array:
+    """Return rows of unequal length as one array, -1 where a row has no more."""
+    made = np.full((len(rows), max(map(len, rows), default=0)), -1, "i4")
+    for at, row in enumerate(rows):
+        made[at, : len(row)] = row
+    return made
 
 
 def _objects(values: list[Any]) -> Array:

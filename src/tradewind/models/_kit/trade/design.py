@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from tradewind.models._kit.trade.group import summed
+from tradewind.models._kit.trade.levers import COMPETITOR, CUT, PRICE, change
 from tradewind.models._kit.trade.panel import Panel
 
 Array = np.ndarray[Any, Any]
@@ -16,9 +17,6 @@ LAGS = {"day": 0, "week": 5, "month": 1, "quarter": 0}
 YEAR = {"day": 365.25, "week": 365.25 / 7, "month": 12.0, "quarter": 4.0}
 FREEZE = {"day": 91, "week": 13, "month": 3, "quarter": 1}  # a trend is carried this far ahead, then it stays
 CYCLES = 1.9  # years of history without which a season cannot be told from a trend
-FORMS = ("log", "exponential")
-"""How price acts: a constant elasticity, or an elasticity in proportion to the price."""
-PRICE, CUT, AFTER, SIBLINGS, SISTERS, COMPETITOR = "price", "cut", "after", "siblings", "sisters", "competitor"
 DEEP = 0.02  # a log price cut smaller than this is no promotion
 LIFTS = ("promotion", "display", "feature")
 
@@ -56,12 +54,6 @@ class Design:
 def is_lift(name: str) -> bool:
     """Tell whether a column is attention of a promotion beyond its price."""
     return name in LIFTS or name.startswith("mechanic_")
-
-
-def change(ratio: Array, form: str) -> Array:
-    """Return what a price ratio is to demand under a form: its logarithm, or its distance from one."""
-    made: Array = np.log(np.maximum(ratio, 1e-6)) if form == "log" else ratio - 1
-    return made
 
 
 def prices_of(panel: Panel) -> Prices:

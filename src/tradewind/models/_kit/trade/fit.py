@@ -9,8 +9,9 @@ import numpy as np
 
 from tradewind.core.errors import LearnFailed
 from tradewind.models._kit.trade import design as shape
-from tradewind.models._kit.trade.design import AFTER, COMPETITOR, CUT, PRICE, SIBLINGS, SISTERS, Design, Prices
+from tradewind.models._kit.trade.design import Design, Prices
 from tradewind.models._kit.trade.kin import kin
+from tradewind.models._kit.trade.levers import AFTER, COMPETITOR, CUT, PRICE, SIBLINGS, SISTERS
 from tradewind.models._kit.trade.panel import FEWEST, Panel
 from tradewind.models._kit.trade.shrink import Prior, Shrunk, alone, pooled, shrink
 from tradewind.models._kit.trade.trim import mean_of, together_of, trimmed

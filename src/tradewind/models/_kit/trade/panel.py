@@ -11,7 +11,7 @@ import numpy as np
 from tradewind.core.errors import BadValue, EmptyTable, LearnFailed
 from tradewind.core.table import Table
 from tradewind.models._kit.calendar import GRAINS, Clock
-from tradewind.models._kit.trade.table import WORKED_OUT
+from tradewind.models._kit.trade.columns import WORKED_OUT
 
 Array = np.ndarray[Any, Any]
 AHEAD = {"day": 91, "week": 52, "month": 12, "quarter": 4}  # periods laid out after the last actual

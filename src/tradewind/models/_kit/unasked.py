@@ -1,0 +1,12 @@
+"""What a question has that nobody asked for."""
+
+from __future__ import annotations
+
+from tradewind.core.schema import Schema
+from tradewind.core.table import Table
+
+
+def unasked(asks: Schema, asked: Table) -> list[str]:
+    """Return what to say of columns that a model does not ask for: one sentence, or none."""
+    strange = [name for name in asked.names if name not in asks]
+    return [f"what is asked has columns that change nothing here: {', '.join(strange)}"] if strange else []
