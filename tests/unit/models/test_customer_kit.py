@@ -116,6 +116,39 @@ def test_splines_add_to_one_and_hold_outside():
     assert np.isfinite(far).all() and far[0, 2 * logistic.BASES + 1 :].sum() == 0
 
 
+def test_the_logistic_is_scikit_learns_with_and_without_periods():
+    from sklearn.linear_model import LogisticRegression
+
+    rng = np.random.default_rng(2)
+    rows = rng.normal(size=(900, 5))
+    chance = logistic.sigmoid(rows[:, 0] - 1)
+    target = (rng.random(900) < chance).astype("f8")
+    fit = LogisticRegression(C=0.5, max_iter=5000, tol=1e-10).fit(rows, target)
+    np.testing.assert_allclose(logistic.fitted(rows, target, strength=0.5), np.r_[fit.coef_[0], fit.intercept_], atol=1e-5)
+    seen = np.arange(4) < rng.integers(1, 5, 900)[:, None]
+    ended = seen & (rng.random((900, 4)) < 0.3 * chance[:, None])
+    row, period = np.nonzero(seen)
+    long = np.hstack([rows[row], np.eye(4)[period]])
+    fit = LogisticRegression(C=1.0, max_iter=5000, tol=1e-10).fit(long, ended[row, period])
+    np.testing.assert_allclose(logistic.fitted(rows, ended, seen=seen), np.r_[fit.coef_[0], fit.intercept_], atol=1e-4)
+
+
+def test_a_logistic_of_what_parts_perfectly_or_says_nothing_stays_finite():
+    rows = np.column_stack([np.r_[-np.ones(60), np.ones(60)], np.zeros(120)])
+    found = logistic.fitted(rows, (rows[:, 0] > 0).astype("f8"), strength=1e6)
+    assert np.isfinite(found).all() and found[0] > 5 and found[1] == 0
+
+
+def test_the_slope_of_the_rhythms_likelihood_is_that_of_its_value():
+    x, tx, since, _ = bought()
+    rows, theta = np.column_stack([x, tx, since])[:50], np.array([0.7, 5.0, 0.9, 2.2])
+    slope = btyd._likelihood(theta, rows)[1]
+    for at in range(4):
+        step = 1e-5 * (np.arange(4) == at)
+        near = [btyd._likelihood(theta + sign * step, rows)[0] for sign in (1, -1)]
+        np.testing.assert_allclose(slope[:, at], (near[0] - near[1]) / 2e-5, rtol=1e-5, atol=1e-7)
+
+
 def test_small_trees_pass_their_gate_and_their_reasons_add_up():
     rng = np.random.default_rng(1)
     rows = rng.normal(size=(1500, 4)).astype("f4")

@@ -33,9 +33,9 @@ def chance(state: Leaving, matrix: Array) -> Array:
         return _unsure(1 - buys)
     assert state.design is not None and state.forest is not None
     linear = logistic_chance(state, matrix)
-    blended = 0.5 * (linear + state.forest.chance(matrix))
+    blended = _unsure(0.5 * (linear + state.forest.chance(matrix)))
     slope, shift = state.numbers["calibrator"]
-    odds = np.log(_unsure(blended) / _unsure(1 - blended))
+    odds = np.log(blended / (1 - blended))
     return _unsure(sigmoid(slope * odds + shift))
 
 
@@ -203,7 +203,7 @@ def reasons(state: Leaving, matrix: Array, added: Array) -> tuple[Array, Array]:
                 break
             side = said[0] if size > 0 else said[1]
             if len(side) < TOLD:
-                column = max(members[number], key=lambda at_: parts[at_] if size > 0 else -parts[at_])
+                column = (max if size > 0 else min)(members[number], key=parts.__getitem__)
                 side.append(_told(state, labels[number], column, values[column]))
         up.append("; ".join(said[0]) or "nothing stands out")
         down.append("; ".join(said[1]) or "nothing stands out")

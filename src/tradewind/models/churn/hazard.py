@@ -15,7 +15,7 @@ from tradewind.models._kit.trees import Trees
 LANDMARK = np.array([0, 30, 60, 90, 180, 365, 730], "f8")
 MONTHS = np.array([0, 1, 2, 3, 4, 6, 8, 10, 12, 15, 18, 21, 24, 30, 36, 42, 48, 54, 60, 66, 73, 84, 96, 120, 180, 240]) * 30.4375
 LONGEST = 3652.0  # days; later than that nothing is said
-MOST_ROWS = 150_000  # person-periods
+MOST_ROWS = 75_000  # person-periods that trees are learned on
 SMOOTH = 5.0  # periods at the mean hazard that each period's own is drawn towards
 TREES = 150
 
@@ -39,9 +39,10 @@ class Hazard:
         rows = matrix[:, self.used]
         base = self.design.rows(rows) @ self.weights[: -periods - 1] + self.weights[-1]
         linear = logistic.sigmoid(base[:, None] + self.weights[-periods - 1 : -1])
-        long = np.column_stack([np.repeat(rows, periods, axis=0), np.tile(np.arange(periods, dtype="f4"), count)])
-        grown = self.forest.chance(long).reshape(count, periods)
-        return np.asarray(np.exp(0.5 * (np.log(linear) + np.log(np.maximum(grown, 1e-12)))))
+        long = np.empty((count, periods, rows.shape[1] + 1), "f4")
+        long[:, :, :-1], long[:, :, -1] = rows[:, None], np.arange(periods)
+        grown = self.forest.chance(long.reshape(count * periods, -1)).reshape(count, periods)
+        return np.asarray(np.sqrt(linear * np.maximum(grown, 1e-12)))
 
     def hazards(self, matrix: Array) -> Array:
         """Return the cumulative hazard at 0 and at the end of every period: (rows, K + 1)."""
@@ -106,12 +107,14 @@ def learned(matrix: Array, duration: Array, event: Array, seed: int, *, edges: A
     plain = (ended + SMOOTH * mean) / (whole + SMOOTH)
     if used is None or ended.sum() < 30 or not len(used):
         return Hazard(edges, plain)
+    part = matrix[:, used]
+    design = logistic.design(part, words[used])
+    seen, left = np.zeros((2, len(part), count))
+    seen[row, period], left[row, period] = 1.0, gone
+    weights = logistic.fitted(design.rows(part), left, seen=seen)
     if len(row) > MOST_ROWS:
         keep = np.sort(np.random.default_rng(seed).choice(len(row), MOST_ROWS, replace=False))
         row, period, gone = row[keep], period[keep], gone[keep]
-    part = matrix[:, used]
-    design = logistic.design(part, words[used])
-    weights = _linear(design.rows(part), row, period, gone, count)
     long = np.column_stack([part[row], period.astype("f4")])
     small: dict[str, Any] = {
         "num_leaves": 5,
@@ -122,16 +125,6 @@ def learned(matrix: Array, duration: Array, event: Array, seed: int, *, edges: A
     more: dict[str, Any] = {"feature_fraction": 0.5, "bagging_fraction": 1.0, "bagging_freq": 0}
     forest, _ = boosted.fitted(long, gone, seed, words=np.append(words[used], 0), trees=TREES, **small, **more)
     return Hazard(edges, plain, used, design, weights, forest)
-
-
-def _linear(rows: Array, row: Array, period: Array, gone: Array, count: int) -> Array:
-    """Return the weights of regressors, of periods, and the intercept."""
-    from scipy.sparse import csr_matrix, hstack
-    from sklearn.linear_model import LogisticRegression
-
-    every = hstack([csr_matrix(rows)[row], csr_matrix(np.eye(count))[period]]).tocsr()
-    made = LogisticRegression(C=1.0, max_iter=300, tol=1e-4).fit(every, gone)
-    return np.append(made.coef_[0], made.intercept_[0])
 
 
 def _periods(duration: Array, event: Array, edges: Array) -> tuple[Array, Array, Array]:

@@ -65,6 +65,8 @@ class Leaving:
     def open(self) -> None:
         """Do now what the first question would otherwise wait for."""
         _ = self.place, self.concepts
+        for design in (self.design, self.hazard.design):
+            _ = design is not None and design.ready
         for forest in (self.forest, self.money, self.hazard.forest):
             if forest is not None:
                 forest.open(reasons=forest is self.forest)

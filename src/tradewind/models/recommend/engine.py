@@ -116,11 +116,7 @@ class Engine(ABC):
     def _answered(self, state: State, wishes: Sequence[Wish]) -> _Told:
         who = shop.profiles(state.shop, np.array([one.person for one in wishes]), [one.basket for one in wishes])
         made = ranker.grid(state.shop, state.weights, who)
-        score = np.empty(made.count.shape)
-        for shelf in {one.shelf for one in wishes}:
-            rows = np.array([at for at, one in enumerate(wishes) if one.shelf == shelf])
-            part = who.take(rows) if len(rows) < len(wishes) else who
-            score[rows] = self.score(state, part, made if part is who else ranker.grid(state.shop, state.weights, part), shelf)
+        score = self._score(state, who, made, [one.shelf for one in wishes])
         open_ = _open(state, wishes, made)
         taken: list[dict[str, int]] = [{} for _ in wishes]
         for at, wish in enumerate(wishes):
@@ -140,12 +136,25 @@ class Engine(ABC):
         sizes = [len(chosen) for chosen in found]
         pairs = np.repeat(np.arange(len(wishes)), sizes), np.array([one for chosen in found for one in chosen], int)
         chance = state.ranker.chance(ranker.inputs(state.shop, who, made, *pairs), made.count[pairs] > 0)
-        said = reasons.of(state.shop, who, made, *pairs)
+        said = reasons.of(state.shop, state.weights, made, *pairs)
         if any(one.pin for one in wishes):
             pins = [set(one.pin) for one in wishes]
             told = zip(pairs[0].tolist(), pairs[1].tolist(), said, strict=True)
             said = ["pinned by a rule" if item in pins[row] else reason for row, item, reason in told]
-        return _Told(sizes, pairs[1], score[pairs], chance, said, short)
+        return _Told(sizes, pairs[1], score[pairs].astype("f8"), chance, said, short)
+
+    def _score(self, state: State, who: Profiles, made: Grid, shelves: Sequence[str]) -> Array:
+        first, *others = sorted(set(shelves))
+        if not others:
+            return self.score(state, who, made, first)
+        named = np.array(shelves)
+        score: Array = np.empty(0)
+        for shelf in (first, *others):
+            rows = np.flatnonzero(named == shelf)
+            part = self.score(state, who.take(rows), made.take(rows), shelf)
+            score = score if len(score) else np.empty(made.count.shape, part.dtype)
+            score[rows] = part
+        return score
 
     def notes(self, state: State, asked: Table) -> list[str]:
         """Say who is unknown, what of a basket is, why a row got fewer items than it asked for, and which items are ranked by factors."""
@@ -218,7 +227,7 @@ def spread_out(state: State, who: Profiles, made: Grid, shelf: str) -> Array:
     again = np.asarray(made.count > 0)
     new = ranker.fresh(state.shop, made, state.power)
     score = FLOOR + np.log(new)
-    row, item = np.nonzero(ranker.candidates(state.shop, made, new, ranker.NEAR, again if shelf == "again" else None))
+    row, item = ranker.candidates(state.shop, made, new, again if shelf == "again" else None)
     score[row, item] = state.ranker.logit(ranker.inputs(state.shop, who, made, row, item), again[row, item])
     return np.asarray(score)
 
@@ -227,22 +236,24 @@ def _open(state: State, wishes: Sequence[Wish], made: Grid) -> Array:
     """Return (rows, items): the shelf's items, without those of the basket and those known to be out of stock."""
     before = made.count > 0
     open_ = before | ~made.held
+    named = np.array([one.shelf for one in wishes])
+    for shelf, fine in (("again", before), ("discover", ~before)):
+        rows = named == shelf
+        open_[rows] &= fine[rows]
     for at, wish in enumerate(wishes):
-        if wish.shelf != "any":
-            open_[at] &= before[at] if wish.shelf == "again" else ~before[at]
         if wish.basket:
             open_[at, list(wish.basket)] = False
-        if wish.numbers.get("in_stock", 1.0) > 0:
-            open_[at] &= ~state.shop.crowd.gone
+    if state.shop.crowd.gone.any():
+        open_[np.array([one.numbers.get("in_stock", 1.0) > 0 for one in wishes])] &= ~state.shop.crowd.gone
     return np.asarray(open_)
 
 
 def _best(score: Array, wanted: Sequence[int]) -> list[list[int]]:
     """Return the best items of each row, best first; the one named first among equals."""
     most = min(max(wanted), score.shape[1])
-    near = np.argpartition(-score, most - 1, axis=1)[:, :most] if most < score.shape[1] else np.tile(np.arange(most), (len(score), 1))
+    near = np.flatnonzero(ranker.best(score, most)).reshape(len(score), most) % score.shape[1]
     value = np.take_along_axis(score, near, 1)
-    order = np.lexsort((near, -value))
+    order = np.argsort(-value, axis=1, kind="stable")
     near, value = np.take_along_axis(near, order, 1), np.take_along_axis(value, order, 1)
     sizes = np.minimum((value > -np.inf).sum(1), wanted).tolist()
     return [row[:size] for row, size in zip(near.tolist(), sizes, strict=True)]

@@ -23,7 +23,7 @@ HIDDEN = 0.3  # share of customers of whom one item is hidden where there is no 
 EPS = 0.003
 STRENGTH = 0.05
 FAR = 6.0  # standard deviations beyond which an input says no more
-ORDERS, QUIET = 10, 11  # places among the inputs
+INPUTS, ORDERS, QUIET, VARIETY = 14, 10, 11, 12  # how many there are, and places among them
 TOP = 20  # of each shelf, what chances are calibrated on
 MOST_CALM = 1500  # customers, whether they came or not
 
@@ -62,9 +62,10 @@ class Grid:
     last: Array
     held: Array  # whether it is in the profile, baskets included
     likes: Array  # sum of weights from the profile
-    key: Array  # per single weight: row x items + target
-    value: Array
-    ends: Array  # per entry of the profiles: where its weights end
+
+    def take(self, rows: Array) -> Grid:
+        """Return some rows, in order."""
+        return Grid(self.count[rows], self.last[rows], self.held[rows], self.likes[rows])
 
 
 def grid(shop: Shop, weights: Weights | None, who: Profiles) -> Grid:
@@ -74,43 +75,37 @@ def grid(shop: Shop, weights: Weights | None, who: Profiles) -> Grid:
     size = who.size * width
     count, held, last = np.zeros(size, "f4"), np.zeros(size, bool), np.zeros(size, "i4")
     count[key], held[key], last[key] = who.count, True, who.last
-    likes, parts = np.zeros(size, "f4"), (np.zeros(0, "i8"), np.zeros(0, "f4"), np.zeros(0, "i8"))
-    if weights is not None:
-        parts = weights.flat(who.row * width, who.item)
-        likes = np.bincount(parts[0], parts[1], size).astype("f4")
     shape = (who.size, width)
-    return Grid(count.reshape(shape), last.reshape(shape), held.reshape(shape), likes.reshape(shape), *parts)
+    likes = np.zeros(shape, "f4") if weights is None else weights.likes(who.row, who.item, who.size)
+    return Grid(count.reshape(shape), last.reshape(shape), held.reshape(shape), likes)
 
 
 def inputs(shop: Shop, who: Profiles, made: Grid, rows: Array, items: Array) -> Array:
     """Return the inputs of pairs (row, item): how often, how lately and how regularly it was bought, what like items say, its trend."""
     past = shop.seen
-    count = made.count[rows, items].astype("f8")
-    has = count > 0
-    age = np.where(has, past.day - made.last[rows, items], 0).astype("f8")
-    orders = np.maximum(who.orders[rows], 1).astype("f8")
-    quiet = np.minimum(past.day - who.latest[rows], 999).astype("f8")
-    variety = np.bincount(who.row, minlength=who.size)[rows]
-    columns = (
-        np.log1p(count),
-        has * np.exp(-age / 20),
-        has * np.exp(-age / 90),
-        count / orders,
-        has * np.log1p(age),
-        np.log(np.maximum(made.likes[rows, items], 0) + EPS),
-        *shop.crowd.inputs[:, items],
-        np.log(orders),
-        np.log1p(quiet),
-        np.log1p(variety),
-        has * (age <= quiet + 0.5),
-    )
-    return np.stack(columns, axis=1)
+    orders = np.maximum(who.orders, 1).astype("f8")
+    quiet = np.minimum(past.day - who.latest, 999).astype("f8")
+    variety = np.bincount(who.row, minlength=who.size)
+    told = np.zeros((len(rows), INPUTS))
+    told[:, 5] = np.log(np.maximum(made.likes[rows, items], 0) + EPS)
+    told[:, 6:10] = shop.crowd.inputs.T[items]
+    told[:, ORDERS : VARIETY + 1] = np.stack([np.log(orders), np.log1p(quiet), np.log1p(variety)], axis=1)[rows]
+    before = made.count[rows, items]
+    has = np.flatnonzero(before > 0)
+    rows, items, count = rows[has], items[has], before[has].astype("f8")
+    age = (past.day - made.last[rows, items]).astype("f8")
+    own = (np.log1p(count), np.exp(-age / 20), np.exp(-age / 90), count / orders[rows], np.log1p(age))
+    told[has, :5] = np.stack(own, axis=1)
+    told[has, VARIETY + 1] = age <= quiet[rows] + 0.5
+    return told
 
 
 def fresh(shop: Shop, made: Grid, power: float) -> Array:
     """Return (rows, items): what like items say x trend, with popularity far below it so that no place stays empty."""
-    boost = np.exp(power * shop.crowd.inputs[0]).astype("f4")
-    return np.asarray(np.maximum(made.likes, 0) * boost + 1e-4 * shop.crowd.share)
+    told = np.maximum(made.likes, 0)
+    told *= np.exp(power * shop.crowd.inputs[0]).astype("f4")
+    told += 1e-4 * shop.crowd.share
+    return np.asarray(told)
 
 
 def habit(shop: Shop, made: Grid) -> Array:
@@ -118,24 +113,32 @@ def habit(shop: Shop, made: Grid) -> Array:
     return np.asarray(made.count + shop.crowd.ties)
 
 
-def candidates(shop: Shop, made: Grid, new: Array, wanted: int, allowed: Array | None = None) -> Array:
-    """Return a mask (rows, items) of the items worth ranking: by habit, by likeness (`new` is `fresh`, written to), the lately popular."""
-    open_ = ~(made.held & (made.count == 0))
-    open_ = open_ if allowed is None else open_ & allowed
-    mask = np.zeros(open_.shape, bool)
-    for score in (new, habit(shop, made)):
-        score[~open_] = -np.inf
-        _mark(mask, score, max(NEAR, wanted))
+def candidates(shop: Shop, made: Grid, new: Array, allowed: Array | None = None) -> tuple[Array, Array]:
+    """Return row and item of what is worth ranking: by habit, by likeness (`new` is `fresh`, written to), the lately popular."""
+    shut = made.held & (made.count == 0)
+    shut = shut if allowed is None else shut | ~allowed
+    usual = habit(shop, made)
+    new[shut] = usual[shut] = -np.inf
+    mask = best(new, NEAR)
+    mask |= best(usual, NEAR)
     mask[:, shop.crowd.popular[:POPULAR]] = True
-    return np.asarray(mask & open_)
+    mask &= ~shut
+    return np.divmod(np.flatnonzero(mask), mask.shape[1])
 
 
-def _mark(mask: Array, score: Array, number: int) -> None:
+def best(score: Array, number: int) -> Array:
+    """Mark the best of each row, exactly so many; among equals at the edge, those named first."""
     if number >= score.shape[1]:
-        mask[:] = True
-        return
-    best = np.argpartition(-score, number - 1, axis=1)[:, :number]
-    np.put_along_axis(mask, best, values=True, axis=1)
+        return np.ones(score.shape, bool)
+    place = score.shape[1] - number
+    edge = np.partition(score, place, axis=1)[:, place, None]
+    mask: Array = score >= edge
+    if np.count_nonzero(mask) == number * len(score):
+        return mask
+    for at in np.flatnonzero(mask.sum(1) > number).tolist():
+        equal = np.flatnonzero(score[at] == edge[at])
+        mask[at, equal[number - int(mask[at].sum()) :]] = False
+    return mask
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,7 +203,7 @@ def learn(log: Log, past: Sequence[tuple[Cut, Weights | None]], power: float, se
             part = people[at : at + ROWS]
             who = profiles(shop, part)
             made = grid(shop, weights, who)
-            row, item = np.nonzero(candidates(shop, made, fresh(shop, made, power), NEAR))
+            row, item = candidates(shop, made, fresh(shop, made, power))
             rows.append(inputs(shop, who, made, row, item).astype("f4"))
             classes.append(cut.came(part, len(log.items))[row, item])
             before.append(made.count[row, item] > 0)
@@ -224,7 +227,7 @@ def _calmed(found: Ranker, log: Log, cut: Cut, weights: Weights | None, *, power
         part = people[at : at + ROWS]
         who = profiles(shop, part)
         made = grid(shop, weights, who)
-        row, item = np.nonzero(candidates(shop, made, fresh(shop, made, power), NEAR))
+        row, item = candidates(shop, made, fresh(shop, made, power))
         given = inputs(shop, who, made, row, item)
         before = made.count[row, item] > 0
         logit = found.logit(given, before)

@@ -6,17 +6,18 @@ import numpy as np
 
 from tradewind.core.table import Array
 from tradewind.models.recommend.ranker import Grid
-from tradewind.models.recommend.shop import Profiles, Shop
+from tradewind.models.recommend.shop import Shop
+from tradewind.models.recommend.weights import Weights, runs
 
 MOST = 2  # items named as a reason
 LEAST = 0.1  # share from which one is named
 
 
-def of(shop: Shop, who: Profiles, made: Grid, rows: Array, items: Array) -> list[str]:
+def of(shop: Shop, weights: Weights | None, made: Grid, rows: Array, items: Array) -> list[str]:
     """Return the reason of each pair (row, item): habit where it was bought before, else shares of what speaks for it, else popularity."""
     before = made.count[rows, items]
     new = np.flatnonzero(before == 0)
-    shares = dict(zip(new.tolist(), _shares(shop, who, made, rows[new], items[new]), strict=True))
+    shares = dict(zip(new.tolist(), _shares(shop, weights, made, rows[new], items[new]), strict=True))
     ago, lately = (shop.seen.day - made.last[rows, items]).tolist(), shop.seen.lately[items].tolist()
     said = []
     for at, count in enumerate(before.tolist()):
@@ -31,26 +32,29 @@ def of(shop: Shop, who: Profiles, made: Grid, rows: Array, items: Array) -> list
     return said
 
 
-def _shares(shop: Shop, who: Profiles, made: Grid, rows: Array, items: Array) -> list[list[str]]:
+def _shares(shop: Shop, weights: Weights | None, made: Grid, rows: Array, items: Array) -> list[list[str]]:
     """Return per pair the items of the profile whose weights speak for it most, each with its share of all that do."""
     found: list[list[str]] = [[] for _ in range(len(rows))]
-    if not len(made.key) or not len(rows):
+    if weights is None or not len(rows):
         return found
-    width = len(shop.items)
-    place = np.full(who.size * width, -1, "i4")
-    place[rows * width + items] = np.arange(len(rows))
-    pair = place[made.key]
-    keep = np.flatnonzero(pair >= 0)
-    keep = keep[made.value[keep] > 0]
-    pair, value = pair[keep], made.value[keep].astype("f8")
-    source = who.item[np.searchsorted(made.ends, keep, "right")]
-    order = np.lexsort((-value, pair))
-    pair, value, source = pair[order], value[order], source[order]
-    total = np.bincount(pair, value, len(rows))
-    start = np.searchsorted(pair, np.arange(len(rows)))
-    turn = np.arange(len(pair)) - start[pair]
-    top = np.flatnonzero((turn < MOST) & (value >= LEAST * total[pair]))
-    names, share = shop.items[source[top]].tolist(), (100 * (value / total[pair])[top]).tolist()
-    for at, name, part in zip(pair[top].tolist(), names, share, strict=True):
-        found[at].append(f"{name} {part:.0f} %")
+    start, sources, values = weights.into
+    place, sizes = runs(start, items)
+    source = sources[place]
+    keep = np.flatnonzero(made.held.reshape(-1)[np.repeat(rows * len(shop.items), sizes) + source])
+    keep = keep[values[place[keep]] > 0]
+    pair, source, value = np.repeat(np.arange(len(rows)), sizes)[keep], source[keep], values[place[keep]].astype("f8")
+    begin = np.searchsorted(pair, np.arange(len(rows) + 1))
+    turn = np.arange(len(pair)) - begin[pair]
+    table = np.zeros((len(rows), max(int(turn.max(initial=0)) + 1, MOST)))
+    table[pair, turn] = value
+    total = table.sum(1)
+    told = np.flatnonzero(total > 0)
+    for _ in range(MOST):
+        first = table[told].argmax(1)
+        part = table[told, first] / total[told]
+        table[told, first] = 0
+        told, first, part = (one[part >= LEAST] for one in (told, first, part))
+        names = shop.items[source[begin[told] + first]].tolist()
+        for at, name, share in zip(told.tolist(), names, (100 * part).tolist(), strict=True):
+            found[at].append(f"{name} {share:.0f} %")
     return found

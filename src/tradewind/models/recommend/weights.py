@@ -7,6 +7,8 @@ of item i for item j is -P[i, j] / P[j, j], and none for itself. The inverse is 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -25,10 +27,11 @@ KEPT = 64  # targets whose weights are chosen at once
 MOST_KEPT = 2_400_000  # weights into the items past the most bought, so that a version stays small
 PAIRS = 1_000_000  # pairs of items counted at once
 LOST = 0.01  # of a vector of standard normal numbers, through the matrix and its inverse
+PAIR = np.dtype([("target", "u4"), ("value", "f4")])
 RARE = 0.25  # share of known items, least bought first, whose weights newcomers are sized by
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Weights:
     """Sparse weights by source item: those of source i are `target[start[i]:start[i + 1]]`, `value[...]`."""
 
@@ -37,15 +40,43 @@ class Weights:
     value: Array  # float32
     known: Array  # per item: EXACT, ATTRIBUTED, FACTORED, or 0 where there are none
 
-    def flat(self, offset: Array, sources: Array) -> tuple[Array, Array, Array]:
-        """Return for profile entries the offset + target and the value of each of their weights, and where each entry's weights end."""
-        sizes = self.start[sources + 1] - self.start[sources]
-        ends = np.cumsum(sizes)
-        place = np.arange(int(ends[-1]) if len(ends) else 0)
-        place += np.repeat(self.start[sources] - (ends - sizes), sizes)
-        key = np.repeat(offset, sizes)
-        key += self.target[place]
-        return key, self.value[place], ends
+    def likes(self, row: Array, source: Array, size: int) -> Array:
+        """Return (size, items) float32: per row the sum of the weights of its sources, each named with its row, into every item."""
+        width = len(self.start) - 1
+        made = np.zeros((size, width), "f4")
+        order = np.argsort(row, kind="stable")
+        edges = np.searchsorted(row[order], np.arange(size + 1)).tolist()
+        sources, rows = source[order].tolist(), self.rows
+        for at, (low, high) in enumerate(pairwise(edges)):
+            if low < high:
+                said = np.concatenate([rows[one] for one in sources[low:high]]).view(PAIR)
+                made[at] = np.bincount(said["target"], said["value"], width)
+        return made
+
+    @cached_property
+    def rows(self) -> list[Array]:
+        """Return the weights of each source, target and value in one number of eight bytes: a profile's are copied in one go."""
+        both = np.empty(len(self.target), PAIR)
+        both["target"], both["value"] = self.target, self.value
+        ends = self.start.tolist()
+        return [both.view("i8")[low:high] for low, high in pairwise(ends)]
+
+    @cached_property
+    def into(self) -> tuple[Array, Array, Array]:
+        """Return the weights by target item: where those of each begin, their sources, and their values."""
+        order = np.argsort(self.target, kind="stable")
+        source = np.repeat(np.arange(len(self.start) - 1), np.diff(self.start))[order]
+        size = np.bincount(self.target, minlength=len(self.start) - 1)
+        return np.concatenate([[0], np.cumsum(size)]), source, self.value[order]
+
+
+def runs(start: Array, chosen: Array) -> tuple[Array, Array]:
+    """Return the places `start[i]` to `start[i + 1]` of every chosen i, one after the other, and how many each has."""
+    begin = start[chosen]
+    sizes = start[chosen + 1] - begin
+    place = np.repeat(begin - (np.cumsum(sizes) - sizes), sizes)
+    place += np.arange(len(place))
+    return place, sizes
 
 
 def solve(gram: Array, strength: float) -> Array:
