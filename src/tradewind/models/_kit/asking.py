@@ -14,7 +14,7 @@ from tradewind.core.errors import BadValue, EmptyTable, MissingColumn, NotFound
 from tradewind.core.schema import Role, Schema
 from tradewind.core.table import Table
 from tradewind.models._kit.intervals import LEVELS
-from tradewind.models._kit.panel import RIVALS, RIVALS_PRICE, Panel
+from tradewind.models._kit.panel import BESIDE, RIVALS, Panel
 
 Array = np.ndarray[Any, Any]
 
@@ -143,7 +143,7 @@ def _plan(panel: Panel, asked: Table, when: str) -> tuple[dict[str, Array], tupl
         if name == when or name in panel.keys:
             continue
         values = asked.column(name)
-        if panel.kinds.get(name, RIVALS) in (RIVALS, RIVALS_PRICE) or values.dtype.kind not in "biuf":
+        if panel.kinds.get(name, RIVALS) in BESIDE or values.dtype.kind not in "biuf":
             if values.dtype == object or np.isfinite(values.astype("f8") if values.dtype.kind in "biuf" else np.ones(1)).any():
                 ignored.append(name)
             continue

@@ -19,6 +19,7 @@ Array = np.ndarray[Any, Any]
 AHEAD = (Role.LEVER, Role.KNOWN, Role.EVENT)
 PRICE = re.compile(r"(^|_)(price|cost)(_|$)")  # carried forward, never zero
 RIVALS, RIVALS_PRICE = "rivals", "rivals_price"  # kinds of what stands beside a series: a share promoted, a price
+BESIDE = (RIVALS, RIVALS_PRICE)
 STAY = ("price", "number", RIVALS_PRICE)  # kinds that are carried forward, and unknown where nothing is known
 OUT = "_out"
 MOST = 40  # columns of one kind that are kept; the widest-covered first

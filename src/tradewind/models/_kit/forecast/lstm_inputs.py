@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from tradewind.models._kit.calendar import Clock, Grain
-from tradewind.models._kit.panel import RIVALS, RIVALS_PRICE, Panel
+from tradewind.models._kit.panel import BESIDE, Panel
 
 Array = np.ndarray[Any, Any]
 MEANS = (4, 8, 26)  # cycles over which the same phase is averaged
@@ -69,7 +69,7 @@ def layout_of(panel: Panel, horizon: int, encoder: int) -> Layout:
     count = known.sum(1)
     means = np.where(known, panel.target[:, : panel.cut], 0).sum(1, dtype="f8")[count > 0] / count[count > 0]
     usual = float(np.exp(np.log(np.maximum(means, 1e-3 * max(float(means.mean()), 1e-9))).mean())) if len(means) else 1.0
-    read = {name: kind for name, kind in panel.kinds.items() if kind not in (RIVALS, RIVALS_PRICE)}
+    read = {name: kind for name, kind in panel.kinds.items() if kind not in BESIDE}
     columns = tuple((name, kind, *_spread(panel.ahead[name], kind)) for name, kind in read.items())
     numbers, texts = [], []
     for name, value in panel.static.items():

@@ -25,7 +25,7 @@ from tradewind.models._kit.forecast.notes import Known, cleaned, notes
 from tradewind.models._kit.forecast.recalibrate import Recalibration
 from tradewind.models._kit.forecast.support import Seen
 from tradewind.models._kit.intervals import LEVELS, TAUS
-from tradewind.models._kit.panel import RIVALS, RIVALS_PRICE, Panel, from_table
+from tradewind.models._kit.panel import BESIDE, Panel, from_table
 
 Array = np.ndarray[Any, Any]
 FORMAT = 2
@@ -319,7 +319,7 @@ def _pulled(state: State) -> Array | None:
 def _shelf(state: State) -> Array | None:
     """Return which series stand beside each other, where that was learned; looked at once."""
     if "shelf" not in state.memo:
-        learned = any(kind in (RIVALS, RIVALS_PRICE) for kind in state.panel.kinds.values())
+        learned = any(kind in BESIDE for kind in state.panel.kinds.values())
         state.memo["shelf"] = rivals.shelf_of(state.panel) if learned else None
     found: Array | None = state.memo["shelf"]
     return found

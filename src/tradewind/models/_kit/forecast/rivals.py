@@ -10,7 +10,7 @@ import numpy as np
 from tradewind.models._kit.asking import Asked
 from tradewind.models._kit.forecast.features import promoted
 from tradewind.models._kit.forecast.features_price import logged
-from tradewind.models._kit.panel import RIVALS, RIVALS_PRICE, Panel
+from tradewind.models._kit.panel import BESIDE, RIVALS, RIVALS_PRICE, Panel
 
 Array = np.ndarray[Any, Any]
 PROMOTION, PRICE = "rivals_promotion", "rivals_price"
@@ -60,7 +60,7 @@ def notes(shelf: Array | None, where: Asked) -> list[str]:
 
 def _alike(panel: Panel) -> str:
     """Return what the columns of a panel liken its shelves by."""
-    return next((name.rpartition("rivals_")[0] for name, kind in panel.kinds.items() if kind in (RIVALS, RIVALS_PRICE)), "")
+    return next((name.rpartition("rivals_")[0] for name, kind in panel.kinds.items() if kind in BESIDE), "")
 
 
 def _of_others(values: Array, shelf: Array, *, empty: float) -> Array:
