@@ -6,7 +6,8 @@ import errno
 import fcntl
 import os
 import secrets
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from tradewind.core.errors import DiskFull, NotAllowed, TradewindError, Unexpected
@@ -22,15 +23,11 @@ def write(path: Path, data: bytes, *, fresh: bool = False, sync: bool = True) ->
     later call. Raises DiskFull and NotAllowed; the path then holds what it held before.
     """
     try:
-        temporary = _written(path.parent, data)
-        try:
+        with _written(path.parent, data) as temporary:
             if not fresh:
                 os.replace(temporary, path)
             elif not _linked(temporary, path):
                 return False
-        finally:
-            with suppress(FileNotFoundError):
-                os.unlink(temporary)
         if sync:
             settle(path.parent)
     except OSError as error:
@@ -89,26 +86,37 @@ def refusal(error: OSError, path: Path) -> TradewindError:
     return Unexpected(f"cannot write {path}: {error.strerror}", hint="check the disk")
 
 
-def _written(parent: Path, data: bytes) -> Path:
-    """Return a temporary file that holds the data, on disk."""
+@contextmanager
+def _written(parent: Path, data: bytes) -> Iterator[Path]:
+    """Give a temporary file that holds the data, on disk and locked until it has its name: no sweeper takes it. It is gone afterwards."""
+    temporary, handle = _begun(parent)
+    try:
+        view = memoryview(data)
+        while view:
+            view = view[os.write(handle, view) :]
+        os.fsync(handle)
+        yield temporary
+    finally:
+        with suppress(FileNotFoundError):
+            os.unlink(temporary)
+        os.close(handle)
+
+
+def _begun(parent: Path) -> tuple[Path, int]:
+    """Return a new temporary file and its handle, which holds the lock."""
     while True:
         temporary = parent / f"{TEMPORARY}{secrets.token_hex(8)}"
         handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(handle, fcntl.LOCK_EX)
-            if os.fstat(handle).st_nlink == 0:  # a sweeper came between the creation and the lock
-                continue
-            view = memoryview(data)
-            while view:
-                view = view[os.write(handle, view) :]
-            os.fsync(handle)
+            if os.fstat(handle).st_nlink:
+                return temporary, handle
         except OSError:
+            os.close(handle)
             with suppress(FileNotFoundError):
                 os.unlink(temporary)
             raise
-        finally:
-            os.close(handle)
-        return temporary
+        os.close(handle)  # a sweeper came between the creation and the lock
 
 
 def _linked(temporary: Path, path: Path) -> bool:

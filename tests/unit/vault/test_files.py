@@ -96,3 +96,17 @@ def test_a_write_survives_a_sweep_between_creation_and_lock(tmp_path: Path, monk
     monkeypatch.setattr(files.fcntl, "flock", late)
     files.write(tmp_path / "a", b"data")
     assert swept and (tmp_path / "a").read_bytes() == b"data"
+
+
+@pytest.mark.parametrize("fresh", [False, True])
+def test_a_write_survives_a_sweep_before_it_has_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fresh: bool) -> None:
+    name = "link" if fresh else "replace"
+    true_step, swept = getattr(os, name), []
+
+    def late(temporary: Path, path: Path) -> None:
+        swept.append(files.sweep(tmp_path))
+        true_step(temporary, path)
+
+    monkeypatch.setattr(files.os, name, late)
+    assert files.write(tmp_path / "a", b"data", fresh=fresh)
+    assert swept == [0] and os.listdir(tmp_path) == ["a"]
