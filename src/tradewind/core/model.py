@@ -275,6 +275,7 @@ class Model:
     many: bool = False  # a question may have several answers, or none
     plans: str = ""  # the planner of the planning room that optimises over what it responds
     prefers: str = ""  # the recipe that serves unless another one is clearly better
+    graphs: bool = True  # its versions hold ONNX graphs, or may: its workers import onnxruntime
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,9 +30,9 @@ REPEATED = (Role.PAST, Role.STATIC)  # what an answer repeats of the data may be
 def prepare(model: str, recipe: str) -> None:
     """Import what answering needs while files can still be opened: nothing can be imported after the lock."""
     import numpy.ma  # noqa: F401 - numpy loads it late, from inside unique and median
-    import onnxruntime  # noqa: F401
 
-    models.get(model)
+    if models.get(model).graphs:
+        import onnxruntime  # noqa: F401
     models.recipe(model, recipe)
 
 

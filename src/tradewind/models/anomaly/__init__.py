@@ -86,5 +86,6 @@ MODEL = Model(
     ),
     goal=Goal("missed"),
     recipes=("naive", "decompose", "driven"),
+    graphs=False,
     horizon=28,
 )

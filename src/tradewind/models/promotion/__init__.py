@@ -79,6 +79,7 @@ MODEL = Model(
     gives=Schema(_GIVES, ("promotion",)),
     goal=Goal("rmsle", by_errors=1.0),
     recipes=("naive", "structural", "forest_net", "average"),
+    graphs=False,
     many=True,
     plans="calendar",
 )

@@ -84,6 +84,7 @@ MODEL = Model(
     ),
     goal=Goal("miss_20", by_errors=1.0),
     recipes=("popular", "own", "ease", "shelves"),
+    graphs=False,
     either=("orders", "interactions"),
     many=True,
     plans="offers",

@@ -59,6 +59,7 @@ MODEL = Model(
     ),
     goal=Goal("wape", by_errors=-1.0),
     recipes=("ridge", "exact", "fast"),
+    graphs=False,
     horizon=13,
     plans="spend",
 )

@@ -67,6 +67,7 @@ MODEL = Model(
     ),
     goal=Goal("wape", by_errors=1.0),
     recipes=("classical", "stl", "regression"),
+    graphs=False,
     horizon=365,
     regular=True,
     either=("sales", "outcomes"),

@@ -60,5 +60,6 @@ MODEL = Model(
     ),
     goal=Goal("unexplained", by_errors=1.0),
     recipes=("rfm", "kmeans", "mixture", "assigner"),
+    graphs=False,
     either=("orders", "customers"),
 )
