@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -70,7 +71,7 @@ def learn(lesson: Lesson, *, progress: Progress = SILENT) -> tuple[Trained, dict
     found = compared(lesson, progress=progress.part(begin, 0.75))
     if unsearched:
         found.facts["unsearched"] = unsearched
-    best = winner(lesson, found.board)
+    best = winner(lesson, found.board, ahead=partial(_ahead, found.runs, lesson.table))
     state = _whole(lesson, best, found, progress.part(0.75, 0.97))
     progress("check", 0.97, "golden questions")
     parts = dict(best.recipe.dump(state))
@@ -280,11 +281,21 @@ def _scales(fold: Fold, target: str, season: int) -> Array:
     return fold.asked.frame.join(scale, on=keys, how="left", maintain_order="left")["_scale"].cast(pl.Float64).fill_null(np.nan).to_numpy()
 
 
-def winner(lesson: Lesson, board: Mapping[str, Mapping[str, Any]]) -> Candidate:
+def _ahead(runs: Mapping[str, Run], table: Table, one: str, other: str) -> tuple[float, float]:
+    """Return the share of another candidate's absolute error that one saves, and its standard error."""
+    ours, theirs = runs[one].joined(), runs[other].joined()
+    losses = [np.abs(said["truth"].astype("f8") - said["p50"].astype("f8")) for said in (theirs, ours)]
+    return score.gain(*losses, _groups(ours, table))
+
+
+def winner(
+    lesson: Lesson, board: Mapping[str, Mapping[str, Any]], *, ahead: Callable[[str, str], tuple[float, float]] | None = None
+) -> Candidate:
     """Return the candidate with the best goal metric, the incumbent aside; raises LearnFailed where none has one.
 
     Where the goal is only not to be clearly worse than the baseline, the baseline wins only over those that are. A recipe that the model
-    prefers, for what the goal metric cannot see, gives way only to one that gains more by over two standard errors.
+    prefers gives way only to one that is better by over two standard errors: `ahead` compares two candidates row by row; without it their
+    gains over the baseline are compared.
     """
     able = {candidate.label: candidate for candidate in lesson.candidates if candidate.label in board and candidate.label != "incumbent"}
     metric = lesson.model.goal.metric
@@ -300,6 +311,8 @@ def winner(lesson: Lesson, board: Mapping[str, Mapping[str, Any]]) -> Candidate:
     wanted = lesson.model.prefers
     if wanted in usable:
         more, error = (board[best]["gain"] - board[wanted]["gain"], max(board[best]["gain_error"], board[wanted]["gain_error"]))
+        if ahead is not None and best != wanted:
+            more, error = ahead(best, wanted)
         best = best if more > CLEAR * error else wanted
     return able[best]
 
