@@ -284,8 +284,8 @@ def _scales(fold: Fold, target: str, season: int) -> Array:
 def _ahead(runs: Mapping[str, Run], table: Table, one: str, other: str) -> tuple[float, float]:
     """Return the share of another candidate's absolute error that one saves, and its standard error."""
     ours, theirs = runs[one].joined(), runs[other].joined()
-    losses = [np.abs(said["truth"].astype("f8") - said["p50"].astype("f8")) for said in (theirs, ours)]
-    return score.gain(*losses, _groups(ours, table))
+    left, had = (np.abs(said["truth"].astype("f8") - said["p50"].astype("f8")) for said in (ours, theirs))
+    return score.gain(had, left, _groups(ours, table))
 
 
 def winner(

@@ -14,7 +14,7 @@ from tradewind.core.errors import LearnFailed
 from tradewind.core.model import Budget, Exam, Goal, Marks, Progress
 from tradewind.core.table import Table
 from tradewind.training import examine
-from tradewind.training.learn import Lesson, leaderboard
+from tradewind.training.learn import Lesson, leaderboard, winner
 from tradewind.training.roll import Candidate
 
 
@@ -138,3 +138,19 @@ def test_a_preferred_recipe_gives_way_only_to_one_that_is_clearly_better():
         trained, _ = examine.learn(given, Listed())
         board = trained.leaderboard.column("recipe").tolist()
         assert trained.recipe == expected and board[0] == "rival"  # the leaderboard hides nothing
+
+
+def test_two_recipes_are_compared_with_each_other_where_that_is_known():
+    base, wanted, rival = Constant("base", 2.0), Constant("wanted", 1.1), Constant("rival", 1.0)
+    given = lesson(base, wanted, rival)
+    given = replace(given, model=replace(given.model, prefers="wanted"))
+    metric = given.model.goal.metric
+    board = {
+        name: {metric: value, "gain": 1 - value, "gain_error": 0.1} for name, value in (("base", 1.0), ("wanted", 0.52), ("rival", 0.5))
+    }
+
+    def compared(error: float) -> str:
+        return winner(given, board, ahead=lambda one, other: (0.04, error) if (one, other) == ("rival", "wanted") else (0.0, 0.0)).label
+
+    assert winner(given, board).label == "wanted"  # by the wide error of two gains over the baseline
+    assert (compared(0.015), compared(0.03)) == ("rival", "wanted")
