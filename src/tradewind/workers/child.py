@@ -30,6 +30,7 @@ def open_echo(parts: Mapping[str, bytes]) -> Server:
 
 def main(config: Mapping[str, Any]) -> None:
     """Run a worker. `config`: entry, roots, reads and writes (inherited pipes), memory_mb, cpu_s, drop."""
+    gc.disable()  # what is imported stays: collections on the way walk it a dozen times and find next to nothing
     channel = Channel(config["reads"], config["writes"], deadlines=False)
     library = [path for path in sys.path if path not in config["roots"]]
     report = jail.enter([*library, *config["roots"], *jail.LIBRARIES, *jail.MACHINE_FACTS])
@@ -87,6 +88,7 @@ def _open(channel: Channel, config: Mapping[str, Any], report: jail.Report) -> S
     prepare = getattr(module, "prepare", None)
     if prepare is not None:
         prepare(*json.loads(words))
+    gc.freeze()
     watch_parent(channel.reads)
     report = jail.lock(report, memory_mb=config["memory_mb"], cpu_s=config["cpu_s"], drop=config["drop"])
     channel.send(0, json.dumps(report).encode())
@@ -95,6 +97,7 @@ def _open(channel: Channel, config: Mapping[str, Any], report: jail.Report) -> S
     del parts
     gc.collect()
     gc.freeze()  # what the model holds is never garbage: no collection walks it again
+    gc.enable()
     channel.send(tag, b"")
     return serve
 

@@ -143,9 +143,9 @@ def test_an_error_of_the_companys_mean_moves_all_products_at_once():
     products = 40
     ones, spread = np.ones((products, 1)), np.full((products, 1, 1), 1.04)
     found = Shrunk(0 * ones, 0 * ones, ones, 0 * ones, spread, ones, np.zeros(0), np.zeros(0), np.zeros(0))
-    moved = draws(found, np.arange(products), 400, 0)[..., 0]
+    moved = draws(found, np.arange(products), 400, 0)[0].T
     assert 0.85 < moved.mean(1).std() < 1.15 and 0.9 < moved.std() < 1.15
-    apart = draws(replace(found, common=0 * ones), np.arange(products), 400, 0)[..., 0]
+    apart = draws(replace(found, common=0 * ones), np.arange(products), 400, 0)[0].T
     assert apart.mean(1).std() < 0.25
 
 

@@ -37,9 +37,18 @@ def test_errors_of_a_category_that_go_together_are_seen_and_drawn_together():
     assert apart[0] < 0.5 * error and 1.4 * apart[0] < both[0] < 1.2 * error
     category = np.repeat(np.arange(CATEGORIES), EACH)
     group = np.arange(CATEGORIES * EACH)
-    one, two = (draws(found, group, 400, 0, kin=(size, category))[..., 0].reshape(400, CATEGORIES, EACH) for size in (both, 0 * both))
+    one, two = (draws(found, group, 400, 0, kin=(size, category))[0].T.reshape(400, CATEGORIES, EACH) for size in (both, 0 * both))
     assert one.mean(2).std(0).mean() > 1.25 * two.mean(2).std(0).mean()
     assert (one - two).std(2).max() < 1e-4  # the products of a category are moved alike
+
+
+def test_draws_lie_effect_first_in_pairs_about_the_mean_and_follow_what_is_known():
+    found, _ = found_of(0.0)
+    group, count = np.arange(len(found.series)), 801
+    drawn = draws(found, group, count, 3)
+    assert drawn.shape == (1, len(group), count) and drawn.dtype == np.float32
+    assert np.allclose(drawn[:, :, 401:] + drawn[:, :, :400], 2 * found.series.T[:, :, None], atol=1e-5)
+    assert np.allclose(drawn[0].std(1), np.sqrt(found.own[:, 0] + found.carry[:, 0] ** 2 * found.spread[:, 0, 0]), rtol=0.12)
 
 
 def test_single_products_of_a_category_share_nothing():

@@ -1,5 +1,6 @@
 """Entries that the tests run inside children."""
 
+import gc
 import json
 import os
 import sys
@@ -91,6 +92,9 @@ class Commands:
         for one in several:
             one.join()
         return str(len(ran)).encode()
+
+    def garbage(parts, rest):
+        return json.dumps([gc.isenabled(), gc.get_freeze_count(), len(gc.get_objects())]).encode()
 
     def warn(parts, rest):
         warnings.warn("a warning inside a worker", stacklevel=1)

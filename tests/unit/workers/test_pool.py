@@ -45,6 +45,12 @@ def test_a_request_goes_in_and_a_reply_comes_out(pool: Pool) -> None:
     assert ask(pool, "threads") == b"4"
 
 
+def test_what_was_there_before_the_first_request_is_never_collected_and_what_comes_later_is(pool: Pool) -> None:
+    hold(pool)
+    collects, kept, walked = json.loads(ask(pool, "garbage"))
+    assert collects and kept > 10_000 and walked < 2000
+
+
 def test_a_name_is_started_once(pool: Pool) -> None:
     opened = []
 

@@ -82,7 +82,7 @@ class Book:
         """Return coefficient draws, K x n x DRAWS: the same ones for every question, and whole rows of them for one series."""
         found = Shrunk(self.series, self.own, self.carry, self.mean, self.spread, self.common, np.zeros(0), np.zeros(0), np.zeros(0))
         category = np.unique(self.categories.astype(str), return_inverse=True)[1]
-        return np.ascontiguousarray(draws(found, self.product, DRAWS, 0, kin=(self.kin, category)).transpose(2, 1, 0), "f4")
+        return draws(found, self.product, DRAWS, 0, kin=(self.kin, category))
 
     @property
     def beta(self) -> Array:

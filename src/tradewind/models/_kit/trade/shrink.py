@@ -20,6 +20,7 @@ STEPS = 40
 COUNTED = 3.0  # observations that the first guess of a spread counts as
 SMALL = 1e-5
 TINY = 1e-7  # variance that rounding to single precision may take away
+BLOCK = 10  # draws made at once: memory written for the first time costs more than the chance in it
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,20 +160,28 @@ def pooled(normal: Array, moment: Array, group: Array, *, together: float) -> Sh
 
 
 def draws(found: Shrunk, group: Array, count: int, seed: int, *, kin: tuple[Array, Array] | None = None) -> Array:
-    """Return coefficient draws, count x n x K: antithetic pairs, stores of one product moving together as far as they are not their own.
+    """Return coefficient draws, K x n x count in single precision: antithetic pairs.
 
-    An error of the company's mean moves all products at once: gains of many changes do not average it away. `kin` is the standard
-    deviation (K,) of an error that products of a category make together, beside `spread`, and the category of each product.
+    Stores of one product move together as far as they are not their own. An error of the company's mean moves all products at once:
+    gains of many changes do not average it away. `kin` is the standard deviation (K,) of an error that products of a category make
+    together, beside `spread`, and the category of each product.
     """
     rng = default_rng(seed)
-    half = (count + 1) // 2
-    eye = np.eye(found.spread.shape[1])
+    half, width = (count + 1) // 2, found.spread.shape[1]
+    eye = np.eye(width)
     root = np.linalg.cholesky(found.spread - found.common[:, :, None] ** 2 * eye + TINY * eye)
-    moved = np.einsum("pij,dpj->dpi", root, rng.standard_normal((half, *found.product.shape)))
-    moved = moved + found.common * rng.standard_normal((half, 1, len(eye)))
-    noise = rng.standard_normal((half, *found.series.shape)) * np.sqrt(found.own)
+    moved = rng.standard_normal((half, *found.product.shape)).transpose(1, 0, 2) @ root.transpose(0, 2, 1)  # P x half x K
+    moved += found.common[:, None] * rng.standard_normal((half, width))
+    both = np.empty((width, len(group), count), "f4")
+    error = np.sqrt(found.own)
+    for start in range(0, half, BLOCK):
+        part = slice(start, min(start + BLOCK, half))
+        both[:, :, part] = (rng.standard_normal((part.stop - start, *error.shape)) * error).T
     if kin is not None:
-        moved = moved + (kin[0] * rng.standard_normal((half, int(kin[1].max()) + 1, len(eye))))[:, kin[1]]
-    move = found.carry * moved[:, group] + noise
-    both: Array = np.concatenate([found.series + move, found.series - move])[:count]
+        moved += (kin[0] * rng.standard_normal((half, int(kin[1].max()) + 1, width)))[:, kin[1]].transpose(1, 0, 2)
+    apart = moved.transpose(2, 0, 1).astype("f4", order="C")
+    for at, (one, mean, carry) in enumerate(zip(both, found.series.T, found.carry.T, strict=True)):
+        move = apart[at][group] * carry.astype("f4")[:, None] + one[:, :half]
+        one[:, :half] = mean[:, None] + move
+        one[:, half:] = mean[:, None] - move[:, : count - half]
     return both
