@@ -159,6 +159,25 @@ def test_an_impact_on_plain_numbers_moves_with_a_constant_and_knows_a_season() -
     assert blind.effect.standard_error > 3 * one.effect.standard_error
 
 
+def test_a_place_counts_for_itself_as_far_as_places_differ_more_than_chance() -> None:
+    random = np.random.default_rng(2)
+    chance = np.exp(0.4 * random.normal(size=(40, 4)))
+    alike = synth._counts(np.sqrt((chance**2).mean(1)), chance, 0.01)
+    steady = np.exp(random.normal(size=(40, 1))) * chance**0.1
+    differing = synth._counts(np.sqrt((steady**2).mean(1)), steady, 0.01)
+    assert alike < 0.35 and differing > 0.95
+    assert synth._counts(np.ones(5), np.ones((5, 4)), 0.01) == 0.0 and synth._counts(np.zeros(5), np.zeros((5, 4)), 0.0) == 1.0
+
+
+def test_a_steady_place_among_restless_ones_is_measured_as_well_as_it_can_be() -> None:
+    random = np.random.default_rng(5)
+    noise = np.where(np.arange(20) % 2, 0.06, 0.01)
+    values = 100 * np.exp(np.cumsum(random.normal(0, 0.01, (120, 1)), 0) + random.normal(0, 1, (120, 20)) * noise)
+    who, when = np.tile(np.arange(20), 120), np.repeat(np.arange(120), 20)
+    steady, restless = (synth.effect(who, when, values.ravel(), [one], 110).effect.standard_error for one in (0, 1))
+    assert restless > 3 * steady  # half the way to the typical one it was 2.2 times
+
+
 def test_a_design_names_places_and_a_lift_it_can_find() -> None:
     frame = places(9, units=12, before=70, after=0, lift=0.0)
     said = design.geo(*columns(frame), count=1, length=7, seed=0, tries=12, never=["p03"])

@@ -214,8 +214,7 @@ def _miss(outcome: Array, own: Array, at: int) -> float:
     aim = outcome[:at, own].mean(1)
     pool = np.delete(outcome[:at], own, 1)
     pool = pool[:, np.ptp(pool, axis=0) > 0]
-    _, _, spread = synth.predicted(aim, pool, at)
-    return float(spread / aim.mean())
+    return float(synth.predicted(aim, pool, at).spread / aim.mean())
 
 
 def _analysed(outcome: Array, own: Array, at: int, length: int, *, seed: int) -> Array:

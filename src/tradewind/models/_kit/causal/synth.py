@@ -110,15 +110,25 @@ def _moving(pool: Array, others: Array, at: int) -> tuple[Array, Array]:
     return pool[:, keep], others[keep]
 
 
-def predicted(aim: Array, pool: Array, at: int) -> tuple[Array, Array, float]:
-    """Return the expected series, the donors' weights, and how far off held-out stretches before the start were (RMS)."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Predicted:
+    """What a series would have done, and the donors' weights; how far off held-out stretches before the start were (RMS), all and each."""
+
+    expected: Array
+    weights: Array
+    spread: float
+    stretches: Array
+
+
+def predicted(aim: Array, pool: Array, at: int) -> Predicted:
+    """Predict a series from the donors, by what was before `at`."""
     left, right, scale = _alike(aim, pool, at)
     share = _simplex(left[:at], right[:at])
     rest = left - right @ share
-    penalty, miss = _chosen(left[:at], right[:at])
+    penalty, miss, parts = _chosen(left[:at], right[:at])
     weights = share + _ridge(rest[:at], right[:at], (penalty,))[:, 0]
     expected: Array = (right @ weights) * scale + aim[:at].mean()
-    return expected, weights, miss * scale
+    return Predicted(expected, weights, miss * scale, parts * scale)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -126,7 +136,7 @@ class Judged:
     """A prediction with what placebos say of its error.
 
     `ratios` are the placebos' misses after the start in units of their own spread: (placebos, periods after). `spread` is how far
-    off held-out stretches before the start were (RMS), drawn half the way to what is typical of the donors.
+    off held-out stretches before the start were (RMS), drawn to what is typical of the donors.
     """
 
     at: int
@@ -147,23 +157,40 @@ def judged(aim: Array, pool: Array, at: int, *, count: int, seed: int) -> Judged
 
     Where `count` units were treated together, groups of as many donors are drawn: the mean of several moves less by itself. A
     placebo's miss is measured by how well it was predicted before, since places differ; but a spread is itself estimated, and who is
-    chosen for a small one is less steady than it looks, so each is drawn half the way (on the scale of logarithms) to the typical one.
+    chosen for a small one is less steady than it looks, so each is drawn to the typical one as far as `_counts` says.
     """
-    expected, weights, own = predicted(aim, pool, at)
-    gaps, spreads = [], []
+    own = predicted(aim, pool, at)
+    gaps, spreads, stretches = [], [], []
     for group in _groups(pool.shape[1], count, seed):
         series = pool[:, group].mean(1)
-        path, _, spread = predicted(series, np.delete(pool, group, 1), at)
+        one = predicted(series, np.delete(pool, group, 1), at)
         size = _measure(series, pool, at)
-        gaps.append((series[at:] - path[at:]) / size)
-        spreads.append(spread / size)
-    relative, size = np.array(spreads), _measure(aim, pool, at)
-    known = relative[relative > 0]
-    typical = float(np.exp(np.log(known).mean())) if len(known) else own / size
-    drawn = np.sqrt(np.maximum(relative, LEAST * typical) * typical)
-    ratios = np.array(gaps) / drawn[:, None] if typical > 0 else np.zeros((len(gaps), len(aim) - at))
-    spread = size * float(np.sqrt(max(own / size, LEAST * typical) * typical))
-    return Judged(at, expected, weights, spread, ratios, float(max(pool.shape[1] // count - 1, 2)))
+        gaps.append((series[at:] - one.expected[at:]) / size)
+        spreads.append(one.spread / size)
+        stretches.append(one.stretches / size)
+    size = _measure(aim, pool, at)
+    relative = np.array([*spreads, own.spread / size])
+    known = relative[:-1][relative[:-1] > 0]
+    typical = float(np.exp(np.log(known).mean())) if len(known) else float(relative[-1])
+    counts = _counts(relative, np.array([*stretches, own.stretches / size]), LEAST * typical)
+    drawn = np.maximum(relative, LEAST * typical) ** counts * typical ** (1 - counts)
+    ratios = np.array(gaps) / drawn[:-1, None] if typical > 0 else np.zeros((len(gaps), len(aim) - at))
+    freedom = float(max(pool.shape[1] // count - 1, 2))
+    return Judged(at, own.expected, own.weights, size * float(drawn[-1]), ratios, freedom)
+
+
+def _counts(spreads: Array, stretches: Array, least: float) -> float:
+    """Return how much a place's own spread counts beside the typical one, 0 to 1, on the scale of logarithms.
+
+    Empirical Bayes (Efron and Morris 1973): the share of the variance among places that is not the chance of so few stretches, which
+    their differences inside a place tell. So few places tell their variance badly, and a place is often taken for being steady, so it is
+    counted one standard error lower. `spreads` is (places,), `stretches` (places, stretches); none counts as less than `least`.
+    """
+    if least <= 0:
+        return 1.0
+    among = float(np.log(np.maximum(spreads, least)).var(ddof=1)) / (1 + np.sqrt(2 / (len(spreads) - 1)))
+    chance = float(np.log(np.maximum(stretches, least)).var(1, ddof=1).mean()) / stretches.shape[1]
+    return max(1 - chance / among, 0.0) if among > 0 else 0.0
 
 
 def _measure(series: Array, pool: Array, at: int) -> float:
@@ -208,20 +235,21 @@ def _ridge(rest: Array, right: Array, penalties: Sequence[float]) -> Array:
     return made
 
 
-def _chosen(left: Array, right: Array) -> tuple[float, float]:
-    """Return the penalty that predicts later stretches best from what came before them, and the RMS of its misses."""
+def _chosen(left: Array, right: Array) -> tuple[float, float, Array]:
+    """Return the penalty that predicts later stretches best from what came before them, and the RMS of its misses: of all, and of each."""
     at = len(left)
     cuts = sorted({round(at * part) for part in (0.5, 0.625, 0.75, 0.875)} | {at})
-    missed = np.zeros(len(PENALTIES))
+    found = []
     for begin, end in pairwise(cuts):
         middle, middles = left[:begin].mean(), right[:begin].mean(0)
         one, others = left - middle, right - middles
         share = _simplex(one[:begin], others[:begin])
         rest = one - others @ share
         extra = _ridge(rest[:begin], others[:begin], PENALTIES)
-        missed += ((rest[begin:end, None] - others[begin:end] @ extra) ** 2).sum(0)
-    best = int(np.argmin(missed))
-    return PENALTIES[best], float(np.sqrt(missed[best] / (at - cuts[0])))
+        found.append(((rest[begin:end, None] - others[begin:end] @ extra) ** 2).sum(0))
+    missed, lengths = np.stack(found), np.diff(cuts)
+    best = int(np.argmin(missed.sum(0)))
+    return PENALTIES[best], float(np.sqrt(missed[:, best].sum() / lengths.sum())), np.sqrt(missed[:, best] / lengths)
 
 
 def _in_space(gap: float, found: Judged) -> Check:
@@ -245,7 +273,7 @@ def _in_time(aim: Array, pool: Array, at: int, *, count: int, seed: int) -> Chec
 def _without_heaviest(aim: Array, pool: Array, gap: float, found: Judged) -> Check:
     if pool.shape[1] <= FEWEST_DONORS:
         return Check("without the heaviest donor", None, "too few donors to leave one out")
-    expected, _, _ = predicted(aim, np.delete(pool, int(np.argmax(np.abs(found.weights))), 1), found.at)
+    expected = predicted(aim, np.delete(pool, int(np.argmax(np.abs(found.weights))), 1), found.at).expected
     moved = float((aim[found.at :] - expected[found.at :]).mean()) - gap
     words = f"leaving out the donor with the largest weight moves the effect by {moved:.3g}"
     return Check("without the heaviest donor", bool(abs(moved) <= found.error), words, moved)
