@@ -220,6 +220,9 @@ def test_an_outcome_that_is_not_money_is_told_in_its_own_unit() -> None:
     learned = fitted(plain)
     assert learned.unit == "conversions"
     assert any("worth is not known" in note for note in learned.notes)
+    assert np.ptp(learned.centre) == 0 and np.ptp(learned.money.sum((0, 1))) > 0  # as much per money, whatever was spent
+    brought = np.exp(learned.centre) @ learned.money[:, : learned.cut].sum((0, 1))
+    assert brought == pytest.approx(0.25 * orders.column("conversions").sum())
     worth = fitted(plain, worth=50.0)
     assert worth.unit == "money"
     assert np.median(returns(worth), 0).mean() == pytest.approx(np.median(returns(learned), 0).mean() * 50, rel=0.5)

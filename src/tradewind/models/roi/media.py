@@ -333,8 +333,8 @@ def believed(media: Media, params: Mapping[str, Any]) -> tuple[Array, Array, lis
     """Return centre and width of the log return of each channel, and what was said about them in words.
 
     Money (or outcomes with a worth): centre e^0.2 = 1.2, width 0.9, and one channel in ten does next to nothing. Otherwise the media are
-    taken to bring a quarter of the outcome, shared evenly. A belief such as "2", "about 2" or "1 to 4" of a channel stands for its own:
-    the range is its 90 % interval.
+    taken to bring a quarter of the outcome, each as much per money: who plans them spends where it works (so does Meridian where a KPI has
+    no worth). A belief such as "2", "about 2" or "1 to 4" of a channel stands for its own: the range is its 90 % interval.
     """
     from tradewind.models.roi.beliefs import CENTRE, SHARE, WIDTH, spoken
 
@@ -349,8 +349,9 @@ def believed(media: Media, params: Mapping[str, Any]) -> tuple[Array, Array, lis
     width = np.full(count, WIDTH[params["belief"]])
     words: list[str] = []
     if basis == "contribution" or not np.isfinite(per_outcome):
-        centre = np.log(SHARE * sales / count / spent)
-        words.append(f"before the data the media are taken to bring about a quarter of {media.name}, shared evenly: its worth is not known")
+        centre = np.full(count, np.log(SHARE * sales / spent.sum()))
+        shared = f"before the data the media are taken to bring about a quarter of {media.name}, each channel as much per money spent"
+        words.append(f"{shared}: its worth is not known")
         per_outcome = 1.0 if not np.isfinite(per_outcome) else per_outcome
     else:
         centre = np.full(count, CENTRE) - np.log(per_outcome)
