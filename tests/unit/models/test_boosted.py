@@ -1,5 +1,7 @@
 """Boosted trees: their quantiles, what a higher price does, their ONNX, and series that come later."""
 
+import json
+
 import numpy as np
 import pytest
 
@@ -98,6 +100,14 @@ def test_a_missing_part_is_refused(panel, learned, part):
     del parts[part]
     with pytest.raises(Incompatible):
         LEARNER.read(parts, panel)
+
+
+def test_trees_learned_from_other_features_are_refused(panel, learned):
+    parts = learned.dump()
+    meta = json.loads(parts["boosted.json"])
+    meta["names"].remove("recent:in_spell")
+    with pytest.raises(Incompatible, match="other features"):
+        LEARNER.read(parts | {"boosted.json": json.dumps(meta).encode()}, panel)
 
 
 def test_the_trees_that_still_stand_do_not_ask_for_a_price(panel, learned):

@@ -10,6 +10,7 @@ from typing import Any
 from tradewind.core.errors import Incompatible
 from tradewind.core.model import Knob
 from tradewind.models._kit import onnx_trees, tensors
+from tradewind.models._kit.forecast import features
 from tradewind.models._kit.forecast.boosted_serve import AIMS, Learned
 from tradewind.models._kit.forecast.levels import Levels
 from tradewind.models._kit.panel import Panel
@@ -42,6 +43,8 @@ class Boosted:
         """Read back what was dumped; raises Incompatible and Tampered."""
         try:
             meta = json.loads(parts["boosted.json"])
+            if list(meta["names"]) != features.names(panel):
+                raise Incompatible("these boosted trees were learned from other features than today's", hint="train the model again")
             numbers = tensors.load(parts["boosted.safetensors"])
             models = {aim: {half: parts[f"boosted.{aim}.{half}.onnx"] for half in meta["halves"][aim]} for aim in AIMS}
             return Learned(

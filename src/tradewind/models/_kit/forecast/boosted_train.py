@@ -22,6 +22,7 @@ STEPS = 8  # periods ahead drawn per origin and series where all would be too ma
 HIGHEST = 60.0  # times its level: anything above counts as this much
 LEAST_ROWS = 60
 TRUSTED = 0.4  # share of the trees' own middle that quantiles start from: it knows the rows it was grown on too well
+FAIR = 0.2  # log sales: misses beyond it count by their size, smaller ones by their squares
 HELD_BACK = 20.0  # rows of a leaf that no change counts for
 TOLERABLE = 0.03  # root mean square error of log quantiles that is worth a faster answer
 COLD = 25  # one of so many rows is learned as if its series had no history: what a newcomer looks like
@@ -63,7 +64,8 @@ def learn(panel: Panel, knobs: Mapping[str, Any], *, seed: int, horizon: int) ->
     facts: dict[str, Any] = {"rows": len(whole[0]), "levers": list(effects.names)}
     mean, mean_model, facts["parity_mean"] = _of_mean(whole, names, knobs, seed)
     warm = whole[1][:, 2] == 0
-    quantile_model, shapes, found = _of_quantiles((whole[0][warm], whole[1][warm]), names, knobs, seed)
+    aim = "daily" if panel.grain.cycle > 1 else "log"
+    quantile_model, shapes, found = _of_quantiles((whole[0][warm], whole[1][warm]), names, knobs, seed, aim=aim)
     models = {"mean": mean_model, "quantiles": quantile_model}
     scores = {aim: onnx_trees.walk(model) for aim, model in models.items()}
     cold = _cold_curve(scores["mean"], whole[0][~warm], whole[1][~warm])
@@ -90,13 +92,13 @@ def _of_mean(drawn: tuple[Array, Array], names: list[str], knobs: Mapping[str, A
 
 
 def _of_quantiles(
-    drawn: tuple[Array, Array], names: list[str], knobs: Mapping[str, Any], seed: int
+    drawn: tuple[Array, Array], names: list[str], knobs: Mapping[str, Any], seed: int, *, aim: str
 ) -> tuple[dict[str, bytes], Array, dict[str, float]]:
     """Grow trees on log sales, then boost all quantiles of them at once over their leaves; return their ONNX, the shapes, and gaps.
 
     One structure serves every quantile: one walk through the trees answers all of them.
     """
-    booster = boost(drawn, names, knobs, seed, aim="log")
+    booster = boost(drawn, names, knobs, seed, aim=aim)
     grown, number = trees.from_lightgbm(booster), trees.leaf_numbers(booster)
     leaf = booster.predict(drawn[0], pred_leaf=True, num_threads=knobs["threads"]).reshape(len(drawn[0]), -1).astype("i4")
     middle = TRUSTED * booster.predict(drawn[0], num_threads=knobs["threads"])
@@ -212,7 +214,11 @@ def _part(view: View, chosen: Array) -> View:
 
 
 def boost(drawn: tuple[Array, Array], names: list[str], knobs: Mapping[str, Any], seed: int, *, aim: str) -> Any:
-    """Grow trees for the mean (Tweedie, log link, never rising with price) or the log of sales on rows of `sample`; raises LearnFailed."""
+    """Grow trees on rows of `sample`; raises LearnFailed.
+
+    Aim `mean` is Tweedie with a log link, never rising with price; `log` the log of sales by squares; `daily` the same by Fair's loss:
+    what a single day sells is a count, often none, and squares of logs would grow trees that tell empty days apart.
+    """
     import lightgbm as lgb
 
     settings = {
@@ -236,7 +242,8 @@ def boost(drawn: tuple[Array, Array], names: list[str], knobs: Mapping[str, Any]
         weight = drawn[1][:, 1] ** knobs["volume"]
         weight = np.clip(weight / max(float(weight.mean()), 1e-12), 0.02, 20)
     else:
-        settings |= {"objective": "l2", "lambda_l2": HELD_BACK}
+        loss = {"objective": "fair", "fair_c": FAIR} if aim == "daily" else {"objective": "l2"}
+        settings |= loss | {"lambda_l2": HELD_BACK}
         label = np.log(label + FLOOR)
     data = lgb.Dataset(drawn[0], label, weight=weight, params={"max_bin": 127, "verbose": -1}, free_raw_data=False)
     try:

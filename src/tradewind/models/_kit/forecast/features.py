@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from tradewind.models._kit.forecast import features_price
+from tradewind.models._kit.forecast import features_price, features_recent
 from tradewind.models._kit.forecast.features_price import mean
 from tradewind.models._kit.panel import RIVALS, RIVALS_PRICE, Lazy, Panel
 from tradewind.models._kit.response import Response
@@ -68,8 +68,7 @@ def names(panel: Panel) -> list[str]:
     said = ["season:ahead", *(f"season:{name}" for name in panel.clock.parts(panel.numbers()[:1]))]
     said += [f"recent:{name}" for name in ("last_cycle", "last_4", "year_level", "growth", "zeros", "spread", "history")]
     said += ["series:scale"]
-    if panel.grain.cycle == 1:
-        said += ["recent:free_middle", "recent:free_last", "recent:highest"]
+    said += [f"recent:{name}" for name in features_recent.names(panel.grain)]
     said += [f"recent:lag_{lag}" for lag in (1, 2, 3, 4)] + [f"recent:phase_{lag}" for lag in (4, 8, 26)]
     said += ["season:year_ago", "season:year_near", "season:year_shape"]
     if _levers(panel):
@@ -143,7 +142,11 @@ def history_of(view: View, origin: int, steps: Array) -> Past:
     recent += [mean(np.where(np.isnan(shares), np.nan, shares <= 0)[:, -grain.level :]), spread, np.log1p(known)]
     out += [value[:, None] for value in (*recent, np.log(scale))]
     if cycle == 1:
-        out += [value[:, None] for value in _unpromoted(panel, shares, origin, wide)]
+        near, state = shares[:, -wide:], promoted(panel)
+        lately = features_recent.apart(near, None if state is None else _back(state, origin, near.shape[1]))
+    else:
+        lately = features_recent.lately(shares, grain)
+    out += [value[:, None] for value in lately]
     folded = _back(shares, shares.shape[1], wide).reshape(count, 26, cycle)
     phase = steps % cycle
     out += [folded[:, -lag][:, phase] for lag in (1, 2, 3, 4)]
@@ -294,19 +297,6 @@ def _added(shape: tuple[int, ...], parts: Iterable[Array]) -> Array:
     for part in parts:
         total += np.where(np.isnan(part), np.float32(0), part)
     return np.minimum(np.maximum(total, -6), 6)
-
-
-def _unpromoted(panel: Panel, shares: Array, origin: int, wide: int) -> list[Array]:
-    """Return the middle and the last of sales without a promotion, and the highest of all: where weeks or months hardly repeat."""
-    near = shares[:, -wide:]
-    state = promoted(panel)
-    free = near if state is None else np.where(_back(state, origin, near.shape[1]) > 0, np.nan, near)
-    ordered = np.sort(free, 1)  # missing ones come last
-    count = np.isfinite(free).sum(1)
-    middle = ordered[np.arange(len(free)), np.maximum(count - 1, 0) // 2]
-    place = np.maximum.accumulate(np.where(np.isfinite(free), np.arange(free.shape[1]), -1), 1)[:, -1]
-    last = np.where(place >= 0, free[np.arange(len(free)), np.maximum(place, 0)], np.nan)
-    return [middle, last, np.max(np.nan_to_num(near), 1)]
 
 
 def _back(matrix: Array, origin: int, periods: int) -> Array:
