@@ -9,7 +9,6 @@ import numpy as np
 from benchmarks._result import Row, within
 
 COVERAGE_BY = 0.03
-SLICES = 200
 
 
 def scale(past: np.ndarray, season: int) -> np.ndarray:
@@ -50,19 +49,6 @@ def mape(truth: np.ndarray, said: np.ndarray) -> float:
     """Return the mean absolute percentage error, in per cent, over what was observed."""
     seen = np.isfinite(truth)
     return 100 * float((np.abs(truth - said)[seen] / truth[seen]).mean())
-
-
-def least_mape(quantiles: np.ndarray, levels: Sequence[float]) -> np.ndarray:
-    """Return the point that has the least expected percentage error: the median where every outcome weighs 1 over itself.
-
-    `quantiles` are at rising `levels` along the last axis; between them outcomes are taken as evenly spread, beyond them as the
-    outermost. The optimum is the median of a density proportional to f(y) / y (Gneiting 2011, "Making and Evaluating Point Forecasts").
-    """
-    middles = (np.arange(SLICES) + 0.5) / SLICES
-    outcomes = np.stack([np.interp(middles, levels, values) for values in np.sort(quantiles, -1).reshape(-1, len(levels))])
-    weights = 1 / np.maximum(outcomes, 1e-9)
-    reached = weights.cumsum(1) >= weights.sum(1, keepdims=True) / 2
-    return outcomes[np.arange(len(outcomes)), reached.argmax(1)].reshape(quantiles.shape[:-1])
 
 
 def coverage(truth: np.ndarray, low: np.ndarray, high: np.ndarray) -> float:

@@ -12,6 +12,7 @@ import numpy as np
 from tradewind.core.errors import Incompatible, LearnFailed, TradewindError
 from tradewind.core.model import Knob, settle
 from tradewind.models._kit.asking import Asked
+from tradewind.models._kit.forecast import percent
 from tradewind.models._kit.forecast.learner import Keeps, Learned, Learner, Look, Said
 from tradewind.models._kit.intervals import TAUS
 from tradewind.models._kit.panel import Panel
@@ -43,18 +44,20 @@ class Blend:
         mean: Any = 0.0
         quantiles: Any = 0.0
         squares: Any = 0.0
+        points: list[tuple[float, Array]] = []
         for name, member in self.members.items():
             said = member.say(look)
             mean = mean + self.weights[name] * said.mean
             part = self.weights[name] * said.quantiles
             quantiles = quantiles + part
+            points += [(self.weights[name], said.percent)] if said.percent is not None else []
             if self.together < 1:
                 squares = squares + (part - part[..., MIDDLE, None]) ** 2
         if self.together < 1:
             middle = quantiles[..., MIDDLE, None]
             away = quantiles - middle
             quantiles = middle + np.sign(away) * np.sqrt(self.together * away**2 + (1 - self.together) * squares)
-        return Said(mean, quantiles)
+        return Said(mean, quantiles, percent.together(points) if points else None)
 
     def keep(self, panel: Panel, horizon: int) -> dict[str, Any]:
         """Make ready what each member can."""

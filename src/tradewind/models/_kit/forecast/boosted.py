@@ -11,7 +11,7 @@ from tradewind.core.errors import Incompatible
 from tradewind.core.model import Knob
 from tradewind.models._kit import onnx_trees, tensors
 from tradewind.models._kit.forecast import features
-from tradewind.models._kit.forecast.boosted_serve import AIMS, Learned
+from tradewind.models._kit.forecast.boosted_serve import AIMS, PERCENT, Learned
 from tradewind.models._kit.forecast.levels import Levels
 from tradewind.models._kit.panel import Panel
 from tradewind.models._kit.response import Response
@@ -30,6 +30,9 @@ class Boosted:
         Knob("rows", 200_000, 1_000, 5_000_000, log=True, meaning="training rows at most", tune=False),
         Knob("power", 1.2, 1.01, 1.9, meaning="how fast the variance of sales grows with their mean"),
         Knob("volume", 0.7, 0.0, 1.0, meaning="how much more big series count for the mean: 0 not at all, 1 by their units"),
+        Knob(
+            "percent", 0, 0, 1, meaning="1: also learn the point of least expected percentage error, for who is judged by MAPE", tune=False
+        ),
         Knob("threads", 2, 1, 64, meaning="threads to learn with; the result is the same", tune=False),
     )
 
@@ -46,7 +49,8 @@ class Boosted:
             if list(meta["names"]) != features.names(panel):
                 raise Incompatible("these boosted trees were learned from other features than today's", hint="train the model again")
             numbers = tensors.load(parts["boosted.safetensors"])
-            models = {aim: {half: parts[f"boosted.{aim}.{half}.onnx"] for half in meta["halves"][aim]} for aim in AIMS}
+            aims = (*AIMS, PERCENT) if PERCENT in meta["halves"] else AIMS
+            models = {aim: {half: parts[f"boosted.{aim}.{half}.onnx"] for half in meta["halves"][aim]} for aim in aims}
             return Learned(
                 Response.from_parts(meta["levers"], numbers),
                 Levels.from_meta(meta["levels"]),

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from tradewind.models._kit import tensors
-from tradewind.models._kit.forecast import features
+from tradewind.models._kit.forecast import features, percent
 from tradewind.models._kit.forecast.learner import CELLS, Look, Said, looks
 from tradewind.models._kit.forecast.levels import Levels
 from tradewind.models._kit.intervals import TAUS
@@ -21,6 +21,7 @@ from tradewind.models._kit.trees import Trees
 
 Array = np.ndarray[Any, Any]
 AIMS = ("mean", "quantiles")
+PERCENT = "percent"  # the third aim, where it was asked for
 FLOOR = 0.1  # added to sales in units of their level before the logarithm is taken
 MOST_KEPT = 128 << 20  # bytes of features that are kept ready
 
@@ -45,7 +46,7 @@ def _ready(look: Look) -> Ready | None:
 
 @dataclass(frozen=True, slots=True)
 class Learned:
-    """Trees of the mean, trees whose leaves hold every quantile, and what price does."""
+    """Trees of the mean, trees whose leaves hold every quantile, perhaps trees for percentage errors, and what price does."""
 
     response: Response
     levels: Levels
@@ -73,7 +74,11 @@ class Learned:
         new = ~np.isfinite(look.panel.target[:, : look.panel.cut]).any(1)
         if new.any():
             quantiles[new] = mean[new][..., None] * self.cold
-        return Said(mean, quantiles)
+        if PERCENT not in self.scores:
+            return Said(mean, quantiles)
+        point = np.maximum(self._score(PERCENT, look, flat).reshape(shape), percent.LEAST) * units
+        point[new] = np.nan  # learned of series that sold before
+        return Said(mean, quantiles, point)
 
     def rows(self, look: Look) -> features.Rows:
         """Return the features of a look."""

@@ -9,8 +9,8 @@ import numpy as np
 
 from tradewind.core.errors import LearnFailed
 from tradewind.models._kit import onnx_trees, response, trees
-from tradewind.models._kit.forecast import features, levels
-from tradewind.models._kit.forecast.boosted_serve import FLOOR, Learned
+from tradewind.models._kit.forecast import features, levels, percent
+from tradewind.models._kit.forecast.boosted_serve import FLOOR, PERCENT, Learned
 from tradewind.models._kit.forecast.features import View
 from tradewind.models._kit.intervals import TAUS
 from tradewind.models._kit.onnx_trees import Score
@@ -25,6 +25,7 @@ TRUSTED = 0.4  # share of the trees' own middle that quantiles start from: it kn
 FAIR = 0.2  # log sales: misses beyond it count by their size, smaller ones by their squares
 HELD_BACK = 20.0  # rows of a leaf that no change counts for
 TOLERABLE = 0.03  # root mean square error of log quantiles that is worth a faster answer
+BY_PERCENT = {"rounds": 150, "leaves": 31, "learning_rate": 0.08}  # knobs of the trees for percentage errors
 COLD = 25  # one of so many rows is learned as if its series had no history: what a newcomer looks like
 
 
@@ -67,6 +68,8 @@ def learn(panel: Panel, knobs: Mapping[str, Any], *, seed: int, horizon: int) ->
     aim = "daily" if panel.grain.cycle > 1 else "log"
     quantile_model, shapes, found = _of_quantiles((whole[0][warm], whole[1][warm]), names, knobs, seed, aim=aim)
     models = {"mean": mean_model, "quantiles": quantile_model}
+    if knobs["percent"]:
+        models[PERCENT], facts["parity_percent"] = _of_percent((whole[0][warm], whole[1][warm]), names, knobs, seed)
     scores = {aim: onnx_trees.walk(model) for aim, model in models.items()}
     cold = _cold_curve(scores["mean"], whole[0][~warm], whole[1][~warm])
     return Learned(effects, like, mean, models, scores, cold, shapes, tuple(names), horizon, features.reach_back(panel), facts | found)
@@ -89,6 +92,20 @@ def _of_mean(drawn: tuple[Array, Array], names: list[str], knobs: Mapping[str, A
     rows = drawn[0][:: max(1, len(drawn[0]) // 2000)]
     parity = onnx_trees.check_parity(onnx_trees.walk(model), lambda tried: booster.predict(tried, raw_score=True, num_threads=1), rows)
     return grown, model, parity
+
+
+def _of_percent(drawn: tuple[Array, Array], names: list[str], knobs: Mapping[str, Any], seed: int) -> tuple[dict[str, bytes], float]:
+    """Grow trees for percentage errors; return their ONNX and its parity. Where nothing was sold there is none. Raises LearnFailed."""
+    sold = drawn[1][:, 0] > 0
+    rows = drawn[0][sold]
+    if len(rows) < LEAST_ROWS:
+        raise LearnFailed(
+            f"{len(rows)} past sales above zero are too few to learn percentage errors from", hint="set the knob percent to 0"
+        )
+    booster = boost((rows, drawn[1][sold]), names, {**knobs, **BY_PERCENT}, seed, aim=PERCENT)
+    model = onnx_trees.halved(trees.from_lightgbm(booster), len(names), features.asking_price(names))
+    tried = rows[:: max(1, len(rows) // 2000)]
+    return model, onnx_trees.check_parity(onnx_trees.walk(model), lambda some: booster.predict(some, num_threads=1), tried)
 
 
 def _of_quantiles(
@@ -217,7 +234,8 @@ def boost(drawn: tuple[Array, Array], names: list[str], knobs: Mapping[str, Any]
     """Grow trees on rows of `sample`; raises LearnFailed.
 
     Aim `mean` is Tweedie with a log link, never rising with price; `log` the log of sales by squares; `daily` the same by Fair's loss:
-    what a single day sells is a count, often none, and squares of logs would grow trees that tell empty days apart.
+    what a single day sells is a count, often none, and squares of logs would grow trees that tell empty days apart; `percent` is
+    sales by absolute error, weighed as percentages: each row's is to hold a sale.
     """
     import lightgbm as lgb
 
@@ -241,6 +259,9 @@ def boost(drawn: tuple[Array, Array], names: list[str], knobs: Mapping[str, Any]
         settings |= {"objective": "tweedie", "tweedie_variance_power": knobs["power"], "monotone_constraints": monotone}
         weight = drawn[1][:, 1] ** knobs["volume"]
         weight = np.clip(weight / max(float(weight.mean()), 1e-12), 0.02, 20)
+    elif aim == PERCENT:
+        settings |= {"objective": "l1", "lambda_l2": 0.0, "min_data_in_leaf": int(np.clip(len(drawn[0]) // 2000, 10, 60))}
+        weight = percent.weight(label)
     else:
         loss = {"objective": "fair", "fair_c": FAIR} if aim == "daily" else {"objective": "l2"}
         settings |= loss | {"lambda_l2": HELD_BACK}

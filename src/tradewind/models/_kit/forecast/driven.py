@@ -38,7 +38,8 @@ class Driven:
         """Answer a look: what would come without spend, times what the plan adds."""
         said = self.inner.say(replace(look, panel=calm(look.panel, self.spend.of(look.series))))
         raised = np.exp(self.parts(look).sum(0))
-        return Said(said.mean * raised, said.quantiles * raised[..., None])
+        point = said.percent
+        return Said(said.mean * raised, said.quantiles * raised[..., None], point if point is None else point * raised)
 
     def parts(self, look: Look) -> Array:
         """Return each channel's part of the logarithm of a look, (channels, series, steps)."""

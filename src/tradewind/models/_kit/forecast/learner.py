@@ -44,10 +44,14 @@ def looks(panel: Panel, horizon: int) -> Iterator[Look]:
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """What a learner says of a look: mean (series, steps) and quantiles (series, steps, len(TAUS)), both in units, never below zero."""
+    """What a learner says of a look: mean (series, steps) and quantiles (series, steps, len(TAUS)), both in units, never below zero.
+
+    `percent` (series, steps) is a point learned for percentage errors, NaN where it is not known; None where none was learned.
+    """
 
     mean: Array
     quantiles: Array
+    percent: Array | None = None
 
 
 class Learned(Protocol):

@@ -16,7 +16,7 @@ from tradewind.core.schema import Column, Role, Schema, Type
 from tradewind.core.table import Table
 from tradewind.models._kit import asking, tensors
 from tradewind.models._kit.asking import Asked
-from tradewind.models._kit.forecast import closing, recalibrate, rivals, support, totals
+from tradewind.models._kit.forecast import closing, percent, recalibrate, rivals, support, totals
 from tradewind.models._kit.forecast import memory as memories
 from tradewind.models._kit.forecast.features import promoted
 from tradewind.models._kit.forecast.learner import CELLS, Keeps, Learned, Learner, Look, Said, looks
@@ -111,6 +111,8 @@ class Forecaster:
         mean = raw.mean * open_
         bands *= open_[:, None]
         extra = support.of(_seen(state), where)
+        if said.percent is not None:
+            extra[percent.NAME] = percent.together(((0.5, said.percent[cells(where, look)]), (0.5, _least(state, raw)))) * open_
         gives = _beside(self.gives, tuple(extra)) if extra else self.gives
         return asking.answer(asked, gives, mean, bands, extra)
 
@@ -240,9 +242,11 @@ class Forecaster:
 
 
 @lru_cache(maxsize=32)
-def _beside(gives: Schema, shares: tuple[str, ...]) -> Schema:
-    """Return what is given with columns of shares, 0 to 1."""
-    return gives.with_columns(*(Column(name, Role.OUTPUT, Type.NUMBER, minimum=0, maximum=1) for name in shares))
+def _beside(gives: Schema, extra: tuple[str, ...]) -> Schema:
+    """Return what is given with a point for percentage errors, in units of the mean, and columns of shares, 0 to 1."""
+    mean = gives.get("mean")
+    shares = (Column(name, Role.OUTPUT, Type.NUMBER, minimum=0, maximum=1) for name in extra if name != percent.NAME)
+    return gives.with_columns(*shares, *([percent.described(mean.unit if mean else "")] if percent.NAME in extra else []))
 
 
 def begin(panel: Panel, learned: Learned, horizon: int) -> State:
@@ -387,6 +391,14 @@ def _quantiles(state: State, raw: _Raw, levels: Array) -> Array:
         return counted
     found = _calibrated(state, raw, levels)
     return np.where(whole[:, None], counted, found) if whole.any() else found
+
+
+def _least(state: State, raw: _Raw) -> Array:
+    """Return the point of least expected percentage error of calibrated quantiles of every asked row."""
+    found = _calibrated(state, raw, TAUS)
+    if raw.whole.any():
+        found = np.where(raw.whole[:, None], _calibrated(state, raw, TAUS, counts=True), found)
+    return percent.least(found, raw.whole)
 
 
 def _calibrated(state: State, raw: _Raw, levels: Array, *, counts: bool = False) -> Array:
