@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from tradewind.core.schema import Schema
 from tradewind.core.table import Table
 
@@ -10,3 +12,8 @@ def unasked(asks: Schema, asked: Table) -> list[str]:
     """Return what to say of columns that a model does not ask for: one sentence, or none."""
     strange = [name for name in asked.names if name not in asks]
     return [f"what is asked has columns that change nothing here: {', '.join(strange)}"] if strange else []
+
+
+def without_effect(names: Iterable[str]) -> list[str]:
+    """Return one note per column of a question that nothing was learned of."""
+    return [f"column {name} was not there in training and changes nothing" for name in names]

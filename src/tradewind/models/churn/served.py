@@ -11,7 +11,8 @@ import numpy as np
 from tradewind.core.errors import BadValue, NotFound
 from tradewind.core.model import Knob, settle
 from tradewind.core.table import Array, Table
-from tradewind.models._kit.customers.attributes import PREFIX, as_learned, without_effect
+from tradewind.models._kit.customers.attributes import PREFIX, as_learned
+from tradewind.models._kit.unasked import without_effect
 from tradewind.models.churn import MODEL, answers
 from tradewind.models.churn.state import Leaving, with_rhythm
 

@@ -12,7 +12,8 @@ from tradewind.core.errors import BadValue, EmptyTable, NotFound
 from tradewind.core.model import Knob, settle
 from tradewind.core.table import Array, Table
 from tradewind.models._kit.clusters.agree import jaccards_between
-from tradewind.models._kit.customers.attributes import as_learned, without_effect
+from tradewind.models._kit.customers.attributes import as_learned
+from tradewind.models._kit.unasked import without_effect
 from tradewind.models.segments import MODEL
 from tradewind.models.segments.naming import carried
 from tradewind.models.segments.state import Segments

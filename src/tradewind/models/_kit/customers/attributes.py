@@ -44,11 +44,6 @@ def as_learned(asked: Table, columns: Sequence[str]) -> tuple[Table, list[str]]:
     return Table.from_columns({stands: asked.column(name) for name, stands in names.items() if name not in lost}), lost
 
 
-def without_effect(names: Sequence[str]) -> list[str]:
-    """Return one note per column of a question that nothing was learned of."""
-    return [f"column {name} was not there in training and changes nothing" for name in names]
-
-
 def described(frame: pl.DataFrame) -> pl.DataFrame:
     """Return customer and every describing column as `about_*`: numbers as numbers, flags as 0 and 1, text of few different words."""
     import polars as pl

@@ -11,6 +11,7 @@ from tradewind.core.table import Table
 from tradewind.models._kit.asking import Asked
 from tradewind.models._kit.forecast.support import Seen
 from tradewind.models._kit.panel import Panel
+from tradewind.models._kit.unasked import without_effect
 
 Array = np.ndarray[Any, Any]
 FEW = 3  # blocks below which bands say little about seasons
@@ -72,7 +73,7 @@ def notes(panel: Panel, where: Asked, known: Known, seen: Seen, *, horizon: int,
     `known` and `seen` are of the panel's series.
     """
     grain = panel.grain
-    said = [f"column {name} was not there in training and changes nothing" for name in where.ignored]
+    said = without_effect(where.ignored)
     longest = int(where.ahead.max()) + 1
     planned = panel.width - panel.cut
     if longest > horizon:
