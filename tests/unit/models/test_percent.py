@@ -138,6 +138,22 @@ def test_closed_days_stay_at_nothing_and_whole_units_are_known_to_be_whole(maker
     assert (derived == np.round(derived)).all() and (derived[~sunday] >= 1).all()
 
 
+def test_a_recipe_without_trees_has_the_point_of_its_quantiles_and_so_has_an_ensemble_of_such(skewed):
+    made = {name: recipe("demand", name) for name in ("naive", "stats")}
+    states = {
+        "naive": made["naive"].fit(skewed[0](DAYS, 4), {}, 0),
+        "stats": made["stats"].fit(skewed[0](DAYS, 4), {"percent": 1, "seconds": 1}, 0),
+    }
+    asked = made["stats"].expand(states["stats"], AHEAD, {})
+    assert "least_mape" not in made["naive"].predict(states["naive"], asked).names
+    ensemble = recipe("demand", "ensemble")
+    both = ensemble.blend(states, {"naive": 0.5, "stats": 0.5})
+    for maker, state in ((made["stats"], states["stats"]), (ensemble, both)):
+        where, look, said = maker._said(state, asked)
+        derived = engine._least(state, engine._raw(state, look, said, where))
+        np.testing.assert_allclose(maker.predict(state, asked).column("least_mape"), derived, rtol=1e-6)
+
+
 def test_a_missing_part_is_refused(maker, state):
     parts = dict(maker.dump(state))
     del parts["learned.boosted.percent.still.onnx"]

@@ -103,9 +103,10 @@ class Blender:
         """Learn every member; one that cannot be learned is left out and named. Raises LearnFailed where none can."""
         members: dict[str, Learned] = {}
         failed: dict[str, str] = {}
+        passed = {percent.ASKED: knobs[percent.ASKED]} if percent.ASKED in knobs else {}
         for learner in self.learners:
             try:
-                members[learner.name] = learner.learn(panel, settle(learner.knobs, {}), seed=seed, horizon=horizon)
+                members[learner.name] = learner.learn(panel, {**settle(learner.knobs, {}), **passed}, seed=seed, horizon=horizon)
             except TradewindError as error:
                 failed[learner.name] = error.message
         if not members:

@@ -30,9 +30,6 @@ class Boosted:
         Knob("rows", 200_000, 1_000, 5_000_000, log=True, meaning="training rows at most", tune=False),
         Knob("power", 1.2, 1.01, 1.9, meaning="how fast the variance of sales grows with their mean"),
         Knob("volume", 0.7, 0.0, 1.0, meaning="how much more big series count for the mean: 0 not at all, 1 by their units"),
-        Knob(
-            "percent", 0, 0, 1, meaning="1: also learn the point of least expected percentage error, for who is judged by MAPE", tune=False
-        ),
         Knob("threads", 2, 1, 64, meaning="threads to learn with; the result is the same", tune=False),
     )
 

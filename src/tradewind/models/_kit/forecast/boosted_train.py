@@ -68,7 +68,7 @@ def learn(panel: Panel, knobs: Mapping[str, Any], *, seed: int, horizon: int) ->
     aim = "daily" if panel.grain.cycle > 1 else "log"
     quantile_model, shapes, found = _of_quantiles((whole[0][warm], whole[1][warm]), names, knobs, seed, aim=aim)
     models = {"mean": mean_model, "quantiles": quantile_model}
-    if knobs["percent"]:
+    if knobs.get(percent.ASKED):
         models[PERCENT], facts["parity_percent"] = _of_percent((whole[0][warm], whole[1][warm]), names, knobs, seed)
     scores = {aim: onnx_trees.walk(model) for aim, model in models.items()}
     cold = _cold_curve(scores["mean"], whole[0][~warm], whole[1][~warm])

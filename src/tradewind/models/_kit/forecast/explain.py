@@ -12,7 +12,7 @@ from tradewind.core.errors import BadValue, TooBig
 from tradewind.core.model import State as AnyState
 from tradewind.core.schema import Column, Role, Schema, Type
 from tradewind.core.table import Table
-from tradewind.models._kit.forecast import boosted_serve, closing, features
+from tradewind.models._kit.forecast import boosted_serve, closing, features, percent
 from tradewind.models._kit.forecast.blend import Blend, Blender, blended
 from tradewind.models._kit.forecast.learner import Look
 from tradewind.models._kit.forecast.recipe import Forecaster, State, begin, cells
@@ -82,7 +82,7 @@ class Ensemble(Boosted):
         learned = blended({name: state.learned for name, state in states.items()}, weights, facts, together=together)
         widest = self.prepares(max(states.values(), key=lambda state: state.panel.cut).panel, None)
         made = begin(widest, learned, horizon)
-        return replace(made, whole=first.whole, facts={**first.facts, "members": dict(learned.weights)})
+        return replace(made, whole=first.whole, facts={**first.facts, **percent.asked(states.values()), "members": dict(learned.weights)})
 
     def _blender(self) -> Blender:
         found = self.learner

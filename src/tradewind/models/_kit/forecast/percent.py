@@ -12,6 +12,7 @@ from tradewind.models._kit.intervals import TAUS
 
 Array = np.ndarray[Any, Any]
 NAME = "least_mape"
+ASKED = "percent"  # the knob, and the fact of a state that answers with the point
 MEANING = "the point of least expected percentage error where anything is sold: lower than the median, not to be added up"
 LEAST = 0.02  # of what a series usually sells: a smaller outcome weighs no more, and no smaller one is said
 SLICES = 200
@@ -57,3 +58,8 @@ def together(points: Iterable[tuple[float, Array]]) -> Array:
             weights = weights + share * known
         found: Array = np.exp(logged / weights)
     return found
+
+
+def asked(states: Iterable[Any]) -> dict[str, int]:
+    """Return the fact that an answer of several states has the point: where any of them was asked for it."""
+    return {ASKED: 1} if any(ASKED in state.facts for state in states) else {}

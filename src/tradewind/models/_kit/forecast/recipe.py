@@ -32,6 +32,9 @@ FORMAT = 2
 CLOSED = 0.9  # share of a block's periods after which its actuals count as all in
 MOST_CATCH_UP = 12  # blocks that are replayed where an update comes late
 HORIZON = Knob("horizon", 0, 0, 366, meaning="periods ahead to learn; 0 = 30 days, 13 weeks, 12 months", tune=False)
+PERCENT = Knob(
+    percent.ASKED, 0, 0, 1, meaning="1: also answer the point of least expected percentage error, for who is judged by MAPE", tune=False
+)
 MEDIAN = list(LEVELS).index("p50")
 HALF = np.array([0.5])
 Completes = Callable[[Panel, Asked], Asked]
@@ -80,7 +83,7 @@ class Forecaster:
     @property
     def knobs(self) -> tuple[Knob, ...]:
         """Return what can be turned."""
-        return (*self.learner.knobs, HORIZON)
+        return (*self.learner.knobs, HORIZON, PERCENT)
 
     def fit(self, table: Table, params: Mapping[str, Any], seed: int) -> State:
         """Learn from a panel; raises LearnFailed where there is too little history."""
@@ -93,7 +96,7 @@ class Forecaster:
         horizon = min(int(knobs["horizon"]) or panel.grain.horizon, panel.grain.reach)
         learned = self.learner.learn(panel, knobs, seed=seed, horizon=horizon)
         state = begin(panel, learned, horizon)
-        return replace(state, facts={**state.facts, "cleaned": said})
+        return replace(state, facts={**state.facts, "cleaned": said, **({percent.ASKED: 1} if knobs[percent.ASKED] else {})})
 
     def predict(self, state: State, asked: Table) -> Table:
         """Answer questions about the time after the last actual; raises NotFound, BadValue, MissingColumn."""
@@ -111,8 +114,11 @@ class Forecaster:
         mean = raw.mean * open_
         bands *= open_[:, None]
         extra = support.of(_seen(state), where)
-        if said.percent is not None:
-            extra[percent.NAME] = percent.together(((0.5, said.percent[cells(where, look)]), (0.5, _least(state, raw)))) * open_
+        if percent.ASKED in state.facts:
+            points = [(0.5, _least(state, raw))]
+            if said.percent is not None:
+                points.append((0.5, said.percent[cells(where, look)]))
+            extra[percent.NAME] = percent.together(points) * open_
         gives = _beside(self.gives, tuple(extra)) if extra else self.gives
         return asking.answer(asked, gives, mean, bands, extra)
 

@@ -12,6 +12,7 @@ from tradewind.core.errors import BadValue, TooBig
 from tradewind.core.model import State as AnyState
 from tradewind.core.schema import Column, Role, Schema, Type
 from tradewind.core.table import Table
+from tradewind.models._kit.forecast import percent
 from tradewind.models._kit.forecast.blend import Blend, Blender, blended
 from tradewind.models._kit.forecast.driven import Driven
 from tradewind.models._kit.forecast.explain import MOST_EXPLAINED
@@ -88,7 +89,7 @@ class SpendingEnsemble(Spending):
         learned = blended({name: state.learned for name, state in states.items()}, weights, facts, together=together)
         widest = max(states.values(), key=lambda state: state.panel.cut).panel
         made = begin(widest, learned, min(state.horizon for state in states.values()))
-        told = {**first.facts, **made.facts, "members": dict(learned.weights)}
+        told = {**first.facts, **made.facts, **percent.asked(states.values()), "members": dict(learned.weights)}
         return replace(made, whole=first.whole, facts=told)
 
 
