@@ -16,6 +16,7 @@ from tradewind.core.errors import BadValue
 from tradewind.core.model import SILENT, Budget, Progress
 from tradewind.core.table import Table
 from tradewind.registry import artifact
+from tradewind.training.learn import decisive
 from tradewind.workspace import Workspace
 
 MOST_FOLDS = 50
@@ -73,7 +74,7 @@ def train(
     sealed = artifact.pack(made, ws.keys, file=question.file, card=card_text(model))
     blob = ws.blobs.put(sealed)
     progress("done", 1.0, f"version {number}")
-    metric = question.goal.metric
+    metric = decisive(question, {trained.recipe: trained.scores})
     base = _baseline(trained.leaderboard, question.recipes[0], metric)
     name = metric.upper() if len(metric) <= SHORT else metric.replace("_", " ")
     said = f"{model} version {number}: {trained.recipe} has {name} {trained.scores[metric]:.3f}, the baseline {base:.3f}."

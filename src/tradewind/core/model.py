@@ -154,6 +154,10 @@ class Quantiles(Protocol):
         ...
 
 
+LEAST_MAPE = "least_mape"
+"""The column with the point of least expected percentage error, in the answers of who was asked for it."""
+
+
 def quantile_name(level: float) -> str:
     """Return the column of a quantile: q10 for 0.1, q97.5 for 0.975."""
     return f"q{round(100 * level, 4):g}"

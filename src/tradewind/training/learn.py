@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from tradewind.core.errors import Cancelled, LearnFailed, TradewindError
-from tradewind.core.model import SILENT, Blends, Budget, Model, Progress, Remembers, State, Trained, Updates, settle
+from tradewind.core.model import LEAST_MAPE, SILENT, Blends, Budget, Model, Progress, Remembers, State, Trained, Updates, settle
 from tradewind.core.schema import Role
 from tradewind.core.table import Array, Table
 from tradewind.training import score
@@ -77,7 +77,8 @@ def learn(lesson: Lesson, *, progress: Progress = SILENT) -> tuple[Trained, dict
     parts = dict(best.recipe.dump(state))
     asked = golden(best.recipe, parts)
     scores = {name: float(value) for name, value in found.board[best.label].items() if name != "note" and np.isfinite(value)}
-    board = leaderboard(found.board, found.facts.get("failed", {}) | dict(lesson.skipped))
+    absent = found.facts.get("failed", {}) | dict(lesson.skipped)
+    board = leaderboard(found.board, absent, metric=decisive(lesson.model, found.board))
     trained = Trained(best.recipe.name, settle(best.recipe.knobs, best.params), parts, board, scores, found.facts)
     progress("done", 1.0, best.label)
     return trained, asked
@@ -218,6 +219,11 @@ def _searched(lesson: Lesson, progress: Progress) -> tuple[Lesson, dict[str, str
     return replace(lesson, candidates=candidates), unsearched
 
 
+def decisive(model: Model, board: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return the metric that decides: MAPE where all were asked for the point of least percentage error, else the goal's."""
+    return "mape" if board and all("mape" in metrics for metrics in board.values()) else model.goal.metric
+
+
 def leaderboard(board: Mapping[str, Mapping[str, Any]], absent: Mapping[str, str] | None = None, *, metric: str = "wape") -> Table:
     """Return the leaderboard as a table, best first; recipes that could not be learned or were not tried come last, with the reason."""
     rows = sorted(({"recipe": label, **metrics} for label, metrics in board.items()), key=lambda row: row[metric])
@@ -231,11 +237,13 @@ def _board(lesson: Lesson, runs: Mapping[str, Run], scale: Array) -> dict[str, d
     base = runs[lesson.candidates[0].label].joined()
     groups = _groups(base, lesson.table)
     board: dict[str, dict[str, Any]] = {}
+    by_percent = all(LEAST_MAPE in columns for run in runs.values() for columns in run.columns)
     for label in (candidate.label for candidate in lesson.candidates if candidate.label in runs):
         said = runs[label].joined()
         truth, p50, mean = (said[name].astype("f8") for name in ("truth", "p50", "mean"))
         saved, error = score.gain(np.abs(base["truth"] - base["p50"]), np.abs(truth - p50), groups)
         board[label] = {
+            **({"mape": score.mape(truth, said[LEAST_MAPE].astype("f8"))} if by_percent else {}),
             "wape": score.wape(truth, p50),
             "mase": score.mase(truth, p50, scale),
             "bias": score.bias(truth, mean),
@@ -282,23 +290,28 @@ def _scales(fold: Fold, target: str, season: int) -> Array:
 
 
 def _ahead(runs: Mapping[str, Run], table: Table, one: str, other: str) -> tuple[float, float]:
-    """Return the share of another candidate's absolute error that one saves, and its standard error."""
+    """Return the share of another candidate's error, absolute or where both were asked for it in percent, that one saves, and its error."""
     ours, theirs = runs[one].joined(), runs[other].joined()
-    left, had = (np.abs(said["truth"].astype("f8") - said["p50"].astype("f8")) for said in (ours, theirs))
-    return score.gain(had, left, _groups(ours, table))
+    truth, groups = ours["truth"].astype("f8"), _groups(ours, table)
+    if LEAST_MAPE in ours and LEAST_MAPE in theirs:
+        sold = truth > 0
+        left, had = (np.abs(truth - said[LEAST_MAPE].astype("f8"))[sold] / truth[sold] for said in (ours, theirs))
+        return score.gain(had, left, groups[sold])
+    left, had = (np.abs(truth - said["p50"].astype("f8")) for said in (ours, theirs))
+    return score.gain(had, left, groups)
 
 
 def winner(
     lesson: Lesson, board: Mapping[str, Mapping[str, Any]], *, ahead: Callable[[str, str], tuple[float, float]] | None = None
 ) -> Candidate:
-    """Return the candidate with the best goal metric, the incumbent aside; raises LearnFailed where none has one.
+    """Return the candidate with the best decisive metric, the incumbent aside; raises LearnFailed where none has one.
 
     Where the goal is only not to be clearly worse than the baseline, the baseline wins only over those that are. A recipe that the model
     prefers gives way only to one that is better by over two standard errors: `ahead` compares two candidates row by row; without it their
     gains over the baseline are compared.
     """
     able = {candidate.label: candidate for candidate in lesson.candidates if candidate.label in board and candidate.label != "incumbent"}
-    metric = lesson.model.goal.metric
+    metric = decisive(lesson.model, board)
     usable = [label for label in able if np.isfinite(board[label][metric])]
     if not usable:
         raise LearnFailed(

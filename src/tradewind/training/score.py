@@ -1,8 +1,8 @@
 """How good a forecast is: one function a metric, all on rows nobody learned from.
 
 Definitions: WAPE = sum|y - p50| / sum|y|; MASE = mean|y - p50| over the in-sample mean |y_t - y_(t-season)| of the same
-series (Hyndman and Koehler 2006); bias = sum(mean - y) / sum|y|; coverage = share of y inside a band; pinball = mean
-quantile loss over the stated quantiles, over mean |y|.
+series (Hyndman and Koehler 2006); MAPE = mean of |y - point| / y where y > 0; bias = sum(mean - y) / sum|y|; coverage = share of y
+inside a band; pinball = mean quantile loss over the stated quantiles, over mean |y|.
 """
 
 from __future__ import annotations
@@ -22,6 +22,12 @@ def wape(truth: Array, said: Array) -> float:
     """Return the weighted absolute percentage error as a fraction; NaN where nothing was sold."""
     total = float(np.abs(truth).sum())
     return float(np.abs(truth - said).sum()) / total if total > 0 else float("nan")
+
+
+def mape(truth: Array, said: Array) -> float:
+    """Return the mean absolute percentage error as a fraction, over rows where anything was sold; NaN where nothing was."""
+    sold = truth > 0
+    return float((np.abs(truth - said)[sold] / truth[sold]).mean()) if sold.any() else float("nan")
 
 
 def bias(truth: Array, mean: Array) -> float:

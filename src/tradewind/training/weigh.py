@@ -8,6 +8,7 @@ from itertools import combinations, permutations
 
 import numpy as np
 
+from tradewind.core.model import LEAST_MAPE
 from tradewind.core.table import Array
 from tradewind.training import score
 
@@ -34,20 +35,41 @@ def weigh(held: Mapping[str, Mapping[str, Array]]) -> Weighed:
 
     `held` is label -> columns of the same rows: truth, p50, bounds, block. A mix is judged by the weighted mean of its members' numbers;
     its error is the mean of its WAPE and its pinball loss, each against the best single recipe's. Few coarse weights: with a handful of
-    held-out blocks, freely fitted ones do worse on the next block than they promise (Claeskens et al. 2016).
+    held-out blocks, freely fitted ones do worse on the next block than they promise (Claeskens et al. 2016). Where all were asked for the
+    point of least percentage error, every mix holds the recipe whose point errs least: it may be the only one that learned one.
     """
+    needed = _nearest(held)
     errors = {mix: _errors(held, mix) for mix in _mixes(sorted(held))}
     base = np.min([error for mix, error in errors.items() if len(mix) == 1], axis=0)
     ratio = {mix: float(np.mean(error / np.maximum(base, 1e-12))) for mix, error in errors.items()}
-    best = min(ratio, key=lambda mix: (ratio[mix] + (ALONE if len(mix) == 1 else 0.0), len(mix)))
+    able = [mix for mix in ratio if needed in ("", *dict(mix))]
+    best = min(able, key=lambda mix: (ratio[mix] + (ALONE if len(mix) == 1 else 0.0), len(mix)))
+    return Weighed(dict(best), _why(best, ratio, needed), _together(held, best) if len(best) > 1 else 1.0)
+
+
+def _why(best: Mix, ratio: Mapping[Mix, float], needed: str) -> str:
+    """Say in words what the best mix did beside the best recipe alone."""
     single = min((mix for mix in ratio if len(mix) == 1), key=lambda mix: ratio[mix])
+    nearest = f"{needed}, whose point of least percentage error erred least"
+    if best == single:
+        return f"on held-out blocks {best[0][0]} alone did better than any mean with the others"
     if len(best) == 1:
-        return Weighed(dict(best), f"on held-out blocks {best[0][0]} alone did better than any mean with the others")
+        return f"on held-out blocks {nearest}, did better alone than in any mean with the others"
     saved = 1 - ratio[best] / ratio[single]
-    told = (
-        f"erred {saved:.1%} less than {single[0][0]}, the best of them alone" if saved > 0 else f"erred no more than {single[0][0]} alone"
-    )
-    return Weighed(dict(best), f"on held-out blocks their mean {told}", _together(held, best))
+    if saved > 0:
+        return f"on held-out blocks their mean erred {saved:.1%} less than {single[0][0]}, the best of them alone"
+    if needed in ("", single[0][0]):
+        return f"on held-out blocks their mean erred no more than {single[0][0]} alone"
+    return f"on held-out blocks their mean erred {-saved:.1%} more than {single[0][0]} alone, and it holds {nearest}"
+
+
+def _nearest(held: Mapping[str, Mapping[str, Array]]) -> str:
+    """Return the recipe whose point of least percentage error errs least; none where not all were asked for one."""
+    if not all(LEAST_MAPE in columns for columns in held.values()):
+        return ""
+    errors = {name: score.mape(columns["truth"].astype("f8"), columns[LEAST_MAPE].astype("f8")) for name, columns in held.items()}
+    known = [name for name in errors if np.isfinite(errors[name])]
+    return min(known, key=errors.__getitem__, default="")
 
 
 def _together(held: Mapping[str, Mapping[str, Array]], mix: Mix) -> float:

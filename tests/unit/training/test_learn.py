@@ -142,3 +142,25 @@ def test_plain_facts_cross_the_process_boundary() -> None:
     trained, _ = learn(lesson(Shape("flat", weekly=False), Shape("weekly", weekly=True)))
     again = trained_from(manifest_facts(trained), trained.parts, trained.leaderboard)
     assert (again.recipe, again.scores, again.facts) == (trained.recipe, trained.scores, trained.facts)
+
+
+class Pointed(Shape):
+    """A shape that also says a point for percentage errors: its median times a factor."""
+
+    def __init__(self, name: str, *, weekly: bool, times: float) -> None:
+        super().__init__(name, weekly=weekly)
+        self.times = times
+
+    def predict(self, state: dict[str, Any], asked: Table) -> Table:
+        said = super().predict(state, asked)
+        return said.with_columns({"least_mape": said.column("p50") * self.times})
+
+
+def test_where_all_say_the_point_for_percentages_its_error_chooses_what_serves() -> None:
+    flat, weekly = Pointed("flat", weekly=False, times=0.5), Pointed("weekly", weekly=True, times=4.0)
+    trained, _ = learn(lesson(flat, weekly))
+    assert trained.recipe == "flat" and trained.scores["mape"] < 1
+    names, mapes = trained.leaderboard.column("recipe").tolist(), trained.leaderboard.column("mape").tolist()
+    assert names == ["flat", "weekly"] and mapes[0] == trained.scores["mape"] and mapes[1] == pytest.approx(3)
+    plain, _ = learn(lesson(flat, Shape("weekly", weekly=True)))
+    assert plain.recipe == "weekly" and "mape" not in plain.scores

@@ -54,3 +54,16 @@ def test_intervals_that_cover_too_little_are_not_made_narrower() -> None:
 def test_an_interval_of_no_width_says_nothing_of_what_errors_share() -> None:
     flat = {"truth": TRUTH, "block": BLOCK} | dict.fromkeys(QUANTILES.values(), TRUTH + 1)
     assert weigh({"a": flat, "b": flat}).together == 1.0
+
+
+def test_where_all_say_the_point_for_percentages_the_one_that_errs_least_is_in_it() -> None:
+    held = {name: said(RNG.normal(0, spread, 2000)) for name, spread in (("good", 1.0), ("poor", 20.0), ("other", 21.0))}
+    points = {"good": 0.5 * TRUTH, "poor": 0.9 * TRUTH, "other": 0.6 * TRUTH}
+    pointed = {name: columns | {"least_mape": points[name]} for name, columns in held.items()}
+    assert weigh(held).weights == {"good": 1.0}
+    found = weigh(pointed)
+    assert found.weights == {"good": 0.75, "poor": 0.25}
+    assert "more than good alone" in found.why and "holds poor" in found.why
+    assert weigh(pointed | {"other": held["other"]}).weights == {"good": 1.0}  # where one has none, none is compared
+    nothing = {name: columns | {"least_mape": np.zeros(2000), "truth": np.zeros(2000)} for name, columns in held.items()}
+    assert set(weigh(nothing).weights) <= set(held)

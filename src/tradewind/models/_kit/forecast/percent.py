@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from tradewind.core.model import LEAST_MAPE
 from tradewind.core.schema import Column, Role, Type
 from tradewind.models._kit.intervals import TAUS
 
 Array = np.ndarray[Any, Any]
-NAME = "least_mape"
+NAME = LEAST_MAPE
 ASKED = "percent"  # the knob, and the fact of a state that answers with the point
 MEANING = "the point of least expected percentage error where anything is sold: lower than the median, not to be added up"
 LEAST = 0.02  # of what a series usually sells: a smaller outcome weighs no more, and no smaller one is said
