@@ -18,6 +18,8 @@ SHARES = {1: ((1.0,),), 2: ((0.5, 0.5), (0.75, 0.25)), 3: ((1 / 3, 1 / 3, 1 / 3)
 SAID = 0.8  # of the outcomes an 80 % interval covers
 ALONE = 0.004  # share of error that a recipe must be better alone: a mean is less likely to fail on the next block
 
+TINY = 1e-9
+
 Mix = tuple[tuple[str, float], ...]
 
 
@@ -36,10 +38,11 @@ def weigh(held: Mapping[str, Mapping[str, Array]]) -> Weighed:
     `held` is label -> columns of the same rows: truth, p50, bounds, block. A mix is judged by the weighted mean of its members' numbers;
     its error is the mean of its WAPE and its pinball loss, each against the best single recipe's. Few coarse weights: with a handful of
     held-out blocks, freely fitted ones do worse on the next block than they promise (Claeskens et al. 2016). Where all were asked for the
-    point of least percentage error, every mix holds the recipe whose point errs least: it may be the only one that learned one.
+    point of least percentage error, every mix holds the recipe whose point errs least, for it may be the only one that learned one, and
+    MAPE is a third error: of a point that is half that recipe's and half the mix's, as a mix of forecasts answers.
     """
     needed = _nearest(held)
-    errors = {mix: _errors(held, mix) for mix in _mixes(sorted(held))}
+    errors = {mix: _errors(held, mix, needed) for mix in _mixes(sorted(held))}
     base = np.min([error for mix, error in errors.items() if len(mix) == 1], axis=0)
     ratio = {mix: float(np.mean(error / np.maximum(base, 1e-12))) for mix, error in errors.items()}
     able = [mix for mix in ratio if needed in ("", *dict(mix))]
@@ -108,12 +111,16 @@ def _mixes(names: list[str]) -> Iterator[Mix]:
                 yield from {tuple(sorted(mix)) for mix in orders}
 
 
-def _errors(held: Mapping[str, Mapping[str, Array]], mix: Mix) -> Array:
-    """Return WAPE and pinball loss of a mix."""
+def _errors(held: Mapping[str, Mapping[str, Array]], mix: Mix, nearest: str) -> Array:
+    """Return WAPE, pinball loss and, where one recipe has the nearest point of least percentage error, MAPE of a mix."""
     members = [(held[name], weight) for name, weight in mix]
     truth = members[0][0]["truth"].astype("f8")
     known = {tau: name for tau, name in score.QUANTILES.items() if all(name in columns for columns, _ in members)}
     said = {tau: np.sum([weight * columns[name].astype("f8") for columns, weight in members], axis=0) for tau, name in known.items()}
     if all((columns["p50"] == np.round(columns["p50"].astype("f8"))).all() for columns, _ in members):
         said[0.5] = np.round(said[0.5])  # a mix of counts is answered as a count
-    return np.array([score.wape(truth, said[0.5]), score.pinball(truth, said)])
+    found = [score.wape(truth, said[0.5]), score.pinball(truth, said)]
+    if nearest:
+        logged = [np.log(np.maximum(held[name][LEAST_MAPE].astype("f8"), TINY)) * weight for name, weight in ((nearest, 1.0), *mix)]
+        found.append(score.mape(truth, np.exp(0.5 * np.sum(logged, axis=0))))
+    return np.array(found)
