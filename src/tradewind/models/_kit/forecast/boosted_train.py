@@ -25,7 +25,7 @@ TRUSTED = 0.4  # share of the trees' own middle that quantiles start from: it kn
 FAIR = 0.2  # log sales: misses beyond it count by their size, smaller ones by their squares
 HELD_BACK = 20.0  # rows of a leaf that no change counts for
 TOLERABLE = 0.03  # root mean square error of log quantiles that is worth a faster answer
-BY_PERCENT = {"rounds": 150, "leaves": 31, "learning_rate": 0.08}  # knobs of the trees for percentage errors
+BY_PERCENT = {"rounds": 300, "leaves": 31, "learning_rate": 0.04}  # knobs of the trees for percentage errors
 COLD = 25  # one of so many rows is learned as if its series had no history: what a newcomer looks like
 
 
