@@ -14,7 +14,7 @@ from tradewind.models import get, has, module, part, recipe
 from tradewind.models._kit.causal import design as designs
 from tradewind.models._kit.causal import measure as measures
 from tradewind.training import examine
-from tradewind.training.learn import Lesson, compare, leaderboard, learn, manifest_facts
+from tradewind.training.learn import INCUMBENT, Lesson, compare, leaderboard, learn, manifest_facts
 from tradewind.training.renew import renew, renew_plain
 from tradewind.training.roll import Candidate
 from tradewind.training.search import Trial
@@ -29,7 +29,7 @@ def job(parts: dict[str, bytes], progress: Progress) -> dict[str, bytes]:
     candidates = [Candidate(name, recipe(model.name, name), said["params"].get(name, {})) for name in names]
     now = said["incumbent"]
     if now and now["recipe"] in model.recipes:
-        candidates.append(Candidate("incumbent", recipe(model.name, now["recipe"]), now["params"]))
+        candidates.append(Candidate(INCUMBENT, recipe(model.name, now["recipe"]), now["params"]))
     lesson = Lesson(
         model,
         tuple(candidates),

@@ -21,6 +21,7 @@ from tradewind.training.search import Trial, early, search
 from tradewind.training.split import Fold, described, grain, horizon_of, periods, rolling_origin
 from tradewind.training.weigh import Weighed, weigh
 
+INCUMBENT = "incumbent"  # the label of what serves now, compared and never chosen
 CLEAR = 2.0  # standard errors of a gain that make one recipe clearly better than another
 SEASON = {"day": 7, "week": 52, "month": 12}
 BLOCKS = 3  # fewer say too little about seasons to set intervals by
@@ -193,7 +194,7 @@ def _searched(lesson: Lesson, progress: Progress) -> tuple[Lesson, dict[str, str
         for candidate in lesson.candidates
         if not isinstance(candidate.recipe, Blends) and any(k.tune for k in candidate.recipe.knobs)
     ]
-    tried = [candidate for candidate in tried if candidate.label != "incumbent"]
+    tried = [candidate for candidate in tried if candidate.label != INCUMBENT]
     table = early(lesson.table, folds=len(folds), horizon=facts["horizon"])
     chosen: dict[str, Mapping[str, Any]] = {}
     unsearched: dict[str, str] = {}
@@ -226,7 +227,7 @@ def decisive(model: Model, board: Mapping[str, Mapping[str, Any]]) -> str:
 
 def leaderboard(board: Mapping[str, Mapping[str, Any]], absent: Mapping[str, str] | None = None, *, metric: str = "wape") -> Table:
     """Return the leaderboard as a table, best first; recipes that could not be learned or were not tried come last, with the reason."""
-    rows = sorted(({"recipe": label, **metrics} for label, metrics in board.items()), key=lambda row: row[metric])
+    rows = sorted(({"recipe": label, **metrics} for label, metrics in board.items()), key=lambda row: (np.isnan(row[metric]), row[metric]))
     names = list(rows[0])
     rows += [{name: float("nan") for name in names} | {"recipe": label, "note": why} for label, why in (absent or {}).items()]
     columns = {name: np.array([row[name] for row in rows], object if name in ("recipe", "note") else float) for name in names}
@@ -237,13 +238,14 @@ def _board(lesson: Lesson, runs: Mapping[str, Run], scale: Array) -> dict[str, d
     base = runs[lesson.candidates[0].label].joined()
     groups = _groups(base, lesson.table)
     board: dict[str, dict[str, Any]] = {}
-    by_percent = all(LEAST_MAPE in columns for run in runs.values() for columns in run.columns)
+    by_percent = all(LEAST_MAPE in columns for label, run in runs.items() if label != INCUMBENT for columns in run.columns)
     for label in (candidate.label for candidate in lesson.candidates if candidate.label in runs):
         said = runs[label].joined()
         truth, p50, mean = (said[name].astype("f8") for name in ("truth", "p50", "mean"))
         saved, error = score.gain(np.abs(base["truth"] - base["p50"]), np.abs(truth - p50), groups)
+        unknown = np.full(len(truth), np.nan)
         board[label] = {
-            **({"mape": score.mape(truth, said[LEAST_MAPE].astype("f8"))} if by_percent else {}),
+            **({"mape": score.mape(truth, said.get(LEAST_MAPE, unknown).astype("f8"))} if by_percent else {}),
             "wape": score.wape(truth, p50),
             "mase": score.mase(truth, p50, scale),
             "bias": score.bias(truth, mean),
@@ -290,7 +292,7 @@ def _scales(fold: Fold, target: str, season: int) -> Array:
 
 
 def _ahead(runs: Mapping[str, Run], table: Table, one: str, other: str) -> tuple[float, float]:
-    """Return the share of another candidate's error, absolute or where both were asked for it in percent, that one saves, and its error."""
+    """Return the share of another's error that one saves, and its standard error; errors in percent where both were asked for them."""
     ours, theirs = runs[one].joined(), runs[other].joined()
     truth, groups = ours["truth"].astype("f8"), _groups(ours, table)
     if LEAST_MAPE in ours and LEAST_MAPE in theirs:
@@ -310,7 +312,7 @@ def winner(
     prefers gives way only to one that is better by over two standard errors: `ahead` compares two candidates row by row; without it their
     gains over the baseline are compared.
     """
-    able = {candidate.label: candidate for candidate in lesson.candidates if candidate.label in board and candidate.label != "incumbent"}
+    able = {candidate.label: candidate for candidate in lesson.candidates if candidate.label in board and candidate.label != INCUMBENT}
     metric = decisive(lesson.model, board)
     usable = [label for label in able if np.isfinite(board[label][metric])]
     if not usable:

@@ -17,7 +17,6 @@ SHARES = {1: ((1.0,),), 2: ((0.5, 0.5), (0.75, 0.25)), 3: ((1 / 3, 1 / 3, 1 / 3)
 """Shares that are tried, by number of members: equal ones, and one member that counts more."""
 SAID = 0.8  # of the outcomes an 80 % interval covers
 ALONE = 0.004  # share of error that a recipe must be better alone: a mean is less likely to fail on the next block
-
 TINY = 1e-9
 
 Mix = tuple[tuple[str, float], ...]
@@ -121,6 +120,7 @@ def _errors(held: Mapping[str, Mapping[str, Array]], mix: Mix, nearest: str) -> 
         said[0.5] = np.round(said[0.5])  # a mix of counts is answered as a count
     found = [score.wape(truth, said[0.5]), score.pinball(truth, said)]
     if nearest:
-        logged = [np.log(np.maximum(held[name][LEAST_MAPE].astype("f8"), TINY)) * weight for name, weight in ((nearest, 1.0), *mix)]
+        lead = nearest if len(mix) > 1 else mix[0][0]
+        logged = [np.log(np.maximum(held[name][LEAST_MAPE].astype("f8"), TINY)) * weight for name, weight in ((lead, 1.0), *mix)]
         found.append(score.mape(truth, np.exp(0.5 * np.sum(logged, axis=0))))
     return np.array(found)

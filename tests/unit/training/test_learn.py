@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -164,3 +165,11 @@ def test_where_all_say_the_point_for_percentages_its_error_chooses_what_serves()
     assert names == ["flat", "weekly"] and mapes[0] == trained.scores["mape"] and mapes[1] == pytest.approx(3)
     plain, _ = learn(lesson(flat, Shape("weekly", weekly=True)))
     assert plain.recipe == "weekly" and "mape" not in plain.scores
+
+
+def test_what_serves_now_without_such_a_point_does_not_change_what_chooses() -> None:
+    given = lesson(Pointed("flat", weekly=False, times=0.5), Pointed("weekly", weekly=True, times=4.0))
+    serves = Candidate("incumbent", Shape("weekly", weekly=True), {})
+    trained, _ = learn(replace(given, candidates=(*given.candidates, serves)))
+    assert trained.recipe == "flat" and trained.leaderboard.column("recipe").tolist()[0] == "flat"
+    assert np.isnan(trained.leaderboard.column("mape")[trained.leaderboard.column("recipe").tolist().index("incumbent")])
