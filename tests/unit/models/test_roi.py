@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import cache
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from tradewind import models
 from tradewind.core.errors import BadValue, LearnFailed, MissingColumn, NotFound
@@ -22,6 +24,7 @@ from tradewind.models.roi.example import WEEKS, example
 from tradewind.models.roi.hmc import settled, walk
 from tradewind.models.roi.laplace import smooth
 from tradewind.models.roi.media import read
+from tradewind.models.roi.recipe import MediaRecipe
 from tradewind.planning.spend import plan
 
 FAST = models.recipe("roi", "fast")
@@ -377,3 +380,18 @@ def test_chains_that_differ_are_lengthened_and_what_is_left_is_said() -> None:
     learned = one.fit(assemble(shop()), settle(one.knobs, {"steps": 20}), 3)
     assert learned.health["draws"] == 40 * exact.CHAINS  # twenty, and twenty more
     assert learned.health["r_hat"] > exact.SETTLED and any("did not settle" in note for note in learned.notes)
+
+
+def test_what_learns_and_moves_on_has_one_thread_for_its_products():
+    seen = []
+
+    def learner(*given: Any) -> Any:
+        seen.extend(pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas")
+        return given[3]
+
+    made = MediaRecipe("counted", (), learner)
+    with threadpool_limits(2, user_api="blas"):
+        made.fit(Table.from_columns({"x": np.zeros(1)}), {}, 0)
+        alone = len(seen)
+        made.update(SimpleNamespace(params={}), Table.from_columns({"x": np.zeros(1)}))
+    assert 0 < alone < len(seen) and set(seen) == {1}
