@@ -65,5 +65,5 @@ def test_where_all_say_the_point_for_percentages_the_one_that_errs_least_is_in_i
     assert found.weights == {"good": 0.75, "poor": 0.25}
     assert "more than good alone" in found.why and "holds poor" in found.why
     assert weigh(pointed | {"other": held["other"]}).weights == {"good": 1.0}  # where one has none, none is compared
-    nothing = {name: columns | {"least_mape": np.zeros(2000), "truth": np.zeros(2000)} for name, columns in held.items()}
-    assert set(weigh(nothing).weights) <= set(held)
+    unsold = {name: columns | {"truth": np.zeros(2000)} for name, columns in held.items()}  # no sale has a percentage error
+    assert weigh({name: columns | {"least_mape": points[name]} for name, columns in unsold.items()}) == weigh(unsold)
