@@ -107,7 +107,7 @@ def predict(
     ] = None,
 ) -> "Answer":
     """Ask a model. The next periods of everything, or your own rows with planned prices and promotions."""
-    asked = _asked(rows) if rows is not None else None
+    asked = _asked(rows, model) if rows is not None else None
     return call.desk.predict(
         model,
         asked,
@@ -149,7 +149,7 @@ def plan(
         raise BadValue(f"--lock {strange[0]} needs a number", hint=f"write --lock {strange[0]}=8000")
     return call.desk.plan(
         model,
-        _asked(rows) if rows is not None else None,
+        _asked(rows, model) if rows is not None else None,
         budget=budget,
         lock=locked or None,
         limits={name: _plain(value) for name, value in pairs(limit, "--limit").items()} or None,
@@ -199,23 +199,34 @@ def _scalar(text: str) -> Any:
     return text
 
 
-def _asked(source: str) -> Any:
-    """Read the rows to ask: JSON as it stands, every other kind as a table file."""
+def _asked(source: str, model: str) -> Any:
+    """Read the rows to ask: JSON as it stands, every other kind as a table file, its header and values understood as `load` does."""
     data = sys.stdin.buffer.read() if source == "-" else b""
     if source != "-":
         path = Path(source)
         if not path.is_file():
             raise NotFound(f"there is no file {source}", hint="--rows takes a file, or - for stdin")
         if path.suffix.lower() != ".json":
-            from tradewind.data.read import read
-
-            return read(path).frame
+            return _understood(model, path)
         data = path.read_bytes()
-    if data.lstrip()[:1] in (b"[", b"{"):
-        return _json_rows(data)
-    from tradewind.data.read import read
+    return _json_rows(data) if data.lstrip()[:1] in (b"[", b"{") else _understood(model, data)
 
-    return read(data, name="rows").frame
+
+def _understood(model: str, source: Any) -> Any:
+    """Read a table file under the names and types that the model asks for."""
+    from tradewind import models
+    from tradewind.core.catalog import TABLES
+    from tradewind.data.match import meant
+    from tradewind.data.read import read
+    from tradewind.data.types import convert
+
+    raw = read(source, name="rows") if isinstance(source, bytes) else read(source)
+    asked = models.get(model)
+    known = [column for table in asked.tables if table in TABLES for column in TABLES[table] if column.name in asked.asks]
+    renamed = meant([*asked.asks, *known], raw.frame.columns)
+    decimal = next((str(fact.value) for fact in raw.facts if fact.name == "decimal_mark"), ".")
+    theirs = {ours: name for name, ours in renamed.items()}
+    return convert(raw.frame.rename(renamed), asked.asks, decimal=decimal, name=raw.name, theirs=theirs)[0]
 
 
 def _json_rows(data: bytes) -> Any:

@@ -69,6 +69,7 @@ TABLES: Mapping[str, Schema] = MappingProxyType(
                     "price", "unit_price", "unitprice", "sell_price", "price_actual", "actual_price", role=Role.LEVER, unit="money", low=0
                 ),
                 _num("promotion", "promo", "on_promotion", "onpromotion", "deal", "is_promo", role=Role.LEVER, low=0, high=1),
+                _num("open", "is_open", "opened", "store_open", "shop_open", role=Role.KNOWN, low=0, high=1),
                 _num("stock", "inventory", "on_hand", "stock_level", role=Role.PAST, unit="units"),
             ),
             ("date", "product", "store"),

@@ -243,7 +243,7 @@ def _fill(
 
 
 def _mark(frame: pl.DataFrame, schema: Schema, table: str, facts: list[Fact]) -> tuple[pl.DataFrame, Schema]:
-    """Move returns to a column of their own, and mark days without stock, so that neither is learned as demand."""
+    """Move returns to a column of their own, and mark days closed or without stock, so that neither is learned as demand."""
     if table != "sales":
         return frame, schema
     units = pl.col("units")
@@ -253,13 +253,21 @@ def _mark(frame: pl.DataFrame, schema: Schema, table: str, facts: list[Fact]) ->
         facts.append(Fact("returns", returns, "rows", f"negative units, moved to the column `returned` ({back:g} units); units stay gross"))
         frame = frame.with_columns(pl.when(units < 0).then(-units).otherwise(0.0).alias("returned"), units.clip(lower_bound=0))
         schema = schema.with_columns(RETURNED)
-    if "stock" in frame.columns:
-        empty = (pl.col("stock") <= 0) & (units == 0)
-        count = int(frame.select(empty.sum()).item() or 0)
-        marked = pl.when(empty).then(0.0).otherwise(1.0)
+    sold = units > 0
+    shut = pl.col("open") <= 0 if "open" in frame.columns else pl.lit(value=False)
+    against = int(frame.select((shut & sold).sum()).item() or 0)
+    if against:
+        facts.append(Fact("sold_while_closed", against, "rows", "sold although marked as closed: taken as open"))
+        frame = frame.with_columns(pl.when(shut & sold).then(1.0).otherwise(pl.col("open")).alias("open"))
+    empty = (pl.col("stock") <= 0) & (units == 0) if "stock" in frame.columns else pl.lit(value=False)
+    closed = shut & ~sold.fill_null(value=False)
+    for name, marked, why in (("closed", closed, "closed"), ("stock_outs", empty & ~closed, "no stock and no sale")):
+        count = int(frame.select((marked & units.is_not_null()).sum()).item() or 0)
+        if count:
+            facts.append(Fact(name, count, "rows", f"{why}: marked as not available, not learned as zero demand"))
+    if "stock" in frame.columns or "open" in frame.columns:
+        marked = pl.when(closed | empty).then(0.0).otherwise(1.0)
         given = "available" in frame.columns and frame["available"].dtype.is_numeric()
         frame = frame.with_columns((pl.min_horizontal(marked, "available") if given else marked).alias("available"))
         schema = schema.with_columns(AVAILABLE)
-        if count:
-            facts.append(Fact("stock_outs", count, "rows", "no stock and no sale: marked as not available, not learned as zero demand"))
     return frame, schema

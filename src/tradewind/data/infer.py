@@ -13,6 +13,7 @@ from tradewind.core.answer import Fact
 from tradewind.core.catalog import TABLES, table_schema
 from tradewind.core.errors import BadValue, MissingColumn
 from tradewind.core.schema import Column, Schema
+from tradewind.data.combine import repeated
 from tradewind.data.dates import looks_dated
 from tradewind.data.match import BY_VALUE, Match, assign, candidates, fits, fold, is_index
 from tradewind.data.parse import looks_numeric
@@ -115,16 +116,20 @@ def _choose(frame: pl.DataFrame, table: str | None, fixed: Mapping[str, str], na
         score -= 3.0 * sum(ours not in schema for ours in fixed.values())
         score += 3.0 if named in stem or named.removesuffix("s") in stem.split("_") else 0.0
         score -= 1.0 if named == "outcomes" else 0.0  # asks for a date only, so it would take anything
-        score -= 4.0 if _repeats(schema, frame, found) else 0.0
+        score -= (10.0 if named == "outcomes" else 4.0) if _repeats(schema, frame, found) else 0.0
         score -= 2.0 if _loses(schema, frame, found, decimal) else 0.0
         if score > best[0]:
             best = (score, named, found)
-    _, named, found = best
+    score, named, _ = best
+    named = named if score > 0 else "sales"  # nothing speaks for a table: what is missing is said of the one most people have
     return named, assign(TABLES[named], frame, fixed, decimal=decimal, by_values=True)
 
 
 def _repeats(schema: Schema, frame: pl.DataFrame, found: Mapping[str, Match]) -> bool:
-    """Tell whether a table of one row per product, store or customer would hold most of them several times."""
+    """Tell whether a table of one row per product, store or customer, or of outcomes by date, would hold most of them several times."""
+    if schema.required == ("date",):
+        keys = [found[name].theirs for name in schema.key if name in found]
+        return frame.select(keys).n_unique() < 0.7 * frame.height
     if len(schema.key) != 1 or schema.key[0] not in found:
         return False
     return frame[found[schema.key[0]].theirs].n_unique() < 0.7 * frame.height
@@ -144,17 +149,42 @@ def _loses(schema: Schema, frame: pl.DataFrame, found: Mapping[str, Match], deci
 def _single_series(
     table: str, frame: pl.DataFrame, found: dict[str, Match], decimal: str
 ) -> tuple[pl.DataFrame, dict[str, Match], tuple[Fact, ...]]:
-    """Name the one product of a file that has no column for it: dates and numbers only are one series."""
-    if table != "sales" or "product" in found or "units" not in found or "date" not in found:
+    """Name the products of a file that has no column by that name.
+
+    Where a store has several rows a day, the column that tells them apart names the product; else dates and numbers only are one series,
+    or one for each store.
+    """
+    guessed = found.get("product", Match("", 0.0, "")).score <= BY_VALUE
+    if table != "sales" or not guessed or "units" not in found or "date" not in found or "product" in frame.columns:
         return frame, found, ()
-    if candidates(TABLES["sales"].columns[1], frame.head(2000), found, decimal) or "product" in frame.columns:
-        return frame, found, ()
-    named = frame.with_columns(product=pl.lit("all"))
+    whole = tuple(found[name].theirs for name in ("store", "date") if name in found)
+    by_store = len(whole) == 2 and not repeated(frame.drop_nulls(whole), whole)
+    if not by_store:
+        if "product" in found:
+            return frame, found, ()
+        apart = _telling_apart(frame, found, whole) if len(whole) == 2 else None
+        if apart is not None:
+            return frame, {**found, "product": Match(apart, BY_VALUE, "tells rows of one store and date apart")}, ()
+        if candidates(TABLES["sales"].columns[1], frame.head(2000), found, decimal):
+            return frame, found, ()
+    named, series = frame.with_columns(product=pl.lit("all")), "one series for each store" if by_store else "one series"
     return (
         named,
-        {**found, "product": Match("product", 1.0, "there is no column of products: the file is one series")},
-        (Fact("product", "all", meaning="the file has no column of products and is taken as one series"),),
+        {**found, "product": Match("product", 1.0, f"there is no column of products: the file is {series}")},
+        (Fact("product", "all", meaning=f"the file has no column of products and is taken as {series}"),),
     )
+
+
+def _telling_apart(frame: pl.DataFrame, found: Mapping[str, Match], whole: tuple[str, ...]) -> str | None:
+    """Return the first free column of names or whole numbers that no two rows of one store and date share; None where there is none."""
+    used = {match.theirs for match in found.values()}
+    for name in frame.columns:
+        values = frame[name]
+        if name in used or values.null_count() or values.dtype.is_float() or looks_dated(values.head(500)):
+            continue
+        if 1 < values.n_unique() <= frame.height // 2 and not repeated(frame, (*whole, name)):
+            return name
+    return None
 
 
 def _missing(
@@ -201,7 +231,7 @@ def _names(
             empty.append(theirs)
         else:
             name = fixed.get(theirs) or theirs.strip() or "unnamed"
-            while name in mapping.values():
+            while name in mapping.values() or (name in schema and theirs not in fixed):
                 name = f"their_{name}"
             mapping[theirs] = name
     facts = [Fact("left_out", ", ".join(numbered), meaning="only the number of the row")] if numbered else []

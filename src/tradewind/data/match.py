@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -12,7 +12,7 @@ import polars as pl
 
 from tradewind.core.schema import Column, Role, Schema, Type
 from tradewind.data.dates import looks_dated
-from tradewind.data.parse import looks_numeric
+from tradewind.data.parse import flags, looks_numeric, numbers
 
 MORE: Mapping[str, tuple[str, ...]] = {
     "date": (
@@ -33,6 +33,15 @@ MORE: Mapping[str, tuple[str, ...]] = {
         "monat",
         "fecha",
         "data",
+        "verkaufsdatum",
+        "rechnungsdatum",
+        "giorno",
+        "jour",
+        "semaine",
+        "mois",
+        "dia",
+        "mes",
+        "datum_von",
     ),
     "product": (
         "artikel",
@@ -49,8 +58,48 @@ MORE: Mapping[str, tuple[str, ...]] = {
         "item_nbr",
         "item_name",
         "material_number",
+        "artikelnummer",
+        "artikelnr",
+        "artikel_nr",
+        "artnr",
+        "produktnummer",
+        "warennummer",
+        "article_no",
+        "articulo",
+        "articolo",
+        "produto",
+        "produkt_id",
+        "sku_code",
+        "product_no",
+        "article_number",
+        "item_no",
+        "item_code",
+        "family",
+        "product_family",
     ),
-    "store": ("filiale", "store_nbr", "store_number", "store_code", "shop_id", "magasin", "tienda", "standort", "markt"),
+    "store": (
+        "filiale",
+        "store_nbr",
+        "store_number",
+        "store_code",
+        "shop_id",
+        "magasin",
+        "tienda",
+        "standort",
+        "markt",
+        "filialnummer",
+        "filial_nr",
+        "store_no",
+        "shop_no",
+        "boutique",
+        "sucursal",
+        "negozio",
+        "loja",
+        "filial",
+        "winkel",
+        "sklep",
+        "warehouse",
+    ),
     "units": (
         "units_sold",
         "quantity_sold",
@@ -65,12 +114,60 @@ MORE: Mapping[str, tuple[str, ...]] = {
         "stueck",
         "cantidad",
         "quantite",
+        "sales_quantity",
+        "count",
+        "cnt",
+        "absatzmenge",
+        "verkaufsmenge",
+        "verkaufte_menge",
+        "stueckzahl",
+        "unidades",
+        "quantites",
+        "quantita",
+        "quantidade",
+        "vendas",
+        "venda",
+        "aantal",
+        "ilosc",
     ),
-    "quantity": ("menge", "anzahl", "units_sold", "quantity_sold"),
-    "revenue": ("umsatz", "sales_value", "sales_amount", "net_sales", "gross_sales", "chiffre_affaires", "ventas"),
-    "price": ("preis", "prix", "precio", "prezzo", "avg_price", "average_price", "price_per_unit", "verkaufspreis"),
-    "promotion": ("aktion", "promo_flag", "promotion_flag", "in_promotion"),
-    "stock": ("bestand", "stock_on_hand", "lagerbestand"),
+    "quantity": ("menge", "anzahl", "units_sold", "quantity_sold", "cantidad", "quantite", "quantita", "quantidade", "aantal"),
+    "amount": ("sales", "line_amount", "umsatz", "betrag", "importe", "montant", "importo", "valor"),
+    "revenue": (
+        "umsatz",
+        "sales_value",
+        "sales_amount",
+        "net_sales",
+        "gross_sales",
+        "chiffre_affaires",
+        "ventas",
+        "erloes",
+        "importe",
+        "fatturato",
+        "receita",
+        "omzet",
+    ),
+    "price": (
+        "preis",
+        "prix",
+        "precio",
+        "prezzo",
+        "avg_price",
+        "average_price",
+        "price_per_unit",
+        "verkaufspreis",
+        "vk_preis",
+        "stueckpreis",
+        "einzelpreis",
+        "prix_unitaire",
+        "precio_unitario",
+        "preco",
+        "preco_unitario",
+        "prijs",
+        "cena",
+    ),
+    "promotion": ("aktion", "promo_flag", "promotion_flag", "in_promotion", "werbung", "promocion", "promozione", "promocao"),
+    "open": ("offen", "geoeffnet", "ouvert", "abierto", "aperto", "aberto"),
+    "stock": ("bestand", "stock_on_hand", "lagerbestand", "existencias", "giacenza", "estoque", "voorraad"),
     "customer": ("kunde", "kunden_nr", "kundennummer", "customer_no", "customer_number", "cust_id", "client_id", "member_id", "shopper"),
     "order": (
         "order_number",
@@ -96,6 +193,10 @@ MORE: Mapping[str, tuple[str, ...]] = {
 LETTERS = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "ß": "ss", "ø": "o", "æ": "ae", "œ": "oe", "ł": "l"})
 INDEX = re.compile(r"__index_level_\d+__|unnamed:?[ _]?\d*|column_0|_duplicated_\d+|index|level_\d+|row_?(number|nr|id)?|x1?|")
 
+OF = frozenset(("type", "group", "segment", "class", "count", "gender", "age", "level", "share"))
+"""Words that make a name something of what another of its words names: a customer type is no customer."""
+ODD = 0.1  # share of lines whose money is no whole number of prices from which on it is taken for units
+HELD = 0.6  # how sure a match is of which a part of the name speaks
 BY_VALUE = 0.4  # how sure a match is that no name speaks for
 
 
@@ -140,9 +241,19 @@ def by_name(ours: Column, theirs: str) -> Match | None:
     words = set(header.split("_"))
     for name in (ours.name, *names):
         parts = set(name.split("_"))
-        if len(name) > 2 and parts <= words and len(words) - len(parts) <= 1:
-            return Match(theirs, 0.6, f"the name holds {name!r}")
+        if len(name) > 2 and parts <= words and len(words) - len(parts) <= 1 and not ((words - parts) & OF and ours.role is Role.ENTITY):
+            return Match(theirs, HELD, f"the name holds {name!r}")
     return None
+
+
+def meant(columns: Iterable[Column], names: Sequence[str]) -> dict[str, str]:
+    """Return theirs -> ours for names that mean one of ours beyond doubt; ours that are there already are left alone."""
+    found: dict[str, str] = {}
+    for ours in columns:
+        match = max((match for name in names if (match := by_name(ours, name))), key=lambda match: match.score, default=None)
+        if match and match.score >= 0.9 and ours.name not in (*names, *found.values()) and match.theirs not in found:
+            found[match.theirs] = ours.name
+    return found
 
 
 def fits(ours: Column, values: pl.Series, decimal: str) -> bool:
@@ -150,10 +261,18 @@ def fits(ours: Column, values: pl.Series, decimal: str) -> bool:
     if ours.type in (Type.DATE, Type.TIMESTAMP):
         return looks_dated(values) or (values.dtype.is_numeric() and _numeric_dates(values))
     if ours.type in (Type.NUMBER, Type.INTEGER):
-        return looks_numeric(values, decimal)
+        return looks_numeric(values, decimal) if ours.role is not Role.KNOWN or ours.maximum != 1 else _yes_or_no(values, decimal)
     if ours.role is Role.ENTITY:
         return not values.dtype.is_float() or _whole(values)
-    return True
+    return ours.role is not Role.EVENT or not (looks_numeric(values, decimal) or _yes_or_no(values, decimal))  # a flag names no event
+
+
+def _yes_or_no(values: pl.Series, decimal: str) -> bool:
+    """Tell whether a sample holds flags or shares: an opening price is not whether a shop is open."""
+    shares = numbers(values.head(1000), decimal) if looks_numeric(values, decimal) else flags(values.head(1000))
+    if shares.bad:
+        return False
+    return bool(shares.values.cast(pl.Float64).drop_nulls().drop_nans().is_between(0, 1).all())
 
 
 def _whole(values: pl.Series) -> bool:
@@ -178,7 +297,7 @@ def assign(schema: Schema, frame: pl.DataFrame, fixed: Mapping[str, str], *, dec
     for place, ours in enumerate(schema):
         for theirs in free if ours.name not in found else ():
             match = by_name(ours, theirs)
-            if match and (match.score >= 0.9 or fits(ours, sample[theirs], decimal)):
+            if match and ((match.score >= 0.9 and ours.role is not Role.KNOWN) or fits(ours, sample[theirs], decimal)):
                 fit = 0.0 if fits(ours, sample[theirs], decimal) else -0.3
                 offers.append((match.score + fit, -place, ours, match))
     taken: set[str] = set()
@@ -197,12 +316,24 @@ def _by_values(schema: Schema, sample: pl.DataFrame, found: dict[str, Match], de
         if not ours.required or ours.name in found:
             continue
         options = candidates(ours, sample, found, decimal)
-        if len(options) == 1:
+        money = found.get("revenue") if ours.role is Role.TARGET else None
+        if money is not None and _counts(money, options, sample, found, decimal):
+            why = "no column says how many were sold" if options else "the only figures in the file; map it to revenue if it is money"
+            found[ours.name] = Match(found.pop("revenue").theirs, HELD if options else BY_VALUE, why)
+        elif len(options) == 1:
             found[ours.name] = Match(options[0], BY_VALUE, "the only column whose values fit")
-        elif not options and ours.role is Role.TARGET and "price" not in found and found.get("revenue", Match("", 1.0, "")).score < 0.99:
-            found[ours.name] = Match(
-                found.pop("revenue").theirs, BY_VALUE, "the only figures in the file; map it to revenue if it is money"
-            )
+
+
+def _counts(money: Match, options: list[str], sample: pl.DataFrame, found: Mapping[str, Match], decimal: str) -> bool:
+    """Tell whether what a name takes for revenue is what is to be forecast: no other figure is, and no price makes whole units of it."""
+    if money.score >= 0.99 or (options and "sales" not in fold(money.theirs).split("_")):
+        return False
+    if "price" not in found:
+        return True
+    price = numbers(sample[found["price"].theirs], decimal).values
+    units = (numbers(sample[money.theirs], decimal).values / price).filter(price > 0).drop_nulls()
+    odd = (units - units.round(0)).abs() > 1e-3 * units.abs().clip(1)
+    return bool(options) and len(units) > 0 and int(odd.sum()) > ODD * len(odd)
 
 
 def candidates(ours: Column, sample: pl.DataFrame, found: Mapping[str, Match], decimal: str) -> list[str]:
@@ -218,5 +349,7 @@ def candidates(ours: Column, sample: pl.DataFrame, found: Mapping[str, Match], d
         return dated
     if ours.type in (Type.NUMBER, Type.INTEGER):
         return [name for name in free if name not in dated and looks_numeric(sample[name], decimal)]
-    texts = [name for name in free if name not in dated and not looks_numeric(sample[name], decimal)]
+    texts = [
+        name for name in free if name not in dated and not looks_numeric(sample[name], decimal) and not _yes_or_no(sample[name], decimal)
+    ]
     return sorted(texts, key=lambda name: sample[name].n_unique()) if ours.role is Role.ENTITY else texts

@@ -28,6 +28,24 @@ LEVERS = frozenset(
         "offer",
     )
 )
+CALENDAR = frozenset(
+    (
+        "holiday",
+        "holidays",
+        "weekend",
+        "weekday",
+        "event",
+        "festival",
+        "vacation",
+        "feiertag",
+        "ferien",
+        "schulferien",
+        "ferie",
+        "festivo",
+    )
+)
+"""Words for what a calendar says: known ahead, whoever it is said of."""
+MOST_NAMES = 60  # different texts of a column that names holidays or events
 PANELS = ("sales", "prices", "outcomes")
 CHECKED = 200_000  # rows that are looked at to tell a calendar column or a fixed one
 
@@ -51,7 +69,7 @@ def describe(frame: pl.DataFrame, schema: Schema, table: str) -> tuple[Schema, t
         told.setdefault(column.role, []).append(name)
     words = {
         Role.LEVER: "taken as yours to set: the name speaks of price or promotion",
-        Role.KNOWN: "taken as known ahead: a calendar of yes or no, or what a competitor asks",
+        Role.KNOWN: "taken as known ahead: a calendar, or what a competitor asks",
         Role.STATIC: "fixed per series",
         Role.INPUT: "kept as inputs, known only after the fact",
     }
@@ -78,7 +96,9 @@ def _extra(frame: pl.DataFrame, name: str, schema: Schema, table: str) -> Column
     if kind in (Type.NUMBER, Type.FLAG) and words & LEVERS:  # what a competitor asks is known as our own price is
         return Column(name, Role.KNOWN if words & {"competitor", "comp"} else Role.LEVER, kind)
     seen = frame.head(CHECKED)
-    if kind in (Type.NUMBER, Type.FLAG) and _is_calendar(seen, name, schema):
+    if kind in (Type.NUMBER, Type.FLAG) and (_is_calendar(seen, name, schema) or (words & CALENDAR and _is_flag(seen[name]))):
+        return Column(name, Role.KNOWN, kind)
+    if kind is Type.TEXT and words & CALENDAR and seen[name].n_unique() <= MOST_NAMES and not _is_fixed(seen, name, schema):
         return Column(name, Role.KNOWN, kind)
     return Column(name, Role.STATIC if _is_fixed(seen, name, schema) else Role.INPUT, kind)
 
@@ -89,10 +109,15 @@ def _is_calendar(frame: pl.DataFrame, name: str, schema: Schema) -> bool:
     entities = [entity for entity in schema.of(Role.ENTITY) if entity in frame.columns]
     if time is None or time not in frame.columns or not entities or frame.select(entities).n_unique() < 2:
         return False
-    values = frame[name].drop_nulls().unique().cast(pl.Float64)
-    if not 1 < len(values) <= 2 or not values.is_in([0.0, 1.0]).all():
+    if not _is_flag(frame[name]):
         return False
     return bool((frame.group_by(time).agg(pl.col(name).drop_nulls().n_unique().alias("n"))["n"] <= 1).all())
+
+
+def _is_flag(column: pl.Series) -> bool:
+    """Tell whether a column holds both 0 and 1, and nothing else."""
+    values = column.drop_nulls().unique().cast(pl.Float64)
+    return 1 < len(values) <= 2 and bool(values.is_in([0.0, 1.0]).all())
 
 
 def _is_fixed(frame: pl.DataFrame, name: str, schema: Schema) -> bool:

@@ -6,6 +6,7 @@ import io
 import json
 import sys
 from dataclasses import replace
+from datetime import date
 
 import pytest
 
@@ -145,6 +146,21 @@ def test_predict_takes_json_rows_from_a_file_and_from_stdin(desk, tradewind_, tm
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
     tradewind_("predict", "demand", "--rows", "-")
     assert [args[1] for _, args, _ in desk.calls] == [[{"product": "P1"}]] * 2
+
+
+@pytest.mark.parametrize("stdin", [False, True])
+def test_predict_understands_a_table_file_as_load_does(desk, tradewind_, tmp_path, monkeypatch, stdin):
+    text = "Artikel;Filiale;Datum;Preis;Aktion;Open;Note\nP1;7;01.12.2026;2,50;1;yes;x\nP1;7;02.12.2026;;0;no;y\n"
+    file = tmp_path / "asked.csv"
+    file.write_text(text)
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
+    tradewind_("predict", "demand", "--rows", "-" if stdin else str(file))
+    asked = desk.calls[0][1][1]
+    assert asked.columns == ["product", "store", "date", "price", "promotion", "open", "Note"]
+    assert asked.rows() == [
+        ("P1", "7", date(2026, 12, 1), 2.5, 1.0, 1.0, "x"),
+        ("P1", "7", date(2026, 12, 2), None, 0.0, 0.0, "y"),
+    ]
 
 
 def test_predict_names_what_is_wrong_with_the_rows(desk, tradewind_, tmp_path):

@@ -154,6 +154,28 @@ def test_price_is_derived_from_revenue_of_sales_only():
     assert rows(made, "date", "price") == [(date(2024, 1, 1), 3.0), (date(2024, 1, 2), 2.5)]
 
 
+def test_closed_days_are_marked_and_a_sale_speaks_against_it():
+    text = (
+        "date,store,product,units,open\n2024-01-01,s,a,0,0\n2024-01-02,s,a,2,0\n2024-01-03,s,a,0,1\n2024-01-04,s,a,,0\n2024-01-05,s,a,0,\n"
+    )
+    made, facts = cleaned(text)
+    assert rows(made, "date", "units", "open", "available") == [
+        (date(2024, 1, 1), 0.0, 0.0, 0.0),
+        (date(2024, 1, 2), 2.0, 1.0, 1.0),
+        (date(2024, 1, 3), 0.0, 1.0, 1.0),
+        (date(2024, 1, 4), None, 0.0, 0.0),
+        (date(2024, 1, 5), 0.0, None, 1.0),
+    ]
+    assert (facts["closed"].value, facts["sold_while_closed"].value) == (1, 1)
+    assert made.schema.get("available").role is Role.AVAILABLE and made.schema.get("open").role is Role.KNOWN
+
+
+def test_an_empty_shelf_of_a_closed_store_is_counted_as_closed():
+    made, facts = cleaned("date,product,units,stock,open\n2024-01-01,a,0,0,0\n2024-01-02,a,0,0,1\n2024-01-03,a,0,4,1\n")
+    assert rows(made, "date", "available") == [(date(2024, 1, 1), 0.0), (date(2024, 1, 2), 0.0), (date(2024, 1, 3), 1.0)]
+    assert (facts["closed"].value, facts["stock_outs"].value) == (1, 1)
+
+
 def test_stock_outs_are_marked():
     made, facts = cleaned("date,product,units,stock\n2024-01-01,a,0,0\n2024-01-02,a,2,0\n2024-01-03,a,0,5\n2024-01-04,a,0,\n")
     assert rows(made, "date", "available") == [

@@ -122,6 +122,112 @@ def test_a_file_of_one_series():
     assert any(fact.name == "product" for fact in found.why)
 
 
+@pytest.mark.parametrize(
+    ("header", "lines", "table", "mapped"),
+    [
+        (
+            "Store,Dept,Date,Weekly_Sales,IsHoliday",
+            [
+                "1,1,2024-01-05,24924.5,FALSE",
+                "1,2,2024-01-05,50605.27,FALSE",
+                "1,1,2024-01-12,46039.49,TRUE",
+                "1,2,2024-01-12,44682.7,TRUE",
+            ],
+            "sales",
+            {"Date": "date", "Store": "store", "Dept": "product", "Weekly_Sales": "units", "IsHoliday": "IsHoliday"},
+        ),
+        (
+            "Datum;Filiale;Artikelnummer;Absatzmenge;VK-Preis;Umsatz",
+            ["05.01.2024;7;11;3;2,49;7,47", "05.01.2024;7;12;1;2,49;2,49", "06.01.2024;7;11;2;2,49;4,98"],
+            "sales",
+            {"Artikelnummer": "product", "Filiale": "store", "Absatzmenge": "units", "VK-Preis": "price", "Umsatz": "revenue"},
+        ),
+        (
+            "data,produto,venda,estoque,preco",
+            ["2024-01-05,a,3,9,1.29", "2024-01-06,a,5,4,1.29"],
+            "sales",
+            {"venda": "units", "estoque": "stock"},
+        ),
+        (
+            "unique_id,date,warehouse,total_orders,sales,sell_price_main",
+            ["1,2024-01-05,P1,4000,26.49,434.64", "2,2024-01-05,P1,4000,12.1,21.93", "1,2024-01-06,P1,4100,34.6,434.64"],
+            "sales",
+            {"unique_id": "product", "warehouse": "store", "sales": "units", "sell_price_main": "price"},
+        ),
+        (
+            "datetime,season,holiday,temp,count",
+            ["2024-01-05 00:00:00,1,0,9.8,16", "2024-01-06 00:00:00,1,1,9.1,40"],
+            "sales",
+            {"count": "units", "holiday": "holiday"},
+        ),
+        (
+            "Invoice ID,Customer type,Product line,Unit price,Quantity,Total,Date",
+            ["750-67-8428,Member,Health,74.69,7,548.97,1/5/2024", "226-31-3081,Normal,Food,15.28,5,80.22,3/8/2024"],
+            "orders",
+            {"Product line": "product", "Customer type": "Customer type", "Total": "amount"},
+        ),
+    ],
+)
+def test_headers_of_other_shops(header, lines, table, mapped):
+    found = guess("\n".join([header, *lines]) + "\n", name="train.csv")
+    assert found.table == table
+    assert {theirs: found.mapping[theirs] for theirs in mapped} == mapped
+
+
+def test_outcomes_that_would_add_up_rows_of_different_things_are_not_guessed():
+    text = "date,shelf,metric_a\n" + "".join(f"2024-01-0{day},{shelf},{day}\n" for day in (1, 2, 3) for shelf in (1, 2, 3))
+    with pytest.raises(MissingColumn):
+        guess(text, name="x.csv")
+
+
+def days(*columns):
+    """Rows of two stores on four days."""
+    lines = [f"2024-01-0{day},{store},{','.join(column(day, store) for column in columns)}" for day in (1, 2, 3, 4) for store in (1, 2)]
+    return "\n".join(lines) + "\n"
+
+
+def test_the_till_of_a_chain_is_understood():
+    rows = days(
+        lambda day, store: str(100 * day + store),
+        lambda day, _: str(9 * day),
+        lambda day, _: str(int(day != 3)),
+        lambda day, _: "0a"[day == 2],
+    )
+    found = guess(f"Date,Store,Sales,Customers,Open,StateHoliday\n{rows}", name="train.csv")
+    said = {fact.name: fact for fact in found.why}
+    assert found.table == "sales" and found.mapping["Sales"] == "units" and found.mapping["Open"] == "open"
+    assert set(found.frame["product"]) == {"all"} and "one series for each store" in said["product"].meaning
+    assert "no column says how many were sold" in said["column.units"].meaning
+    roles = {column.name: column.role for column in found.schema}
+    assert (roles["open"], roles["StateHoliday"], roles["Customers"]) == (Role.KNOWN, Role.KNOWN, Role.INPUT)
+
+
+def test_the_column_that_tells_rows_of_a_store_and_day_apart_names_the_product():
+    lines = [f"2024-01-0{day},{store},{dept},{day * dept * 10}.5" for day in (1, 2, 3, 4) for store in (1, 2) for dept in (1, 2, 3)]
+    found = guess("Date,Store,Dept,Weekly_Sales\n" + "\n".join(lines) + "\n", table="sales")
+    assert found.mapping["Dept"] == "product" and found.mapping["Weekly_Sales"] == "units"
+    assert set(found.frame["product"]) == {"1", "2", "3"}
+
+
+def test_units_are_never_taken_from_revenue_where_a_price_says_that_they_are_missing():
+    with pytest.raises(MissingColumn):
+        guess("date,product,sales,price,visits,calls\n2024-01-01,a,10,2,5,7\n2024-01-02,a,12,2,6,8\n", table="sales")
+
+
+@pytest.mark.parametrize(("header", "values", "name"), [("open", "101.5 99.2", "their_open"), ("open_orders", "3 7", "open_orders")])
+def test_an_opening_price_does_not_say_who_is_open(header, values, name):
+    first, second = values.split()
+    found = guess(f"date,product,units,{header}\n2024-01-01,a,1,{first}\n2024-01-02,a,2,{second}\n")
+    assert found.mapping[header] == name and found.schema.get(name).role is Role.INPUT
+
+
+@pytest.mark.parametrize("words", ["1 0", "True False", "yes no", "ja nein"])
+def test_open_is_read_in_the_usual_ways(words):
+    first, second = words.split()
+    found = guess(f"date,product,units,Is Open\n2024-01-01,a,1,{first}\n2024-01-02,a,2,{second}\n")
+    assert found.frame["open"].to_list() == [1.0, 0.0]
+
+
 def test_roles_of_further_columns():
     rows = "".join(
         f"2024-01-0{day},{item},{day},{day}.5,{1 if day == 3 else 0},{item}x,{day * 7}\n" for day in (1, 2, 3, 4) for item in "ab"

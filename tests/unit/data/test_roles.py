@@ -30,6 +30,18 @@ def test_a_calendar_is_the_same_for_every_series_and_yes_or_no():
     assert found["weather"] is Role.INPUT
 
 
+def test_what_is_named_for_a_calendar_is_known_ahead_also_where_places_differ():
+    found = roles(
+        SchoolHoliday=[0.0, 1.0, 0.0, 0.0, 1.0, 0.0],
+        state_holiday=["0", "a", "0", "0", "b", "0"],
+        holiday_sales=[5.0, 1.0, 7.0, 2.0, 8.0, 3.0],
+        region_holiday=["x", "y"] * 3,
+    )
+    assert found["SchoolHoliday"] is Role.KNOWN and found["state_holiday"] is Role.KNOWN
+    assert found["holiday_sales"] is Role.INPUT, "figures are no calendar"
+    assert found["region_holiday"] is Role.STATIC
+
+
 def test_fixed_per_series():
     found = roles(population=[5.0, 9.0] * 3, colour=["red", "blue"] * 3, changing=["x", "y", "y", "x", "x", "y"])
     assert found["population"] is Role.STATIC

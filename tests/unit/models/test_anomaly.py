@@ -416,3 +416,55 @@ def test_a_slope_that_turns_is_no_season_and_two_cycles_must_be_clear() -> None:
     assert np.corrcoef(series.season_of(week[:16] + 0.3 * rng.normal(size=16), [7]), week[:7])[0, 1] > 0.97
     noise = [bool(series.season_of(rng.normal(size=15), [7]).any()) for _ in range(60)]
     assert np.mean(noise) < 0.1
+
+
+def shops(zeros: tuple[int, ...] = (), closed: bool = False) -> Table:
+    """Six stores that rest on Sundays and on the first of May, whose zeros are in the figures; `zeros` are days of the first store."""
+    sunday = (DAYS.astype("i8") + 3) % 7 == 6
+    feast = np.datetime64("2024-05-01") == DAYS
+    parts = []
+    for store in range(6):
+        units = usual(store) * ~(sunday | feast)
+        if store == 0:
+            units[list(zeros)] = 0
+        parts.append({"store": column([f"S{store}"] * len(DAYS)), "units": units, "open": (~(sunday | feast)).astype("f8")})
+    said = {name: np.concatenate([part[name] for part in parts]) for name in ("store", "units", *(["open"] if closed else []))}
+    return Table.from_columns({"date": np.tile(DAYS, 6), "product": column(["all"] * 6 * len(DAYS)), **said})
+
+
+@pytest.mark.parametrize("closed", [False, True])
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_days_of_rest_are_no_incidents_and_a_zero_on_another_day_is(recipe: str, closed: bool) -> None:
+    chosen, state = learned(assemble({"sales": shops((100,), closed)}, country="DE"), recipe)
+    told = chosen.predict(state, chosen.expand(state, len(DAYS), {"store": ["S0", "S1"]}))
+    sunday = (told.column("date").astype("i8") + 3) % 7 == 6
+    assert not sunday.any() and not (told.column("date") == np.datetime64("2024-05-01")).any(), "there was nothing to judge"
+    assert of_day(told, str(DAYS[100]))["alert"] == 1
+    if not closed:
+        assert any("they count as closed" in note for note in state.notes)
+
+
+def test_a_new_day_of_rest_is_as_expected_and_update_says_the_same() -> None:
+    whole = shops()
+    last = DAYS[-1]
+    assert (last.astype("i8") + 3) % 7 == 6, "the last day is a Sunday"
+    chosen, state = learned(assemble({"sales": whole.take(whole.column("date") < last)}))
+    new = whole.take(whole.column("date") == last).select(["product", "store", "date", "units"])
+    told = chosen.predict(state, new)
+    assert (told.column("alert") == 0).all() and (told.column("mean") == 0).all() and (told.column("gap") == 0).all()
+    later = chosen.update(state, assemble({"sales": whole}))
+    assert not chosen.predict(later, new.select(["product", "store", "date"])).column("alert").any()
+    monday = new.with_columns({"date": np.full(6, last + 1)})
+    assert chosen.predict(later, monday).column("alert").all(), "on any other day nothing at all is an incident"
+
+
+def test_a_holiday_ahead_is_known_and_shops_may_be_closed() -> None:
+    feast = np.datetime64("2024-05-01")
+    whole = shops()
+    chosen = models.recipe("anomaly", "driven")
+    state = chosen.fit(assemble({"sales": whole.take(whole.column("date") < feast)}, country="DE"), settle(chosen.knobs, {}), 0)
+    assert feast in state.holidays
+    new = whole.take(whole.column("date") == feast).select(["product", "store", "date", "units"])
+    assert not chosen.predict(chosen.load(chosen.dump(state)), new).column("alert").any()
+    without = chosen.fit(assemble({"sales": whole.take(whole.column("date") < feast)}), settle(chosen.knobs, {}), 0)
+    assert chosen.predict(without, new).column("alert").all(), "no country, no holiday"

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -141,3 +143,19 @@ def test_rows_point_to_their_series_and_plan_in_whatever_order_they_come(panel):
         assert where.ahead.tolist() == [row[2] for row in rows]
         assert len(set(zip(where.row.tolist(), where.ahead.tolist(), strict=True))) == len(rows), "a period asked twice is two plans"
         assert set(where.row.tolist()) == set(range(len(where.series)))
+
+
+def test_texts_become_the_flags_that_were_learned(panel):
+    flags = {"holiday_good_day": np.zeros((1, CUT + 10), "f4"), "holiday_easter": np.zeros((1, CUT + 10), "f4")}
+    learned = replace(panel, ahead={**panel.ahead, **flags}, kinds={**panel.kinds, **dict.fromkeys(flags, "event")})
+    question = asked(("tea", "S1", 0), ("tea", "S1", 1), ("tea", "S1", 2), holiday=words("Good Day", "0", None))
+    where = locate(learned, question)
+    assert {name: value.tolist() for name, value in where.plan.items()} == {"holiday_good_day": [1, 0, 0], "holiday_easter": [0, 0, 0]}
+    assert where.ignored == () and locate(panel, question).ignored == ("holiday",)
+
+
+def test_open_is_told_apart_from_levers(panel):
+    where = locate(panel, asked(("tea", "S1", 0), ("tea", "S1", 1), open=np.array([0.0, np.nan])))
+    assert where.open.tolist()[0] == 0 and np.isnan(where.open[1]) and where.plan == {} and where.ignored == ()
+    with pytest.raises(BadValue, match="open"):
+        locate(panel, asked(("tea", "S1", 0), open=words("maybe")))

@@ -4,7 +4,7 @@ import pytest
 
 from tradewind.core.catalog import TABLES
 from tradewind.core.errors import BadValue, EmptyTable, MissingColumn
-from tradewind.core.schema import Column, Role
+from tradewind.core.schema import Column, Role, Type
 from tradewind.core.table import Table
 from tradewind.models.demand.assemble import assemble
 
@@ -155,3 +155,23 @@ def test_nothing_and_no_such_country_are_refused():
         assemble({"sales": table("sales", daily(0))})
     with pytest.raises(BadValue, match="XX"):
         assemble({"sales": table("sales", daily())}, country="XX")
+
+
+def test_open_becomes_the_share_closed_and_who_says_nothing_is_open():
+    sales = daily(open=pl.when(pl.col("date").dt.weekday() == 7).then(0.0).when(pl.col("date").dt.day() == 9).then(None).otherwise(1.0))
+    panel = assemble({"sales": table("sales", sales)})
+    assert [at(panel, day, "closed_share") for day in ("2024-01-07", "2024-01-08", "2024-01-09", "2024-05-01")] == [1, 0, 0, 0]
+    assert panel.schema.get("closed_share").role is Role.KNOWN and "open" not in panel
+
+
+def test_names_of_holidays_become_a_flag_each():
+    named = (
+        pl.when(pl.col("date").dt.day() == 5).then(pl.lit("Good Day")).when(pl.col("date").dt.day() == 6).then(None).otherwise(pl.lit("0"))
+    )
+    sales = daily(state_holiday=named)
+    described = Table(
+        Table.from_frame(sales, TABLES["sales"]).schema.with_columns(Column("state_holiday", Role.KNOWN, Type.TEXT)), frame=sales
+    )
+    panel = assemble({"sales": described})
+    assert [at(panel, day, "state_holiday_good_day") for day in ("2024-01-05", "2024-01-06", "2024-01-07", "2024-05-05")] == [1, 0, 0, 0]
+    assert panel.schema.get("state_holiday_good_day").role is Role.EVENT and "state_holiday" not in panel

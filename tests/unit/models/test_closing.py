@@ -8,12 +8,15 @@ import numpy as np
 import polars as pl
 import pytest
 
+from tradewind.core.errors import BadValue
 from tradewind.core.schema import Column, Role, Schema, Type
 from tradewind.core.table import Table
-from tradewind.models._kit.forecast import closing
-from tradewind.models._kit.panel import from_table
-from tradewind.models.demand import naive
+from tradewind.models._kit import response
+from tradewind.models._kit.forecast import closing, features, levels
+from tradewind.models._kit.panel import CLOSED, from_table
+from tradewind.models.demand import boosted, naive
 
+BESIDES = Column("available", Role.AVAILABLE), Column("closed_share", Role.KNOWN, minimum=0, maximum=1)
 SCHEMA = Schema(
     (
         Column("product", Role.ENTITY, Type.TEXT),
@@ -84,3 +87,106 @@ def test_closed_days_are_answered_with_nothing_and_said():
     assert any("taken as closed" in note and "3 of the days" in note for note in recipe.notes(state, asked))
     moved = recipe.load(recipe.dump(recipe.update(state, table(sundays, days=DAYS + 3))))
     assert moved.facts["closing"]["weekdays"] == [6]
+
+
+def chain(shut, days=DAYS, said=(), zeros=False, event=FEASTS):
+    """Eight stores that sell a hundred a day; `shut(store, day, date)` says who is closed, `said` which columns tell so."""
+    rows = []
+    for store in range(8):
+        for day in range(days + PLAN):
+            date = FIRST + dt.timedelta(days=day)
+            closed = shut(store, day, date)
+            units = None if day >= days or (closed and not zeros) else 0.0 if closed else 100.0 + store + day % 5
+            rows.append((f"S{store}", date, units, float(day in event), float(not closed), float(closed)))
+    columns = ["product", "date", "units", "event_feast", "available", "closed_share"]
+    frame = pl.DataFrame(rows, schema=columns, orient="row")
+    schema = Schema((*SCHEMA.columns, *BESIDES), SCHEMA.key)
+    return Table(schema, frame=frame).select([*columns[:4], *said])
+
+
+def some_sundays(store, _, date):
+    return store < 5 and date.weekday() == 6
+
+
+def answered(state, recipe=naive.RECIPE, **columns):
+    """The means of the next days, (stores, days)."""
+    asked = recipe.expand(state, 14, {})
+    for name, values in columns.items():
+        asked = asked.with_columns({name: values}, Column(name))
+    return recipe.predict(state, asked).column("mean").reshape(8, 14), asked
+
+
+def test_stores_rest_on_days_of_their_own():
+    found = closing.learn(from_table(chain(some_sundays)))
+    assert found == {"weekdays": [], "events": [], "rest": [1 << 6] * 5 + [0] * 3}
+    state = naive.RECIPE.fit(chain(some_sundays), {}, 0)
+    mean, asked = answered(state)
+    sunday = (asked.column("date").reshape(8, 14)[0].astype("i8") + 3) % 7 == 6
+    assert (mean[:5, sunday] == 0).all() and (mean[5:] > 0).all() and (mean[:, ~sunday] > 0).all()
+    assert any("2 of the days" in note and "in the series asked for" in note for note in naive.RECIPE.notes(state, asked))
+
+
+def test_most_closed_on_a_feast_is_a_feast_of_theirs():
+    def shut(store, day, _):
+        return store < 6 and day in FEASTS
+
+    found = closing.learn(from_table(chain(shut)))
+    assert found == {"weekdays": [], "events": [], "feasts": [["event_feast", [0, 1, 2, 3, 4, 5]]]}
+    mean, _ = answered(naive.RECIPE.fit(chain(shut), {}, 0))
+    assert (mean[:6, FEASTS[1] - DAYS] == 0).all() and (mean[6:] > 0).all()
+    assert closing.learn(from_table(chain(lambda store, day, _: store < 3 and day in FEASTS))) == {"weekdays": [], "events": []}
+
+
+def test_feasts_stay_known_where_the_series_move():
+    panel = from_table(chain(some_sundays)).tail(60)
+    before = {"weekdays": [], "events": [], "feasts": [["event_feast", [0, 1]]]}
+    assert closing.learn(panel, before, np.array([1, 7, 0, -1, 2, 3, 4, 5]))["feasts"] == [["event_feast", [0, 2]]]
+
+
+@pytest.mark.parametrize("recipe", [naive.RECIPE, boosted.RECIPE])
+def test_a_plan_and_a_question_say_who_is_closed(recipe):
+    def shut(store, day, date):
+        return some_sundays(store, day, date) or (store == 7 and day == DAYS + 2)
+
+    state = recipe.fit(chain(shut, said=("available", "closed_share"), zeros=True), {}, 0)
+    mean, asked = answered(state, recipe)
+    assert mean[7, 2] == 0 and (np.delete(mean[7], 2) > 0).all()
+    assert not any("taken as closed" in note for note in recipe.notes(state, asked)), "who said it needs not be told"
+    said = np.full((8, 14), np.nan)
+    said[7, 2], said[6, 4], said[0] = 1, 0, 1
+    asked_so, _ = answered(state, recipe, open=said.ravel())
+    assert asked_so[7, 2] > 0 and asked_so[6, 4] == 0 and (asked_so[0] > 0).all()
+    loaded = recipe.load(recipe.dump(state))
+    np.testing.assert_allclose(answered(loaded, recipe)[0], mean, rtol=1e-5)
+
+
+def test_a_question_closes_a_store_that_never_was():
+    state = naive.RECIPE.fit(chain(lambda *_: False), {}, 0)
+    said = np.full((8, 14), np.nan)
+    said[3, 3] = 0
+    mean, _ = answered(state, open=said.ravel())
+    assert mean[3, 3] == 0 and (mean > 0).sum() == 8 * 14 - 1
+    with pytest.raises(BadValue, match="open"):
+        answered(state, open=np.full(8 * 14, 3.0))
+
+
+def test_zeros_of_closed_days_are_not_learned_though_nothing_says_so():
+    table = chain(some_sundays, zeros=True)
+    state = naive.RECIPE.fit(table, {}, 0)
+    mean, asked = answered(state)
+    told, _ = answered(naive.RECIPE.fit(chain(some_sundays), {}, 0))
+    np.testing.assert_allclose(mean, told, rtol=1e-6)
+    assert any("were taken as days closed" in note for note in naive.RECIPE.notes(state, asked))
+
+
+def test_neighbours_of_closed_days_are_features_where_periods_are_days():
+    panel = from_table(chain(some_sundays, said=("available", "closed_share"), zeros=True))
+    assert panel.kinds["closed_share"] == CLOSED
+    names = features.names(panel)
+    at = [names.index("events:closed_before"), names.index("events:closed_after")]
+    view = features.View.of(panel, response.learn(panel), levels.learn(panel).of(panel))
+    rows = features.rows(view, DAYS, np.arange(14))
+    assert rows.values.shape[2] == len(names)
+    weekday = closing.weekdays_of(panel, DAYS + np.arange(14))
+    np.testing.assert_array_equal(rows.values[0][:, at], np.stack([weekday == 0, weekday == 5], 1))
+    assert not rows.values[7][:, at].any()

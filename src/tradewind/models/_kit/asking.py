@@ -13,10 +13,12 @@ import numpy as np
 from tradewind.core.errors import BadValue, EmptyTable, MissingColumn, NotFound
 from tradewind.core.schema import Role, Schema
 from tradewind.core.table import Table
+from tradewind.models._kit.calendar import slug
 from tradewind.models._kit.intervals import LEVELS
-from tradewind.models._kit.panel import BESIDE, RIVALS, Panel
+from tradewind.models._kit.panel import BESIDE, CLOSED, RIVALS, Panel
 
 Array = np.ndarray[Any, Any]
+OPEN = "open"  # the column of a question that says whether anything can be sold
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +27,8 @@ class Asked:
 
     A series stands in `series` once per plan: rows that ask the same period twice are plans of their own.
 
-    `plan` holds what the user plans: column -> values per row, NaN where the row leaves the known plan alone.
+    `plan` holds what the user plans: column -> values per row, NaN where the row leaves the known plan alone. `open` says of each row
+    whether anything can be sold: 0 for no, NaN where the question leaves that open; None where no row says so.
     """
 
     series: Array
@@ -33,6 +36,7 @@ class Asked:
     ahead: Array
     plan: Mapping[str, Array]
     ignored: tuple[str, ...]
+    open: Array | None = None
 
 
 def locate(panel: Panel, asked: Table) -> Asked:
@@ -46,7 +50,7 @@ def locate(panel: Panel, asked: Table) -> Asked:
     ahead = _steps(panel, asked.column(when))
     chosen, row = _gathered(panel, series, ahead)
     plan, ignored = _plan(panel, asked, when)
-    return Asked(chosen, row, ahead, plan, ignored)
+    return Asked(chosen, row, ahead, plan, ignored, _opened(panel, asked, plan))
 
 
 def _gathered(panel: Panel, series: Array, ahead: Array) -> tuple[Array, Array]:
@@ -140,9 +144,13 @@ def _plan(panel: Panel, asked: Table, when: str) -> tuple[dict[str, Array], tupl
     plan: dict[str, Array] = {}
     ignored: list[str] = []
     for name in asked.names:
-        if name == when or name in panel.keys:
+        if name in (when, OPEN) or name in panel.keys:
             continue
         values = asked.column(name)
+        said = _spoken(panel, name, values) if values.dtype == object else {}
+        if said:
+            plan |= said
+            continue
         if panel.kinds.get(name, RIVALS) in BESIDE or values.dtype.kind not in "biuf":
             if values.dtype == object or np.isfinite(values.astype("f8") if values.dtype.kind in "biuf" else np.ones(1)).any():
                 ignored.append(name)
@@ -159,6 +167,26 @@ def _plan(panel: Panel, asked: Table, when: str) -> tuple[dict[str, Array], tupl
         if np.isfinite(numbers).any():
             plan[name] = numbers
     return plan, tuple(ignored)
+
+
+def _spoken(panel: Panel, name: str, values: Array) -> dict[str, Array]:
+    """Return the flags that a column of texts, such as names of holidays, became when it was learned; none where it became none."""
+    start = f"{slug(name)}_"
+    texts = np.array([start + slug(text) if text else "" for text in values.tolist()], object)
+    return {flag: (texts == flag).astype("f4") for flag in panel.kinds if flag.startswith(start)}
+
+
+def _opened(panel: Panel, asked: Table, plan: dict[str, Array]) -> Array | None:
+    """Read whether each row is open, and plan its closing where the panel knows of such; raises BadValue."""
+    if OPEN not in asked:
+        return None
+    values = asked.column(OPEN)
+    said = values.astype("f4") if values.dtype.kind in "biuf" else np.full(len(values), np.inf)
+    if not (np.isnan(said) | ((said >= 0) & (said <= 1))).all():
+        raise BadValue(f'column "{OPEN}" must hold 0 (closed) to 1 (open)', hint="leave a value out to keep what is known")
+    if CLOSED in panel.kinds:
+        plan[CLOSED] = 1 - said
+    return said
 
 
 def in_chunks(panel: Panel, asked: Table, size: int, answered: Callable[[Table], Table]) -> Table:

@@ -75,6 +75,8 @@ def _summed(frame: Any, keys: list[str]) -> Any:
 
     chosen = [name for name in ("units", "revenue", "price", "stock", "duplicated", *LEVERS) if name in frame.columns]
     numbers = [pl.col(name).cast(pl.Float64, strict=False) for name in chosen]
+    if "open" in frame.columns:  # whoever is closed sells nothing, and that is no incident
+        frame = frame.with_columns(pl.when((pl.col("open") > 0).fill_null(value=True)).then("units").alias("units"))
     frame = frame.select("date", *(pl.col(key).cast(pl.String) for key in keys), *numbers)
     if not frame.select("date", *keys).is_duplicated().any():
         return frame

@@ -12,6 +12,7 @@ import numpy as np
 from tradewind.core.errors import EmptyTable, InvalidInput, MissingColumn
 from tradewind.core.schema import Role
 from tradewind.core.table import Table
+from tradewind.models._kit import resting
 
 Array = np.ndarray[Any, Any]
 KEYS = ("metric", "product", "store")
@@ -78,6 +79,18 @@ class Grid:
         """Return the moments as days."""
         return np.asarray(self.moments.astype("M8[D]"))
 
+    @cached_property
+    def holidays(self) -> Array:
+        """Return the days of the past and the plan on which an event is on."""
+        days = [self.dates[:0]]
+        for flag in self.calendar.values():
+            on = np.flatnonzero(flag > 0)
+            later = on[on >= len(self.moments)] - len(self.moments)
+            days.append(self.dates[on[on < len(self.moments)]])
+            if len(later) and self.beat.regular:
+                days.append(self.beat.after(self.moments[-1], int(later.max()) + 1)[later].astype("M8[D]"))
+        return np.unique(np.concatenate(days))
+
     def until(self, periods: int) -> Grid:
         """Return the grid of the first periods."""
         inputs = {name: value[:, :periods] for name, value in self.inputs.items()}
@@ -136,7 +149,18 @@ def read(table: Table) -> Grid:
     inputs, kinds = _inputs(table, (len(book), len(columns)), series, at, inside)
     labels = _labels(table, series, use, len(book))
     made = {name: _text(part) for name, part in zip(keys, zip(*book, strict=True), strict=True)}
-    return Grid(beat, made, columns, grid, inputs, kinds, labels, _calendar(table, moments, beat, columns, use | calendar), (*notes, *more))
+    events = _calendar(table, moments, beat, columns, use | calendar)
+    found = Grid(beat, made, columns, grid, inputs, kinds, labels, events, (*notes, *more))
+    return _rested(found) if beat.step == DAY else found
+
+
+def _rested(grid: Grid) -> Grid:
+    """Return the grid without the zeros of days on which their series rest: they are no incidents."""
+    rest = resting.regular(grid.value, np.isin(grid.dates, grid.holidays))
+    if not rest.any():
+        return grid
+    said = f"{int(rest.sum())} zeros lie on days on which their series rest, every week or on a holiday: they count as closed"
+    return replace(grid, value=np.where(rest, np.nan, grid.value), notes=(*grid.notes, said))
 
 
 def _text(values: Sequence[str]) -> Array:

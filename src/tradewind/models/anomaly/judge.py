@@ -72,6 +72,7 @@ def _exam(table: Table, grid: Grid, when: Array, first: int, seed: int) -> Exam:
     seen = (at < first) | (calendar & np.array([not any(key) for key in keys], bool))
     place = row[asked], at[asked]
     value = planted.value[place]
+    value = np.where(np.isfinite(value), value, table.column(VALUE)[asked].astype("f8"))  # days of rest are asked about as they came
     question = table.take(asked)
     question = question.with_columns({VALUE: value})
     truth = {"wrong": planted.wrong[place].astype("f8"), "kind": planted.kind[place].astype("f8"), "series": place[0], "at": place[1]}

@@ -39,7 +39,7 @@ def dump(watch: Watch) -> dict[str, bytes]:
     arrays: dict[str, Array] = {"moments": watch.cells.moments.astype("M8[us]").astype("i8"), "chances": watch.chances}
     arrays |= {f"cells/{name}": getattr(watch.cells, name).astype("i1" if name in SMALL else "f4") for name in MATRICES}
     arrays |= {"cells/p": watch.cells.p, "cells/odds": watch.cells.odds, "scores": watch.ranks.scores, "distances": watch.ranks.distances}
-    arrays["milder"] = watch.milder
+    arrays |= {"milder": watch.milder, "holidays": watch.holidays.astype("M8[D]").astype("i8")}
     labels = {}
     for name, value in watch.labels.items():
         if value.dtype == object:
@@ -88,6 +88,7 @@ def load(parts: Mapping[str, bytes]) -> Watch:
             tuple(said["notes"]),
             None if said["together"] is None else _read_vectors(said["together"], arrays),
             None if said["lines"] is None else _read_lines(said["lines"], arrays),
+            arrays["holidays"].astype("M8[D]"),
         )
     except (KeyError, TypeError, ValueError, IndexError) as error:
         raise Incompatible("this version of the watch cannot be read", hint="train the model again") from error

@@ -6,8 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from tradewind.models.anomaly.grid import Grid
-
 Array = np.ndarray[Any, Any]
 MARKS = ("", "missing load", "zero while open", "duplicate")
 MISSING, ZERO, DOUBLE = 1, 2, 3
@@ -55,20 +53,17 @@ def marks(
     return out
 
 
-def holidays(grid: Grid) -> Array:
-    """Return on which periods of a grid an event is on."""
-    found = np.zeros(len(grid.moments), bool)
-    for flag in grid.calendar.values():
-        found |= flag[: len(found)] > 0
-    return found
-
-
 def _closed(past: Array, offset: int, count: int) -> Array:
-    """Tell which of the last periods fall where the week is usually silent: the same place was silent in half of the weeks before."""
+    """Tell which of the last periods fall where the week is usually silent: the same place was silent in half of the weeks before.
+
+    In the first two weeks there are, those that follow tell.
+    """
     silent = (~np.isfinite(past) | (past == 0)).mean(0) >= SILENT
     out = np.zeros(count, bool)
     for at in range(count):
         same = silent[(offset + at) % 7 : offset + at : 7][-8:]
+        if len(same) < 2:
+            same = np.append(same, silent[offset + at + 7 :: 7][:8])
         out[at] = len(same) > 1 and same.mean() >= 0.5
     return out
 

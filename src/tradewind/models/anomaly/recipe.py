@@ -11,13 +11,14 @@ import numpy as np
 from tradewind.core.errors import BadValue, EmptyTable, InvalidInput, NotFound
 from tradewind.core.model import Knob
 from tradewind.core.table import Table
+from tradewind.models._kit.resting import regular_after
 from tradewind.models.anomaly import MODEL, keep, odd_orders, quality
 from tradewind.models.anomaly.answer import BACK, answer
 from tradewind.models.anomaly.engine import Engine, Past
-from tradewind.models.anomaly.grid import AT_LEAST, KEYS, VALUE, Grid, read, texts, time_of
+from tradewind.models.anomaly.grid import AT_LEAST, DAY, KEYS, VALUE, Grid, read, texts, time_of
 from tradewind.models.anomaly.lines import AT_LEAST as AT_LEAST_LINES
 from tradewind.models.anomaly.lines import Orders, learn
-from tradewind.models.anomaly.watch import Cells, Watch, begin, held_out, joined, moved_on, part_of, ruled, walk
+from tradewind.models.anomaly.watch import RULED, Cells, Watch, begin, held_out, joined, moved_on, part_of, ruled, walk
 
 Array = np.ndarray[Any, Any]
 Learn = Callable[[Grid, Mapping[str, Any]], list[tuple[Array, Engine, Past]]]
@@ -249,11 +250,12 @@ def _walked(state: Watch, asked: Table, series: Array, moments: Array, later: Ar
             inputs[column][row[later], at] = asked.column(column)[later].astype("f8")
     value = inputs.pop(VALUE, blank)
     value[row[later & ~single]] = np.nan
-    _, cells = walk(part, whole, value, inputs)
     known = len(state.cells.moments)
+    cells = _judged(part, state.cells.between(max(known - 2 * quality.WEEKS, 0), known).take(names), whole, value, inputs)
     first = max(known - max(BACK, quality.WEEKS) - 2, 0) if later.all() else 0  # all of the past is large, and only its end matters
     past = state.cells.between(first, known).take(names)
-    fresh = joined(part, ruled(cells, past.value, figures=part.figures))
+    holiday = np.isin(whole.astype("M8[D]"), part.holidays)
+    fresh = joined(part, ruled(cells, past.value, figures=part.figures, holiday=holiday))
     if not np.isfinite(fresh.value[row[later & ~single], at[~told]]).all():
         raise BadValue("all figures of a period are judged from the figures themselves", hint="send a row for each of them beside it")
     if later.all() and not (fresh.p <= state.budget).any():
@@ -262,6 +264,17 @@ def _walked(state: Watch, asked: Table, series: Array, moments: Array, later: Ar
     place = np.searchsorted(state.cells.moments, moments) - first
     place[later] = known - first + at
     return both, row, place, names
+
+
+def _judged(part: Watch, past: Cells, whole: Array, value: Array, inputs: Mapping[str, Array]) -> Cells:
+    """Judge new figures one period after the other; a zero on a day on which its series rests is what was expected."""
+    event = np.isin(whole.astype("M8[D]"), part.holidays)
+    rest = regular_after(past.value, value, event) if part.beat.step == DAY else np.zeros(value.shape, bool)
+    _, cells = walk(part, whole, np.where(rest, np.nan, value), inputs)
+    if not rest.any():
+        return cells
+    said = {"value": 0.0, "expected": 0.0, "p": 1.0, "odds": -RULED}
+    return replace(cells, **{name: np.where(rest, sure, getattr(cells, name)) for name, sure in said.items()})
 
 
 def _with_members(state: Watch, names: Array) -> Array:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
+from tradewind.models._kit.resting import regular_after
 from tradewind.models.anomaly import hidden, quality, series, together
 from tradewind.models.anomaly.engine import Day, Engine, Past
 from tradewind.models.anomaly.family import Family, family_of
-from tradewind.models.anomaly.grid import Beat, Grid
+from tradewind.models.anomaly.grid import DAY, Beat, Grid
 from tradewind.models.anomaly.lines import Lines
 from tradewind.models.anomaly.ranks import LEVELS, Ranks, thinned
 from tradewind.models.anomaly.together import Together
@@ -73,6 +74,7 @@ class Watch:
     notes: tuple[str, ...]
     together: Together | None = None  # its rows come after those of the figures
     lines: Lines | None = None  # single orders, where there are any
+    holidays: Array = field(default_factory=lambda: np.zeros(0, "M8[D]"))  # days with an event, planned ones too
 
     @property
     def figures(self) -> int:
@@ -124,7 +126,7 @@ def begin(
     nothing = Ranks(np.zeros(0), np.zeros(len(LEVELS)))
     parts = tuple((rows, engine) for rows, engine, _ in engines)
     level, none = _levels(grid.keys, parts), np.zeros(shape[0])
-    watch = Watch(grid.beat, grid.keys, grid.labels, blank, parts, start, nothing, none, budget, rate, grid.notes)
+    watch = Watch(grid.beat, grid.keys, grid.labels, blank, parts, start, nothing, none, budget, rate, grid.notes, holidays=grid.holidays)
     moved, live = walk(watch, grid.moments, grid.value, grid.inputs)
     usual = np.isfinite(live.value) & (live.known == 0) & (np.arange(shape[1]) >= min(WARM, shape[1] // 3))[None]
     usual = usual if usual.any() else np.isfinite(live.value)
@@ -272,7 +274,7 @@ def _judged(grid: Grid, cells: Cells, p: Array) -> Cells:
     """Return the verdicts with p-values, and the data rules applied."""
     cells = replace(cells, p=np.where(_as_said(cells.value, cells.expected) | (cells.known > 0), 1.0, p))
     none = np.zeros((len(p), 0))
-    return ruled(cells, none, figures=len(p), duplicated=grid.inputs.get("duplicated"), holiday=quality.holidays(grid))
+    return ruled(cells, none, figures=len(p), duplicated=grid.inputs.get("duplicated"), holiday=np.isin(grid.dates, grid.holidays))
 
 
 def ruled(cells: Cells, before: Array, *, figures: int, duplicated: Array | None = None, holiday: Array | None = None) -> Cells:
@@ -399,13 +401,17 @@ def moved_on(watch: Watch, grid: Grid) -> Watch:
     shape = (len(watch.chances), len(new))
     value = np.full(shape, np.nan)
     value[place[there]] = grid.value[there][:, new]
+    if watch.beat.step == DAY:
+        event = np.isin(grid.dates[new], grid.holidays)
+        value = np.where(regular_after(watch.cells.value, value, event), np.nan, value)
     inputs = {}
     for name, said in grid.inputs.items():
         inputs[name] = np.full(shape, np.nan)
         inputs[name][place[there]] = said[there][:, new]
     skipped = int(watch.beat.ahead(last, grid.moments[new[:1]])[0]) - 1 if watch.beat.regular else 0
     moved, cells = walk(watch, grid.moments[new], value, inputs, skipped=max(skipped, 0))
-    holiday = quality.holidays(grid)[new]
+    holiday = np.isin(grid.dates[new], grid.holidays)
     cells = joined(watch, ruled(cells, watch.cells.value, figures=watch.figures, duplicated=inputs.get("duplicated"), holiday=holiday))
     told = () if there.all() else (f"{int((~there).sum())} series are new and will be watched after the next training",)
-    return replace(moved, cells=watch.cells.beside(cells), notes=tuple(dict.fromkeys((*watch.notes, *told))))
+    notes, days = tuple(dict.fromkeys((*watch.notes, *told))), np.union1d(watch.holidays, grid.holidays)
+    return replace(moved, cells=watch.cells.beside(cells), notes=notes, holidays=days)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from tradewind.core.model import Goal, Model
 from tradewind.core.schema import Column, Role, Schema, Type
 
@@ -10,6 +12,7 @@ _KEYS = (
     Column("store", Role.ENTITY, Type.TEXT, meaning="where it is sold, if sales are known by store"),
     Column("date", Role.TIME, Type.DATE, required=True, meaning="the period asked for, after the last known sale"),
 )
+_ASKED = (replace(_KEYS[0], required=False), *_KEYS[1:])  # where there is one product only, nobody has to say it
 _PLAN = (
     Column("price", Role.LEVER, unit="money", meaning="planned price; left out, the known plan or the last price stands", minimum=0),
     Column(
@@ -18,6 +21,10 @@ _PLAN = (
     Column("discount", Role.LEVER, meaning="planned discount as a fraction of the price", minimum=0, maximum=1),
     Column("display", Role.LEVER, meaning="1 where a second placement is planned", minimum=0, maximum=1),
     Column("feature", Role.LEVER, meaning="1 where a leaflet or advertisement is planned", minimum=0, maximum=1),
+)
+
+_OPEN = Column(
+    "open", Role.KNOWN, meaning="0 where nothing can be sold, such as a day the store is closed; 1 where it can", minimum=0, maximum=1
 )
 
 
@@ -37,7 +44,7 @@ MODEL = Model(
     task="forecast",
     file="demand_forecasting",
     tables=("sales", "prices", "promotions", "products", "stores", "events"),
-    asks=Schema(_KEYS + _PLAN, ("product", "store", "date")),
+    asks=Schema((*_ASKED, *_PLAN, _OPEN), ("product", "store", "date")),
     needs=Schema(
         (
             *_KEYS,
@@ -49,7 +56,7 @@ MODEL = Model(
     ),
     gives=Schema(
         (
-            *_KEYS,
+            *_ASKED,
             _given("mean", "expected units: add these up, and multiply these by money"),
             _given("p50", "median units: as likely too high as too low"),
             *_BANDS,

@@ -12,7 +12,8 @@ import numpy as np
 from tradewind.core.errors import EmptyTable, MissingColumn
 from tradewind.core.schema import Column, Role, Schema, Type
 from tradewind.core.table import Table
-from tradewind.models._kit.calendar import Clock, clock_of, holiday_dates
+from tradewind.models._kit.calendar import Clock, clock_of, holiday_dates, slug
+from tradewind.models._kit.panel import CLOSED
 
 KEYS = ("product", "store")
 MOST_CELLS = 20_000_000  # a grid larger than this is left to the alignment, and promotions on days without sales are lost
@@ -20,6 +21,7 @@ MOST_EVENTS = 30  # event names told apart; the most frequent first
 CALENDAR = re.compile(
     r"event|holiday|easter|christmas|good_friday|new_year|labor_day|independence|memorial|thanksgiving|festival|music_fest|cup\b|_cup|games"
 )
+NOTHING = ("0", "0.0", "no", "none", "nan", "false", "regular", "normal")  # what a column of holidays says of any other day
 _PLAN = ("promotion", "discount", "display", "feature")
 
 
@@ -40,6 +42,7 @@ def assemble(tables: Mapping[str, Table], *, country: str = "", subdivision: str
     clock = clock_of(np.unique(sales.column("date")))
     frame = _grid(_summed(sales, keys, clock), keys, clock)
     columns = {column.name: column for column in _roles(sales, frame, keys)}
+    frame = _closings(_spoken(frame, columns), columns)
     if "prices" in tables:
         frame = _priced(frame, tables["prices"], keys, clock, columns)
     if "promotions" in tables and len(tables["promotions"]):
@@ -138,6 +141,33 @@ def _guessed(frame: Any, name: str, keys: list[str]) -> Role:
     if flag and CALENDAR.search(name.lower()) and frame.group_by("date").agg(values.n_unique().alias("n"))["n"].max() <= 1:
         return Role.KNOWN
     return Role.PAST
+
+
+def _spoken(frame: Any, columns: dict[str, Column]) -> Any:
+    """Turn texts known ahead, such as the name of a holiday, into one flag per text; those for none are left out."""
+    import polars as pl
+
+    for name in [name for name, column in columns.items() if column.role is Role.KNOWN and column.type is Type.TEXT]:
+        text = pl.col(name).cast(pl.String).str.strip_chars()
+        often = frame.select(text.alias("said")).drop_nulls()["said"].value_counts(sort=True)["said"].to_list()
+        slugs = {said: f"{slug(name)}_{slug(said)}" for said in often if said.lower() not in NOTHING}
+        for flag in list(dict.fromkeys(slugs.values()))[:MOST_EVENTS]:
+            same = [said for said, other in slugs.items() if other == flag]
+            frame = frame.with_columns(text.is_in(same).fill_null(value=False).cast(pl.UInt8).alias(flag))
+            columns[flag] = Column(flag, Role.EVENT, minimum=0, maximum=1)
+        columns.pop(name)
+        frame = frame.drop(name)
+    return frame
+
+
+def _closings(frame: Any, columns: dict[str, Column]) -> Any:
+    """Turn `open` round: whoever says nothing of a period to come is open."""
+    import polars as pl
+
+    if "open" not in frame.columns:
+        return frame
+    columns[CLOSED] = Column(CLOSED, Role.KNOWN, minimum=0, maximum=1)
+    return frame.with_columns((1 - pl.col("open").cast(pl.Float64).fill_nan(None).fill_null(1.0)).alias(CLOSED)).drop("open")
 
 
 def _rows_for(given: Any, keys: list[str]) -> list[tuple[Any, list[str]]]:

@@ -12,10 +12,10 @@ from tradewind.core.errors import BadValue, TooBig
 from tradewind.core.model import State as AnyState
 from tradewind.core.schema import Column, Role, Schema, Type
 from tradewind.core.table import Table
-from tradewind.models._kit.forecast import boosted_serve, closing, features, percent
+from tradewind.models._kit.forecast import boosted_serve, features, percent
 from tradewind.models._kit.forecast.blend import Blend, Blender, blended
 from tradewind.models._kit.forecast.learner import Look
-from tradewind.models._kit.forecast.recipe import Forecaster, State, begin, cells
+from tradewind.models._kit.forecast.recipe import Forecaster, State, begin, cells, open_rows
 from tradewind.models._kit.panel import STAY, Panel
 from tradewind.models._kit.response import Response
 
@@ -48,7 +48,7 @@ class Explained(Forecaster):
             drivers = _drivers(learned, rows, row, step, own)
             if state.learned is not learned:  # what the other members say differently has no driver of its own
                 drivers["driver_other_recipes"] = state.learned.say(look).mean[row, step] - own
-        open_ = ~closing.shut(state.facts.get("closing"), look.panel, where.ahead)
+        open_ = open_rows(state, look, where)
         drivers = {name: value * open_ for name, value in drivers.items()}
         keys = {name: asked.column(name) for name in (*state.panel.keys, asked.schema.time or "date") if name in asked}
         described = tuple(Column(name, Role.OUTPUT, Type.NUMBER, unit="units") for name in drivers)

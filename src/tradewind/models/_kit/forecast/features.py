@@ -10,7 +10,7 @@ import numpy as np
 
 from tradewind.models._kit.forecast import features_price, features_recent
 from tradewind.models._kit.forecast.features_price import mean
-from tradewind.models._kit.panel import RIVALS, RIVALS_PRICE, Lazy, Panel
+from tradewind.models._kit.panel import CLOSED, RIVALS, RIVALS_PRICE, Lazy, Panel
 from tradewind.models._kit.response import Response
 
 Array = np.ndarray[Any, Any]
@@ -90,7 +90,9 @@ def _column_names(name: str, kind: str, *, apart: bool) -> list[str]:
         return [f"rivals:{name}", f"rivals:{name}_to_usual"]
     if kind == RIVALS_PRICE and apart:
         return [f"rivals:{name}", f"price:to_{name}"]
-    group = {"lever": "promotion", "event": "events", RIVALS_PRICE: "rivals"}.get(kind, "other")
+    if kind == CLOSED and not apart:
+        return ["events:closed_before", "events:closed_after"]
+    group = {"lever": "promotion", CLOSED: "events", "event": "events", RIVALS_PRICE: "rivals"}.get(kind, "other")
     return [f"{group}:{name}"]
 
 
@@ -217,7 +219,7 @@ def _planned(
             apart = kind == RIVALS_PRICE and grain.cycle == 1
             if touched is None or name in touched or (apart and "price" in touched):
                 yield place, _column_ahead(panel, name, seen, at)
-            place += 2 if kind == RIVALS or apart else 1
+            place += 2 if kind == RIVALS or apart or (kind == CLOSED and grain.cycle > 1) else 1
     if touched is None:
         yield place, [value[:, None] for value in panel.static.values()]
         pasts = [(value, value.shape[1] - panel.cut + origin) for value in panel.past.values()]
@@ -409,8 +411,10 @@ def _column_ahead(panel: Panel, name: str, seen: Past, at: Array) -> list[Array]
         return features_price.share_beside(panel.ahead, name, seen.usual, at)
     if kind == RIVALS_PRICE and panel.grain.cycle == 1:  # where periods are days the price effect says it all: twice would be too steep
         return features_price.price_beside(panel.ahead, name, seen.usual, at)
-    value = panel.ahead[name][:, at]
-    return [features_price.logged(value) - seen.usual[name] if kind in PRICES else value]
+    value = panel.ahead[name]
+    if kind == CLOSED and panel.grain.cycle > 1:  # a day's own says nothing: who is closed sells nothing, and that is not learned
+        return [value[:, np.maximum(at - 1, 0)], value[:, np.minimum(at + 1, panel.width - 1)]]
+    return [features_price.logged(value[:, at]) - seen.usual[name] if kind in PRICES else value[:, at]]
 
 
 def _recent_past(value: Array, end: int, level: int, cycle: int) -> Array:

@@ -88,8 +88,7 @@ class Forecaster:
     def fit(self, table: Table, params: Mapping[str, Any], seed: int) -> State:
         """Learn from a panel; raises LearnFailed where there is too little history."""
         knobs = settle(self.knobs, params)
-        panel = self.prepares(from_table(table, target=self.target), None)
-        said = cleaned(table, panel, self.target)
+        panel, said = self._read(table, None)
         del table  # what learns reads the panel: a table that nobody else holds is as large as all the rest
         if panel.cut < 2:
             raise LearnFailed("one past period is too few to forecast from", hint="load more history")
@@ -97,6 +96,13 @@ class Forecaster:
         learned = self.learner.learn(panel, knobs, seed=seed, horizon=horizon)
         state = begin(panel, learned, horizon)
         return replace(state, facts={**state.facts, "cleaned": said, **({percent.ASKED: 1} if knobs[percent.ASKED] else {})})
+
+    def _read(self, table: Table, old: Panel | None) -> tuple[Panel, list[str]]:
+        """Return the panel of a table, days closed left out, and what was repaired or taken for granted in it."""
+        panel = from_table(table, target=self.target)
+        said = cleaned(table, panel, self.target)
+        panel, guessed = closing.masked(panel)
+        return self.prepares(panel, old), said + guessed
 
     def predict(self, state: State, asked: Table) -> Table:
         """Answer questions about the time after the last actual; raises NotFound, BadValue, MissingColumn."""
@@ -110,7 +116,7 @@ class Forecaster:
         bands = recalibrate.intervals(lambda levels: _calibrated(state, raw, levels))
         middle = _quantiles(state, raw, HALF)[:, 0]
         bands[:, MEDIAN] = np.minimum(np.maximum(middle, bands[:, MEDIAN + 1]), bands[:, MEDIAN + 2])
-        open_ = _open(state, look, where)
+        open_ = open_rows(state, look, where)
         mean = raw.mean * open_
         bands *= open_[:, None]
         extra = support.of(_seen(state), where)
@@ -131,7 +137,7 @@ class Forecaster:
         def answered(part: Table) -> Table:
             where, look, said = self._said(state, part)
             found = _quantiles(state, _raw(state, look, said, where), np.array(levels, "f8"))
-            found = found * _open(state, look, where)[:, None]
+            found = found * open_rows(state, look, where)[:, None]
             keys = {name: part.column(name) for name in part.names if name in state.panel.keys or name == (part.schema.time or "date")}
             described = tuple(Column(name, Role.OUTPUT, Type.NUMBER, minimum=0) for name in names)
             return Table.from_columns(keys | {name: found[:, at] for at, name in enumerate(names)}, self.gives.with_columns(*described))
@@ -150,7 +156,7 @@ class Forecaster:
             where, look, said = self._said(state, part)
             row, step = cells(where, look)
             spread = (said.quantiles[row, step, memories.HIGH] - said.quantiles[row, step, memories.LOW]) / memories.SPREAD
-            open_ = _open(state, look, where)
+            open_ = open_rows(state, look, where)
             found = totals.Paths(where.series[where.row], where.ahead, said.mean[row, step] * open_, spread * open_)
             parts.append(found)
             return Table.from_columns({"mean": found.mean})
@@ -167,7 +173,7 @@ class Forecaster:
         where = self._located(state, asked)
         own = getattr(state.learned, "notes", None)
         said = notes(state.panel, where, _known(state), _seen(state), horizon=state.horizon, blocks=_blocks(state))
-        said += state.facts.get("cleaned", []) + closing.notes(_closed(state), state.panel, where.ahead)
+        said += state.facts.get("cleaned", []) + closing.notes(_guessed_shut(state, where), state.panel, where.ahead)
         said += rivals.notes(_shelf(state), where)
         return said + (own(state.panel, where) if own is not None else [])
 
@@ -182,8 +188,7 @@ class Forecaster:
 
         Series that are new to the state are answered from then on. Raises Incompatible and BadValue.
         """
-        whole = self.prepares(from_table(table, target=self.target), state.panel)
-        said = cleaned(table, whole, self.target)
+        whole, said = self._read(table, state.panel)
         del table
         panel = whole.like(state.panel)
         old_end, end = state.panel.first + state.panel.cut, panel.first + panel.cut
@@ -290,7 +295,7 @@ def _moved(state: State, panel: Panel, place: Array) -> State:
     whole = np.where(place >= 0, state.whole[np.maximum(place, 0)], bool(state.whole.mean() > 0.5))
     learned = state.learned.moved(panel, place)
     kept = panel.tail(max(learned.reach, panel.grain.level))
-    facts = {**state.facts, "closing": closing.learn(panel, state.facts.get("closing")), "series": len(panel)}
+    facts = {**state.facts, "closing": closing.learn(panel, state.facts.get("closing"), place), "series": len(panel)}
     facts["newcomers"] = int((place < 0).sum()) + int(state.facts.get("newcomers", 0))
     bands, counts = memories.bands(memory), memories.bands(memory, whole=whole)
     moved = State(kept, learned, memory, bands, counts, state.horizon, whole, facts)
@@ -343,20 +348,38 @@ def _blocks(state: State) -> int:
     return found
 
 
-def _closed(state: State) -> Array:
-    """Return which periods after the cut are closed under the known plan; looked at once."""
-    found: Array | None = state.memo.get("closed")
+def _closed(state: State) -> tuple[Array, Array]:
+    """Return which periods after the cut are closed under the known plan, and which by what was read off alone; looked at once."""
+    found: tuple[Array, Array] | None = state.memo.get("closed")
     if found is None:
-        found = state.memo["closed"] = closing.shut(state.facts.get("closing"), state.panel, np.arange(state.panel.grain.reach))
+        panel, reach = state.panel, state.panel.grain.reach
+        learned, said = closing.shut(state.facts.get("closing"), panel, np.arange(len(panel)), reach), closing.planned(panel, reach)
+        found = state.memo["closed"] = learned | said, learned & ~said
     return found
 
 
-def _open(state: State, look: Look, where: Asked) -> Array:
-    """Tell which asked rows lie on days that are open under the question's plan."""
+def _of_rows(closed: Array, row: Array, ahead: Array) -> Array:
+    """Return what is said of periods, or of series and periods, at each row."""
+    found: Array = closed[0, ahead] if len(closed) == 1 else closed[row, ahead]
+    return found
+
+
+def _guessed_shut(state: State, where: Asked) -> Array:
+    """Tell which asked rows are taken as closed though neither plan nor question says so."""
+    found = _of_rows(_closed(state)[1], where.series[where.row], where.ahead)
+    return found if where.open is None else found & np.isnan(where.open)
+
+
+def open_rows(state: State, look: Look, where: Asked) -> Array:
+    """Tell which asked rows lie on days that are open under the question's plan; what the question itself says of a row stands."""
     said = state.facts.get("closing")
-    if said and all(len(state.panel.ahead[name]) == 1 and name not in where.plan for name in said["events"]):
-        return ~_closed(state)[where.ahead]  # the same for all series, and nothing of it is planned
-    return ~closing.shut(said, look.panel, where.ahead)
+    if closing.touches(said).isdisjoint(where.plan):
+        shut = _of_rows(_closed(state)[0], where.series[where.row], where.ahead)
+    else:
+        periods = int(where.ahead.max()) + 1
+        closed = closing.shut(said, look.panel, where.series, periods) | closing.planned(look.panel, periods)
+        shut = _of_rows(closed, where.row, where.ahead)
+    return ~shut if where.open is None else np.where(np.isnan(where.open), ~shut, where.open > 0)
 
 
 def cells(where: Asked, look: Look) -> tuple[Array, Array]:

@@ -95,6 +95,8 @@ def _summed(sales: Table, keys: list[str], clock: Clock, length: float) -> tuple
     import polars as pl
 
     frame = sales.frame
+    if "open" in frame.columns:  # a day closed is no day on which nobody wanted anything
+        frame = frame.filter(~((pl.col("open") <= 0) & (pl.col("units") == 0)).fill_null(value=False)).drop("open")
     extras = [
         name
         for name, kind in frame.schema.items()
