@@ -16,7 +16,7 @@ import polars as pl
 from tradewind.models._kit.calendar import holiday_dates
 
 COUNTRY = "DE"
-FIRST, DAYS = np.datetime64("2021-01-01"), 886  # ends with Easter and three more holidays in the last two months
+FIRST, DAYS = np.datetime64("2021-01-01"), 886  # the last three months hold Good Friday and four more holidays
 CARRIED, NOISE = 0.3, 0.07  # of the logarithm of a day's sales
 SCHOOL = ((1, 5), (84, 96), (196, 240), (283, 298), (356, 366))  # days of the year
 

@@ -6,7 +6,8 @@ from tradewind.core.errors import BadValue, EmptyTable, Incompatible, MissingCol
 from tradewind.core.schema import Column, Role, Schema, Type
 from tradewind.core.table import Table
 from tradewind.models._kit import tensors
-from tradewind.models._kit.panel import Lazy, Panel, carry, from_table
+from tradewind.models._kit.forecast import features
+from tradewind.models._kit.panel import LASTING, Lazy, Panel, carry, from_table
 
 ROLES = {
     "date": (Role.TIME, Type.DATE),
@@ -236,3 +237,14 @@ def test_columns_are_made_when_they_are_looked_at_and_once():
     with pytest.raises(KeyError):
         columns["three"]
     assert dict(columns)["two"].tolist() == [0, 0, 0]
+
+
+def test_an_event_that_is_on_for_weeks_is_a_lasting_one():
+    frame = made(days=100).with_columns(event_later=(pl.col("date").dt.day() < 9).cast(pl.Float64))
+    panel = from_table(table(frame))
+    assert (panel.kinds["event_fair"], panel.kinds["event_later"]) == ("event", LASTING)
+    said = features.names(panel)
+    assert "events:event_later" in said and "events:since" in said
+    assert "events:since" not in features.names(from_table(table(frame.drop("event_fair")))), "how far away it is says nothing"
+    weekly = frame.with_columns(pl.Series("date", np.datetime64("2020-01-06") + 7 * np.tile(np.arange(105), 2)).cast(pl.Date))
+    assert from_table(table(weekly)).kinds["event_later"] == "event"

@@ -20,6 +20,9 @@ AHEAD = (Role.LEVER, Role.KNOWN, Role.EVENT)
 PRICE = re.compile(r"(^|_)(price|cost)(_|$)")  # carried forward, never zero
 RIVALS, RIVALS_PRICE = "rivals", "rivals_price"  # kinds of what stands beside a series: a share promoted, a price
 BESIDE = (RIVALS, RIVALS_PRICE)
+LASTING = "lasting"  # the kind of an event that is on so often that how far away it is says nothing, such as school holidays
+OFTEN = 0.12  # share of past days from which on an event is one
+EVENTS = ("event", LASTING)
 CLOSED = "closed_share"  # the column known ahead that says which share of a period a series is closed, and its kind
 STAY = ("price", "number", RIVALS_PRICE)  # kinds that are carried forward, and unknown where nothing is known
 OUT = "_out"
@@ -57,11 +60,11 @@ class Panel:
     """Series by period. `cut` is the number of the first column after the last actual; what lies right of it is the plan.
 
     `target` is NaN where nothing is known or nothing could be sold. `ahead` are columns known ahead, (series, periods) or, where
-    all series agree, (1, periods); `kinds` says of each whether it is a "price", a "lever", an "event", a "number", CLOSED, or what
-    stands beside a series (RIVALS, RIVALS_PRICE). `past` end at the cut; `static` hold one number per series, text as the code of `codes`.
-    `labels` hold every text of the series, also those that say too little or too much to learn from: what answers are chosen and
-    added up by. `out` tells, up to the cut, where a row says that nothing sold because nothing could be; None where there is no such
-    row, or only some series were taken.
+    all series agree, (1, periods); `kinds` says of each whether it is a "price", a "lever", an "event", a LASTING one, a "number", CLOSED,
+    or what stands beside a series (RIVALS, RIVALS_PRICE). `past` end at the cut; `static` hold one number per series, text as the code
+    of `codes`. `labels` hold every text of the series, also those that say too little or too much to learn from: what answers are chosen
+    and added up by. `out` tells, up to the cut, where a row says that nothing sold because nothing could be; None where there is no
+    such row, or only some series were taken.
     """
 
     clock: Clock
@@ -300,6 +303,9 @@ def from_table(table: Table, *, target: str = "units", reach: int | None = None)
     ahead = {name: value for name, (_, value) in filled.items()}
     shares = {name: CLOSED if name == CLOSED else "lever" if name in levers else "event" for name in filled}
     kinds = {name: kind if kind != "share" else shares[name] for name, (kind, _) in filled.items()}
+    if clock.grain.cycle > 1:
+        often = {name for name, kind in kinds.items() if kind == "event" and (ahead[name][:, :cut] > 0).mean() > OFTEN}
+        kinds |= dict.fromkeys(often, LASTING)
     past = {name: grid.fill(frame[name].filter(pl.Series(inside)))[:, :cut] for name in columns["past"]}
     static, codes, texts = _statics(frame, columns["static"], index, len(grid))
     amount = grid.fill(frame[target].filter(pl.Series(inside)))

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from tradewind.models._kit.panel import Panel
+from tradewind.models._kit.panel import EVENTS, Panel
 from tradewind.models.seasonality.seasons import BEND, YEARLY, Season, basis, of_history, phase
 
 Array = np.ndarray[Any, Any]
@@ -68,7 +68,7 @@ def design_of(panel: Panel, periods: int) -> Design:
     column = windows(panel)
     levers = []
     for name, kind in panel.kinds.items():
-        if kind != "event":
+        if kind not in EVENTS:
             levers.append(name)
             column[name] = lever_of(panel, name)
     moved = {name: value for name, value in column.items() if np.ptp(value[:, :periods], 1).max(initial=0) > 1e-9}
@@ -110,7 +110,7 @@ def lever_of(panel: Panel, name: str) -> Array:
 def windows(panel: Panel) -> dict[str, Array]:
     """Return a column per event and window: the days before and after it where periods are days, the event alone elsewhere."""
     out: dict[str, Array] = {}
-    events = [name for name, kind in panel.kinds.items() if kind == "event"]
+    events = [name for name, kind in panel.kinds.items() if kind in EVENTS]
     held = np.logical_or.reduce([panel.ahead[name] >= WIDELY for name in events]) if events else np.zeros((1, 1), bool)
     for name in events:
         value = panel.ahead[name].astype("f8")

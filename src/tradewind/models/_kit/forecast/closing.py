@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from tradewind.models._kit import resting
-from tradewind.models._kit.panel import CLOSED, Panel
+from tradewind.models._kit.panel import CLOSED, EVENTS, Panel
 
 Array = np.ndarray[Any, Any]
 WEEKS = 8  # that weekly rest days are read off
@@ -67,7 +67,7 @@ def learn(panel: Panel, earlier: Said | None = None, place: Array | None = None)
     feasts: list[list[Any]] = []
     before, was = dict((earlier or {}).get("feasts", ())), np.arange(len(panel)) if place is None else place
     for name, kind in panel.kinds.items():
-        if kind != "event":
+        if kind not in EVENTS:
             continue
         value = panel.ahead[name][:, : panel.cut] > 0
         came = usual & np.any(value, axis=0)

@@ -16,7 +16,7 @@ from tradewind.models._kit.forecast import boosted_serve, features, percent
 from tradewind.models._kit.forecast.blend import Blend, Blender, blended
 from tradewind.models._kit.forecast.learner import Look
 from tradewind.models._kit.forecast.recipe import Forecaster, State, begin, cells, open_rows
-from tradewind.models._kit.panel import STAY, Panel
+from tradewind.models._kit.panel import EVENTS, STAY, Panel
 from tradewind.models._kit.response import Response
 
 Array = np.ndarray[Any, Any]
@@ -115,7 +115,7 @@ def _by_plan(state: State, look: Look, row: Array, step: Array) -> dict[str, Arr
         neutral[name] = value
     drivers: dict[str, Array] = {}
     before = np.zeros(len(row))
-    for label, kinds in (("level", ()), ("price", ("price", "number")), ("promotion", ("lever",)), ("events", ("event",))):
+    for label, kinds in (("level", ()), ("price", ("price", "number")), ("promotion", ("lever",)), ("events", EVENTS)):
         for name, kind in panel.kinds.items():
             if kind in kinds:
                 neutral[name] = panel.ahead[name]

@@ -10,7 +10,7 @@ import numpy as np
 
 from tradewind.models._kit.forecast import features_price, features_recent
 from tradewind.models._kit.forecast.features_price import mean
-from tradewind.models._kit.panel import CLOSED, RIVALS, RIVALS_PRICE, Lazy, Panel
+from tradewind.models._kit.panel import CLOSED, LASTING, RIVALS, RIVALS_PRICE, Lazy, Panel
 from tradewind.models._kit.response import Response
 
 Array = np.ndarray[Any, Any]
@@ -92,7 +92,7 @@ def _column_names(name: str, kind: str, *, apart: bool) -> list[str]:
         return [f"rivals:{name}", f"price:to_{name}"]
     if kind == CLOSED and not apart:
         return ["events:closed_before", "events:closed_after"]
-    group = {"lever": "promotion", CLOSED: "events", "event": "events", RIVALS_PRICE: "rivals"}.get(kind, "other")
+    group = {"lever": "promotion", CLOSED: "events", "event": "events", LASTING: "events", RIVALS_PRICE: "rivals"}.get(kind, "other")
     return [f"{group}:{name}"]
 
 

@@ -10,11 +10,12 @@ import numpy as np
 
 from tradewind.models._kit.calendar import Clock, Grain
 from tradewind.models._kit.forecast import stats_paths
-from tradewind.models._kit.panel import Panel
+from tradewind.models._kit.panel import LASTING, Panel
 
 Array = np.ndarray[Any, Any]
 GROUPS = ("event", "lever", "number")
-"""Kinds of columns known ahead that are taken or left together; a price goes with the levers."""
+"""Kinds of columns known ahead that are taken or left together; a price goes with the levers, an event that lasts with the events."""
+GROUP = {"price": "lever", LASTING: "event"}
 LAMBDAS = 10.0 ** np.arange(-4.5, 1.6, 0.5)
 CAUTION = 1.4  # each coefficient is charged more than one actual: residuals hang together (Kim and Gu 2004, section 3)
 MEMORY = 5.0  # years after which an actual counts half
@@ -71,7 +72,7 @@ def columns(panel: Panel, groups: tuple[str, ...] = GROUPS) -> list[str]:
     for name, kind in panel.kinds.items():
         past = panel.ahead[name][:, : panel.cut]
         known = np.isfinite(past)
-        if ("lever" if kind == "price" else kind) in groups and known.any():
+        if GROUP.get(kind, kind) in groups and known.any():
             low, high = np.where(known, past, np.inf).min(1), np.where(known, past, -np.inf).max(1)
             if (high > low).any():
                 found.append(name)
