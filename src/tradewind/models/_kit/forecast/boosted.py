@@ -11,7 +11,7 @@ from tradewind.core.errors import Incompatible
 from tradewind.core.model import Knob
 from tradewind.models._kit import onnx_trees, tensors
 from tradewind.models._kit.forecast import features
-from tradewind.models._kit.forecast.boosted_serve import AIMS, PERCENT, Learned
+from tradewind.models._kit.forecast.boosted_serve import AIMS, PERCENT, Learned, Pull
 from tradewind.models._kit.forecast.levels import Levels
 from tradewind.models._kit.panel import Panel
 from tradewind.models._kit.response import Response
@@ -60,6 +60,7 @@ class Boosted:
                 int(meta["horizon"]),
                 int(meta["reach"]),
                 meta["facts"],
+                Pull(*map(float, meta["pull"])) if meta.get("pull") else None,
             )
         except (KeyError, ValueError, TypeError) as error:
             raise Incompatible("these boosted trees cannot be read", hint="train the model again") from error

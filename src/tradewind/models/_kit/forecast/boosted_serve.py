@@ -23,6 +23,8 @@ Array = np.ndarray[Any, Any]
 AIMS = ("mean", "quantiles")
 PERCENT = "percent"  # the third aim, where it was asked for
 FLOOR = 0.1  # added to sales in units of their level before the logarithm is taken
+PULL = 1 / 3  # of the way that quantiles go to where the trees of the mean see their middle
+OUTCOMES: Array = percent.SPREAD.mean(1)  # what each quantile adds to the mean of the outcomes between them
 MOST_KEPT = 128 << 20  # bytes of features that are kept ready
 
 
@@ -34,9 +36,38 @@ class Ready:
     scores: Mapping[str, tuple[Array, Array]]
 
 
-def _bounded(logged: Array) -> Array:
+@dataclass(frozen=True, slots=True)
+class Pull:
+    """How the mean of the outcomes that quantiles leave room for stands to the trees' mean: in logarithms, on rows learned from.
+
+    `usual` is the middle of that. The trees of the mean were grown with weights of units ** `volume`, `weight` in the mean: series that
+    counted less than that are pulled less.
+    """
+
+    usual: float
+    weight: float
+    volume: float
+
+    def of(self, quantiles: Array, logged: Array, units: Array) -> Array:
+        """Return by what quantiles (series, steps, levels) are multiplied, (series, steps); `logged` is the mean in logs of `units`.
+
+        Two structures of trees, grown for different losses, err apart: their mean errs less than the one (Bates and Granger 1969).
+        """
+        apart = logged - np.log(np.maximum(quantiles @ OUTCOMES, 1e-6)) - self.usual
+        share = PULL * np.minimum(units**self.volume / self.weight, 1)
+        found: Array = np.exp(share * np.minimum(np.maximum(apart, -1), 1))
+        return found
+
+
+def bounded(logged: Array) -> Array:
     """Return logarithms whose exponential is a number."""
     return np.minimum(np.maximum(logged, -30), 30)
+
+
+def quantiles_of(shapes: Array, scores: Array) -> Array:
+    """Return quantiles in units of what one score stands for, (rows, levels), as the trees give them: they may cross."""
+    found: Array = np.maximum(np.exp(bounded(shapes[0] + scores @ shapes[1:])) - FLOOR, 0)
+    return found
 
 
 def _ready(look: Look) -> Ready | None:
@@ -59,6 +90,7 @@ class Learned:
     horizon: int
     reach: int
     facts: Mapping[str, Any] = field(default_factory=dict)
+    pull: Pull | None = None  # None in versions that were learned before there was one
 
     def say(self, look: Look) -> Said:
         """Answer a look."""
@@ -66,11 +98,11 @@ class Learned:
         shape = rows.effect.shape
         flat = rows.values.reshape(-1, rows.values.shape[-1])
         units = np.exp(rows.effect) * rows.scale[:, None]
-        mean = np.exp(_bounded(self._score("mean", look, flat).reshape(shape))) * units
-        logged = (self.shapes[0] + self._score("quantiles", look, flat) @ self.shapes[1:]).reshape(*shape, len(TAUS))
-        found = np.maximum(np.exp(_bounded(logged)) - FLOOR, 0)
+        middle = bounded(self._score("mean", look, flat).reshape(shape))
+        mean = np.exp(middle) * units
+        found = quantiles_of(self.shapes, self._score("quantiles", look, flat)).reshape(*shape, len(TAUS))
         found.sort(-1)
-        quantiles = found * units[..., None]
+        quantiles = found * (units if self.pull is None else units * self.pull.of(found, middle, units))[..., None]
         new = ~np.isfinite(look.panel.target[:, : look.panel.cut]).any(1)
         if new.any():
             quantiles[new] = mean[new][..., None] * self.cold
@@ -134,6 +166,7 @@ class Learned:
             "reach": self.reach,
             "levels": self.levels.meta(),
             "facts": dict(self.facts),
+            "pull": None if self.pull is None else [self.pull.usual, self.pull.weight, self.pull.volume],
         }
         models = {f"boosted.{aim}.{half}.onnx": model for aim, halves in self.models.items() for half, model in halves.items()}
         return {**models, "boosted.safetensors": tensors.save(numbers), "boosted.json": json.dumps(meta).encode()}

@@ -10,7 +10,7 @@ import numpy as np
 from tradewind.core.errors import LearnFailed
 from tradewind.models._kit import onnx_trees, response, trees
 from tradewind.models._kit.forecast import features, levels, percent
-from tradewind.models._kit.forecast.boosted_serve import FLOOR, PERCENT, Learned
+from tradewind.models._kit.forecast.boosted_serve import FLOOR, OUTCOMES, PERCENT, Learned, Pull, bounded, quantiles_of
 from tradewind.models._kit.forecast.features import View
 from tradewind.models._kit.intervals import TAUS
 from tradewind.models._kit.onnx_trees import Score
@@ -26,6 +26,7 @@ FAIR = 0.2  # log sales: misses beyond it count by their size, smaller ones by t
 HELD_BACK = 20.0  # rows of a leaf that no change counts for
 TOLERABLE = 0.03  # root mean square error of log quantiles that is worth a faster answer
 BY_PERCENT = {"rounds": 300, "leaves": 31, "learning_rate": 0.04}  # knobs of the trees for percentage errors
+PULLED = 20_000  # rows that tell how quantiles stand to the mean
 COLD = 25  # one of so many rows is learned as if its series had no history: what a newcomer looks like
 
 
@@ -72,7 +73,19 @@ def learn(panel: Panel, knobs: Mapping[str, Any], *, seed: int, horizon: int) ->
         models[PERCENT], facts["parity_percent"] = _of_percent((whole[0][warm], whole[1][warm]), names, knobs, seed)
     scores = {aim: onnx_trees.walk(model) for aim, model in models.items()}
     cold = _cold_curve(scores["mean"], whole[0][~warm], whole[1][~warm])
-    return Learned(effects, like, mean, models, scores, cold, shapes, tuple(names), horizon, features.reach_back(panel), facts | found)
+    pull = _pull(scores, shapes, (whole[0][warm], whole[1][warm]), knobs["volume"])
+    reach = features.reach_back(panel)
+    return Learned(effects, like, mean, models, scores, cold, shapes, tuple(names), horizon, reach, facts | found, pull)
+
+
+def _pull(scores: Mapping[str, Score], shapes: Array, drawn: tuple[Array, Array], volume: float) -> Pull:
+    """Return how quantiles stand to the mean on some of the rows learned from."""
+    some = slice(None, None, max(1, len(drawn[0]) // PULLED))
+    rows, units = drawn[0][some], drawn[1][some, 1]
+    quantiles = np.sort(quantiles_of(shapes, scores["quantiles"](rows)), axis=-1)
+    inside = quantiles @ OUTCOMES
+    apart = bounded(scores["mean"](rows))[inside > 0] - np.log(inside[inside > 0])
+    return Pull(float(np.median(apart)) if len(apart) else 0.0, max(float((units**volume).mean()), 1e-12), volume)
 
 
 def _cold_curve(score: Score, rows: Array, columns: Array) -> Array:
