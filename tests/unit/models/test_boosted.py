@@ -1,6 +1,7 @@
 """Boosted trees: their quantiles, what a higher price does, their ONNX, and series that come later."""
 
 import json
+from dataclasses import astuple, replace
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from tradewind.core.errors import Incompatible
 from tradewind.core.model import settle
 from tradewind.models._kit.forecast import boosted_train, features
 from tradewind.models._kit.forecast.boosted import LEARNER
+from tradewind.models._kit.forecast.boosted_serve import OUTCOMES, Pull
 from tradewind.models._kit.forecast.learner import Look
 from tradewind.models._kit.intervals import TAUS
 from tradewind.models._kit.panel import from_table
@@ -149,3 +151,28 @@ def test_a_series_that_never_sold_has_the_level_of_its_like(panel, learned):
     said = learned.say(look(replace(panel, target=empty))).mean[at].mean()
     known = learned.say(look(panel)).mean[at].mean()
     assert 0.2 * known < said < 5 * known
+
+
+def test_quantiles_go_a_third_of_the_way_to_the_mean_and_less_where_its_trees_hardly_looked():
+    quantiles = np.tile(np.linspace(2.0, 4.0, len(TAUS)), (1, 4, 1))
+    inside = float(quantiles[0, 0] @ OUTCOMES)
+    pull = Pull(0.1, 8.0, 0.5)
+    logged = np.log(inside) + 0.1 + np.array([[0.0, 0.6, 0.6, 9.0]])
+    units = np.array([[64.0, 64.0, 16.0, 1e9]])
+    np.testing.assert_allclose(pull.of(quantiles, logged, units), np.exp([[0.0, 0.2, 0.1, 1 / 3]]), rtol=1e-9)
+
+
+def test_quantiles_of_nothing_stay_nothing():
+    assert np.isfinite(Pull(0.0, 1.0, 0.7).of(np.zeros((1, 1, len(TAUS))), np.array([[-30.0]]), np.array([[1e-9]]))).all()
+
+
+def test_the_pull_is_kept_and_a_version_without_one_answers_as_it_did(panel, learned):
+    parts = learned.dump()
+    told, bare = json.loads(parts["boosted.json"]), replace(learned, pull=None)
+    assert abs(learned.pull.usual) < 0.3 and learned.pull.weight > 0 and told["pull"] == [*astuple(learned.pull)]
+    del told["pull"]
+    old = LEARNER.read(parts | {"boosted.json": json.dumps(told).encode()}, panel)
+    asked = look(panel)
+    np.testing.assert_allclose(old.say(asked).quantiles, bare.say(asked).quantiles, rtol=1e-6)
+    np.testing.assert_array_equal(old.say(asked).mean, learned.say(asked).mean)
+    assert not np.allclose(old.say(asked).quantiles, learned.say(asked).quantiles)
