@@ -261,10 +261,15 @@ def fits(ours: Column, values: pl.Series, decimal: str) -> bool:
     if ours.type in (Type.DATE, Type.TIMESTAMP):
         return looks_dated(values) or (values.dtype.is_numeric() and _numeric_dates(values))
     if ours.type in (Type.NUMBER, Type.INTEGER):
-        return looks_numeric(values, decimal) if ours.role is not Role.KNOWN or ours.maximum != 1 else _yes_or_no(values, decimal)
+        return _yes_or_no(values, decimal) if _strict(ours) else looks_numeric(values, decimal)
     if ours.role is Role.ENTITY:
         return not values.dtype.is_float() or _whole(values)
     return ours.role is not Role.EVENT or not (looks_numeric(values, decimal) or _yes_or_no(values, decimal))  # a flag names no event
+
+
+def _strict(ours: Column) -> bool:
+    """Tell whether a name alone is not enough: a share known ahead, such as whether a store is open."""
+    return ours.role is Role.KNOWN and ours.maximum == 1
 
 
 def _yes_or_no(values: pl.Series, decimal: str) -> bool:
@@ -297,7 +302,7 @@ def assign(schema: Schema, frame: pl.DataFrame, fixed: Mapping[str, str], *, dec
     for place, ours in enumerate(schema):
         for theirs in free if ours.name not in found else ():
             match = by_name(ours, theirs)
-            if match and ((match.score >= 0.9 and ours.role is not Role.KNOWN) or fits(ours, sample[theirs], decimal)):
+            if match and ((match.score >= 0.9 and not _strict(ours)) or fits(ours, sample[theirs], decimal)):
                 fit = 0.0 if fits(ours, sample[theirs], decimal) else -0.3
                 offers.append((match.score + fit, -place, ours, match))
     taken: set[str] = set()

@@ -454,6 +454,10 @@ def test_a_new_day_of_rest_is_as_expected_and_update_says_the_same() -> None:
     assert (told.column("alert") == 0).all() and (told.column("mean") == 0).all() and (told.column("gap") == 0).all()
     later = chosen.update(state, assemble({"sales": whole}))
     assert not chosen.predict(later, new.select(["product", "store", "date"])).column("alert").any()
+    tail = whole.take(whole.column("date") == last)
+    _, early = learned(assemble({"sales": whole.take(whole.column("date") < last - 3)}))
+    alone = chosen.update(early, assemble({"sales": tail}))
+    assert not chosen.predict(alone, new.select(["product", "store", "date"])).column("alert").any(), "days that were left out are counted"
     monday = new.with_columns({"date": np.full(6, last + 1)})
     assert chosen.predict(later, monday).column("alert").all(), "on any other day nothing at all is an incident"
 

@@ -401,17 +401,17 @@ def moved_on(watch: Watch, grid: Grid) -> Watch:
     shape = (len(watch.chances), len(new))
     value = np.full(shape, np.nan)
     value[place[there]] = grid.value[there][:, new]
+    skipped = max(int(watch.beat.ahead(last, grid.moments[new[:1]])[0]) - 1 if watch.beat.regular else 0, 0)
+    holiday = np.isin(grid.dates[new], grid.holidays)
+    before = np.concatenate([watch.cells.value, np.full((len(value), skipped), np.nan)], 1)  # weeks are counted on
     if watch.beat.step == DAY:
-        event = np.isin(grid.dates[new], grid.holidays)
-        value = np.where(regular_after(watch.cells.value, value, event), np.nan, value)
+        value = np.where(regular_after(before, value, holiday), np.nan, value)
     inputs = {}
     for name, said in grid.inputs.items():
         inputs[name] = np.full(shape, np.nan)
         inputs[name][place[there]] = said[there][:, new]
-    skipped = int(watch.beat.ahead(last, grid.moments[new[:1]])[0]) - 1 if watch.beat.regular else 0
-    moved, cells = walk(watch, grid.moments[new], value, inputs, skipped=max(skipped, 0))
-    holiday = np.isin(grid.dates[new], grid.holidays)
-    cells = joined(watch, ruled(cells, watch.cells.value, figures=watch.figures, duplicated=inputs.get("duplicated"), holiday=holiday))
+    moved, cells = walk(watch, grid.moments[new], value, inputs, skipped=skipped)
+    cells = joined(watch, ruled(cells, before, figures=watch.figures, duplicated=inputs.get("duplicated"), holiday=holiday))
     told = () if there.all() else (f"{int((~there).sum())} series are new and will be watched after the next training",)
     notes, days = tuple(dict.fromkeys((*watch.notes, *told))), np.union1d(watch.holidays, grid.holidays)
     return replace(moved, cells=watch.cells.beside(cells), notes=notes, holidays=days)
