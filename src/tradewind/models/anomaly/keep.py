@@ -88,7 +88,7 @@ def load(parts: Mapping[str, bytes]) -> Watch:
             tuple(said["notes"]),
             None if said["together"] is None else _read_vectors(said["together"], arrays),
             None if said["lines"] is None else _read_lines(said["lines"], arrays),
-            arrays["holidays"].astype("M8[D]"),
+            arrays.get("holidays", np.zeros(0, "i8")).astype("M8[D]"),
         )
     except (KeyError, TypeError, ValueError, IndexError) as error:
         raise Incompatible("this version of the watch cannot be read", hint="train the model again") from error
