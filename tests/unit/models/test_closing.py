@@ -179,6 +179,12 @@ def test_zeros_of_closed_days_are_not_learned_though_nothing_says_so():
     assert any("were taken as days closed" in note for note in naive.RECIPE.notes(state, asked))
 
 
+def test_few_series_keep_their_zeros():
+    table = chain(some_sundays, zeros=True)
+    few = from_table(table.take(np.isin(table.column("product").astype(str), ["S0", "S1", "S7"])))
+    assert closing.masked(few)[0] is few and closing.masked(from_table(table))[1]
+
+
 def test_neighbours_of_closed_days_are_features_where_periods_are_days():
     panel = from_table(chain(some_sundays, said=("available", "closed_share"), zeros=True))
     assert panel.kinds["closed_share"] == CLOSED

@@ -20,8 +20,11 @@ Said = Mapping[str, Any]
 
 
 def masked(panel: Panel) -> tuple[Panel, list[str]]:
-    """Return the panel without the zeros of days closed, and what was taken as such."""
-    if panel.grain.name != "day":
+    """Return the panel without the zeros of days closed, and what was taken as such.
+
+    A few series are left as they are: what forecasts them one by one knows a week with zeros as it knows any other week.
+    """
+    if panel.grain.name != "day" or len(panel) < resting.FEWEST:
         return panel, []
     found = resting.closed(panel.target[:, : panel.cut], _event(panel))
     if not found.any():
