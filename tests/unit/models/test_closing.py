@@ -126,6 +126,14 @@ def test_stores_rest_on_days_of_their_own():
     assert any("2 of the days" in note and "in the series asked for" in note for note in naive.RECIPE.notes(state, asked))
 
 
+def test_a_series_with_gaps_all_over_keeps_no_days_of_rest():
+    missing = np.random.default_rng(0).random((8, DAYS)) < 0.4
+    found = closing.learn(
+        from_table(chain(lambda store, day, date: some_sundays(store, day, date) or (day < DAYS and missing[store, day])))
+    )
+    assert "rest" not in found
+
+
 def test_most_closed_on_a_feast_is_a_feast_of_theirs():
     def shut(store, day, _):
         return store < 6 and day in FEASTS
@@ -177,6 +185,18 @@ def test_zeros_of_closed_days_are_not_learned_though_nothing_says_so():
     told, _ = answered(naive.RECIPE.fit(chain(some_sundays), {}, 0))
     np.testing.assert_allclose(mean, told, rtol=1e-6)
     assert any("were taken as days closed" in note for note in naive.RECIPE.notes(state, asked))
+
+
+def test_who_forecasts_a_series_by_itself_is_given_its_days_of_rest_as_zeros():
+    panel = from_table(chain(lambda store, day, date: some_sundays(store, day, date) or (store == 6 and day == 50)))
+    found = closing.rested(panel)
+    sunday = closing.weekdays_of(panel, np.arange(DAYS)) == 6
+    assert (found.target[:5, :DAYS][:, sunday] == 0).all() and np.isnan(found.target[6, 50]), "a gap stays one"
+    rest = np.ones(found.target.shape, bool)
+    rest[:5, :DAYS] = ~sunday
+    np.testing.assert_array_equal(found.target[rest], panel.target[rest])
+    open_ = from_table(chain(lambda *_: False))
+    assert closing.rested(open_) is open_
 
 
 def test_few_series_keep_their_zeros():

@@ -15,6 +15,7 @@ Array = np.ndarray[Any, Any]
 WEEKS = 8  # that weekly rest days are read off
 LEAST_WEEKS = 4
 MOST_DAYS = 3  # of a week that are rest days: where more have no figure, figures come rarely
+STEADY = 0.75  # share of the other days on which a series has a figure if it keeps days of rest of its own
 MOSTLY = 0.5  # share of series without a figure on an event that makes it a holiday: on any other day one series may lack its figure
 Said = Mapping[str, Any]
 
@@ -35,6 +36,21 @@ def masked(panel: Panel) -> tuple[Panel, list[str]]:
     many = int(found.any(1).sum())
     note = f"{int(found.sum())} zeros of {many} series that never sell so little on other days were taken as days closed, not as demand"
     return replace(panel, target=target, out=out), [note]
+
+
+def rested(panel: Panel) -> Panel:
+    """Return the panel with zeros on its weekly days of rest: smoothing and its kin know such a week as any other, one with gaps less."""
+    said = learn(panel)
+    shared = sum(1 << day for day in said["weekdays"])
+    if not shared and "rest" not in said:
+        return panel
+    bits = np.array([one | shared for one in said.get("rest", [0] * len(panel))], "i8")
+    past, day = panel.target[:, : panel.cut], weekdays_of(panel, np.arange(panel.cut))
+    gaps: Array = ((bits[:, None] >> day) & 1 > 0) & np.isnan(past)
+    known = np.isfinite(past)
+    target = panel.target.copy()
+    target[:, : panel.cut][gaps & (known.cumsum(1) > 0)] = 0
+    return replace(panel, target=target)
 
 
 def _event(panel: Panel) -> Array:
@@ -87,6 +103,7 @@ def _own_rest(there: Array, day: Array, shared: list[int], begun: Array) -> Arra
     """Return for each series the weekdays that it rests on besides the `shared` ones, as bits; `begun` is its first figure's column."""
     rest, many = np.zeros(len(there), "i8"), np.full(len(there), len(shared))
     lived = np.arange(there.shape[1]) >= begun[:, None]
+    worked = lived & ~np.isin(day, shared)
     for one in range(7):
         if one in shared:
             continue
@@ -94,7 +111,9 @@ def _own_rest(there: Array, day: Array, shared: list[int], begun: Array) -> Arra
         resting = (lived[:, on].sum(1) >= LEAST_WEEKS) & ~there[:, on].any(1)
         rest |= resting << one
         many += resting
-    return np.where(many > MOST_DAYS, 0, rest)
+        worked[:, on] &= ~resting[:, None]
+    steady = (there & worked).sum(1) >= STEADY * worked.sum(1)  # where figures are missing anyhow, a weekday without any is chance
+    return np.where((many > MOST_DAYS) | ~steady, 0, rest)
 
 
 def _own_feasts(name: str, there: Array, working: Array) -> list[list[Any]]:

@@ -14,7 +14,7 @@ from tradewind.core.model import Knob, settle
 from tradewind.models._kit import response as responses
 from tradewind.models._kit import tensors
 from tradewind.models._kit.asking import Asked
-from tradewind.models._kit.forecast import ridge, stats_choice, stats_pool, stats_spread
+from tradewind.models._kit.forecast import closing, ridge, stats_choice, stats_pool, stats_spread
 from tradewind.models._kit.forecast.learner import Look, Said
 from tradewind.models._kit.forecast.profile import CLASSES, profile
 from tradewind.models._kit.forecast.ridge import Ridge
@@ -90,6 +90,7 @@ class Stats:
 
     def moved(self, panel: Panel, place: Array) -> Stats:
         """Fit the chosen families again at the new cut; a new series, or one that sells for the first time, gets what its kind uses."""
+        panel = closing.rested(panel)
         found = profile(panel)
         kind = found.classes.astype("i8")
         old = np.maximum(place, 0)
@@ -191,6 +192,7 @@ class Statistics:
     def learn(self, panel: Panel, knobs: Mapping[str, Any], *, seed: int, horizon: int) -> Stats:
         """Choose families on the last blocks before the cut and fit them; raises LearnFailed where nothing is known."""
         own = settle(self.knobs, {knob.name: knobs[knob.name] for knob in self.knobs if knob.name in knobs})
+        panel = closing.rested(panel)
         found = profile(panel)
         if not found.rows:
             raise LearnFailed("there is no sale to learn from", hint="every period is empty or marked as not available")
