@@ -1,6 +1,7 @@
 """The gate: who comes in, by which name, how fast, how much; and how every refusal looks."""
 
 import json
+import math
 import socket
 import time
 
@@ -127,9 +128,11 @@ def test_a_body_that_grows_over_the_limit_is_refused(server, path):
 
 def test_rates_are_per_key_and_say_when_to_come_back(start):
     server = start(Limits(rate=5.0, login_burst=3.0, login_rate=0.1))
+    began = time.monotonic()
     answers = [server.as_("viewer").get("/api/v1/status") for _ in range(15)]
+    back = 5.0 * (time.monotonic() - began)  # what came back meanwhile: a busy machine takes its time
     refused = [answer for answer in answers if answer.status_code == 429]
-    assert 3 <= len(refused) <= 6 and answers[0].status_code == 200
+    assert 5 - math.ceil(back) <= len(refused) <= 6 and answers[0].status_code == 200
     assert said(refused[0], 429, "TW0429") and int(refused[0].headers["retry-after"]) >= 1
     assert server.as_("analyst").get("/api/v1/status").status_code == 200
     logins = [server.as_("").post("/login", json={"token": "guess"}).status_code for _ in range(5)]
