@@ -21,7 +21,7 @@ from tradewind.models.anomaly.inject import plant
 CHECK = (
     "stores that close: WAPE <= 1.2 x what all but the noise explains, told when open or not; incidents AP >= .75, .2 above STL and forest"
 )
-SEED, STORES, HORIZON, BLOCKS = 5, 100, 30, 3
+SEED, STORES, HORIZON, BLOCKS = 23, 100, 30, 3
 OVER, BIAS = 1.2, 0.02
 RATE, YEAR, BUDGET = 12.0, 365, 0.03
 AP, FALSE, ABOVE = 0.75, 0.10, 0.2

@@ -224,9 +224,8 @@ def _understood(model: str, source: Any) -> Any:
     asked = models.get(model)
     known = [column for table in asked.tables if table in TABLES for column in TABLES[table] if column.name in asked.asks]
     renamed = meant([*asked.asks, *known], raw.frame.columns)
-    decimal = next((str(fact.value) for fact in raw.facts if fact.name == "decimal_mark"), ".")
     theirs = {ours: name for name, ours in renamed.items()}
-    return convert(raw.frame.rename(renamed), asked.asks, decimal=decimal, name=raw.name, theirs=theirs)[0]
+    return convert(raw.frame.rename(renamed), asked.asks, decimal=raw.decimal, name=raw.name, theirs=theirs)[0]
 
 
 def _json_rows(data: bytes) -> Any:

@@ -42,7 +42,7 @@ def infer(raw: Raw, *, table: str | None = None, map: Mapping[str, str] | None =
 
     Raises MissingColumn for a required column that nothing fits (the hint names the likeliest), BadValue for a mapping that cannot be.
     """
-    decimal = next((str(fact.value) for fact in raw.facts if fact.name == "decimal_mark"), ".")
+    decimal = raw.decimal
     if table is not None:
         table_schema(table)
     fixed = _fixed(raw, dict(map or {}), wide)

@@ -39,6 +39,11 @@ class Raw:
     name: str
     digest: str
 
+    @property
+    def decimal(self) -> str:
+        """Return what stands before the decimals."""
+        return next((str(fact.value) for fact in self.facts if fact.name == "decimal_mark"), ".")
+
 
 def read(source: Any, *, query: str | None = None, sheet: str | None = None, name: str = "", limit: int = FILE_LIMIT) -> Raw:
     """Read a path, bytes, a pandas, polars or Arrow frame, a Table, or a `postgresql://` address with a query.

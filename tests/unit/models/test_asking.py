@@ -150,7 +150,10 @@ def test_texts_become_the_flags_that_were_learned(panel):
     learned = replace(panel, ahead={**panel.ahead, **flags}, kinds={**panel.kinds, **dict.fromkeys(flags, "event")})
     question = asked(("tea", "S1", 0), ("tea", "S1", 1), ("tea", "S1", 2), holiday=words("Good Day", "0", None))
     where = locate(learned, question)
-    assert {name: value.tolist() for name, value in where.plan.items()} == {"holiday_good_day": [1, 0, 0], "holiday_easter": [0, 0, 0]}
+    assert {name: value[:2].tolist() for name, value in where.plan.items()} == {"holiday_good_day": [1, 0], "holiday_easter": [0, 0]}
+    assert all(np.isnan(value[2]) for value in where.plan.values()), "who says nothing leaves the known plan alone"
+    levers = replace(learned, kinds={**panel.kinds, **dict.fromkeys(flags, "lever")})
+    assert locate(levers, question).plan == {}
     assert where.ignored == () and locate(panel, question).ignored == ("holiday",)
 
 

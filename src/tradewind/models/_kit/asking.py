@@ -15,7 +15,7 @@ from tradewind.core.schema import Role, Schema
 from tradewind.core.table import Table
 from tradewind.models._kit.calendar import slug
 from tradewind.models._kit.intervals import LEVELS
-from tradewind.models._kit.panel import BESIDE, CLOSED, RIVALS, Panel
+from tradewind.models._kit.panel import BESIDE, CLOSED, EVENTS, RIVALS, Panel
 
 Array = np.ndarray[Any, Any]
 OPEN = "open"  # the column of a question that says whether anything can be sold
@@ -170,10 +170,11 @@ def _plan(panel: Panel, asked: Table, when: str) -> tuple[dict[str, Array], tupl
 
 
 def _spoken(panel: Panel, name: str, values: Array) -> dict[str, Array]:
-    """Return the flags that a column of texts, such as names of holidays, became when it was learned; none where it became none."""
+    """Return the flags of events that a column of texts became when it was learned, NaN where no text is; none where it became none."""
     start = f"{slug(name)}_"
+    flags = [flag for flag, kind in panel.kinds.items() if kind in EVENTS and flag.startswith(start)]
     texts = np.array([start + slug(text) if text else "" for text in values.tolist()], object)
-    return {flag: (texts == flag).astype("f4") for flag in panel.kinds if flag.startswith(start)}
+    return {flag: np.where(texts == "", np.nan, texts == flag).astype("f4") for flag in flags}
 
 
 def _opened(panel: Panel, asked: Table, plan: dict[str, Array]) -> Array | None:

@@ -402,7 +402,8 @@ def moved_on(watch: Watch, grid: Grid) -> Watch:
     value = np.full(shape, np.nan)
     value[place[there]] = grid.value[there][:, new]
     skipped = max(int(watch.beat.ahead(last, grid.moments[new[:1]])[0]) - 1 if watch.beat.regular else 0, 0)
-    holiday = np.isin(grid.dates[new], grid.holidays)
+    days = np.union1d(watch.holidays, grid.holidays)
+    holiday = np.isin(grid.dates[new], days)
     before = np.concatenate([watch.cells.value, np.full((len(value), skipped), np.nan)], 1)  # weeks are counted on
     if watch.beat.step == DAY:
         value = np.where(regular_after(before, value, holiday), np.nan, value)
@@ -413,5 +414,5 @@ def moved_on(watch: Watch, grid: Grid) -> Watch:
     moved, cells = walk(watch, grid.moments[new], value, inputs, skipped=skipped)
     cells = joined(watch, ruled(cells, before, figures=watch.figures, duplicated=inputs.get("duplicated"), holiday=holiday))
     told = () if there.all() else (f"{int((~there).sum())} series are new and will be watched after the next training",)
-    notes, days = tuple(dict.fromkeys((*watch.notes, *told))), np.union1d(watch.holidays, grid.holidays)
+    notes = tuple(dict.fromkeys((*watch.notes, *told)))
     return replace(moved, cells=watch.cells.beside(cells), notes=notes, holidays=days)

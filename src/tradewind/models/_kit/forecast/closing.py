@@ -118,9 +118,9 @@ def _own_rest(there: Array, day: Array, shared: list[int], begun: Array) -> Arra
 
 def _own_feasts(name: str, there: Array, working: Array) -> list[list[Any]]:
     """Return the event and the series that were closed whenever it came on a working day of theirs, if most series were."""
-    closed = working.any(1) & ~(there & working).any(1)
     judged = working.any(1)
-    return [[name, np.flatnonzero(closed).tolist()]] if closed.sum() > MOSTLY * max(int(judged.sum()), 1) and closed.any() else []
+    closed = judged & ~(there & working).any(1)
+    return [[name, np.flatnonzero(closed).tolist()]] if closed.sum() > MOSTLY * judged.sum() else []
 
 
 def planned(panel: Panel, periods: int) -> Array:
