@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.stats import nbinom
 
 from tradewind import models
 from tradewind.core.errors import BadValue, EmptyTable, LearnFailed, NotFound
@@ -274,6 +275,19 @@ def test_the_chain_weighs_a_run_by_the_product_of_its_days() -> None:
     alone = hidden.odds(hidden.both(chain, np.where(np.arange(40)[None, :, None] == 23, ratio, 0)))
     assert odds[0, 23] > 0 > alone[0, 23]
     assert odds[0, 10] < 0
+
+
+@pytest.mark.parametrize("mean", [0.3, 3.0, 40.0])
+@pytest.mark.parametrize("spread", [0.02, 0.3, 1.5])
+def test_no_state_gains_from_counts_that_are_well(mean: float, spread: float) -> None:
+    """A likelihood ratio has mean one under what it is held against, a long right tail of small counts included."""
+    value = np.arange(mean * 60 + 200)
+    chance = nbinom.pmf(value, 1 / spread, 1 / (1 + spread * mean))
+    chain = hidden.chain(0.1, counts=True)
+    ratio = hidden.evidence(chain, value, np.full(value.shape, mean), np.full(value.shape, spread), np.full(value.shape, 0.5))
+    mean_ratio = chance @ np.exp(ratio.astype("f8"))
+    assert (mean_ratio < 1.005).all()
+    assert mean_ratio[chain.kinds.index(hidden.VARIANCE)] == pytest.approx(1.0, abs=0.005)
 
 
 def test_what_is_planted_is_counted_like_the_rest_and_kept_apart() -> None:
