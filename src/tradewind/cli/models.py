@@ -217,15 +217,17 @@ def _understood(model: str, source: Any) -> Any:
     from tradewind import models
     from tradewind.core.catalog import TABLES
     from tradewind.data.match import meant
+    from tradewind.data.parts import joined
     from tradewind.data.read import read
     from tradewind.data.types import convert
 
     raw = read(source, name="rows") if isinstance(source, bytes) else read(source)
     asked = models.get(model)
     known = [column for table in asked.tables if table in TABLES for column in TABLES[table] if column.name in asked.asks]
-    renamed = meant([*asked.asks, *known], raw.frame.columns)
+    frame = joined(raw.frame, raw.decimal)[0] if "date" in asked.asks else raw.frame
+    renamed = meant([*asked.asks, *known], frame.columns)
     theirs = {ours: name for name, ours in renamed.items()}
-    return convert(raw.frame.rename(renamed), asked.asks, decimal=raw.decimal, name=raw.name, theirs=theirs)[0]
+    return convert(frame.rename(renamed), asked.asks, decimal=raw.decimal, name=raw.name, theirs=theirs)[0]
 
 
 def _json_rows(data: bytes) -> Any:

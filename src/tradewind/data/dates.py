@@ -11,8 +11,29 @@ from tradewind.core.errors import BadValue
 
 MISSING = ("", "na", "n/a", "#n/a", "null", "none", "nan", "nat", "-", "?")
 CLOCK = r"(?:[T\s,]+(\d{1,2}:\d{2}(?::\d{2})?)(?:[.,]\d+)?\s*([AaPp][Mm])?\s*(Z|UTC|GMT|[+-]\d{2}:?\d{2})?)?$"
-MONTHS = {name: at for at, name in enumerate(("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"), 1)}
-NAME = r"([A-Za-z]{3,9})\.?"
+MONTHS = {
+    name: at
+    for at, names in enumerate(
+        (
+            "jan ene gen",
+            "feb fév fev",
+            "mar mär mrz mrt maa",
+            "apr avr abr",
+            "may mai mag maj mei",
+            "jun juin giu",
+            "jul juil lug",
+            "aug aoû aou ago",
+            "sep set",
+            "oct okt ott out",
+            "nov",
+            "dec dez déc dic",
+        ),
+        1,
+    )
+    for name in names.split()
+}
+"""First letters of months: English, German, French, Spanish, Italian, Portuguese, Dutch."""
+NAME = r"(\p{L}{3,10})\.?"
 EARLIEST, LATEST = 1900, 2199
 
 Style = tuple[str, str, str]
@@ -163,7 +184,7 @@ def _fields(found: pl.DataFrame, pattern: str, order: str, column: pl.Series) ->
         swapped, unsure = _month_first(found, pattern, column)
         group["m"], group["d"] = (group["a"], group["b"]) if swapped else (group["b"], group["a"])
     if "M" in group:
-        group["m"] = group["M"].str.to_lowercase().str.slice(0, 3).replace_strict(MONTHS, default=None, return_dtype=pl.Int32)
+        group["m"] = _month(group["M"])
     number: Callable[[str], pl.Expr] = lambda letter: group[letter].cast(pl.Int32, strict=False)  # noqa: E731
     year = number("y")
     short = group["y"].str.len_bytes() == 2
@@ -180,6 +201,17 @@ def _fields(found: pl.DataFrame, pattern: str, order: str, column: pl.Series) ->
     timed = pattern.endswith(CLOCK)
     clock, half, zone = (word.str.extract(pattern, late + at) if timed else pl.lit(None, pl.String) for at in (1, 2, 3))
     return found.select("at", day.alias("day"), clock.alias("clock"), half.alias("half"), zone.alias("zone")), swapped, unsure
+
+
+def month_number(names: pl.Series) -> pl.Series:
+    """Return the numbers of months by their names, whole or cut short; null for other words."""
+    return names.to_frame("w").select(_month(pl.col("w").str.strip_chars(" .")).alias(names.name)).to_series()
+
+
+def _month(word: pl.Expr) -> pl.Expr:
+    small = word.str.to_lowercase()
+    first = [small.str.slice(0, length).replace_strict(MONTHS, default=None, return_dtype=pl.Int32) for length in (4, 3)]
+    return pl.coalesce(first)
 
 
 def _month_first(found: pl.DataFrame, pattern: str, column: pl.Series) -> tuple[bool, bool]:

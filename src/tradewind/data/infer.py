@@ -17,6 +17,7 @@ from tradewind.data.combine import repeated
 from tradewind.data.dates import looks_dated
 from tradewind.data.match import BY_VALUE, Match, assign, candidates, fits, fold, is_index
 from tradewind.data.parse import looks_numeric
+from tradewind.data.parts import joined
 from tradewind.data.read import Raw
 from tradewind.data.roles import describe
 from tradewind.data.types import convert
@@ -46,7 +47,9 @@ def infer(raw: Raw, *, table: str | None = None, map: Mapping[str, str] | None =
     if table is not None:
         table_schema(table)
     fixed = _fixed(raw, dict(map or {}), wide)
-    frame, facts = (raw.frame, ()) if table not in (None, "sales") and not wide else unpivot(raw.frame, wide, decimal)
+    dated = table is None or TABLES[table].time is not None
+    frame, put = joined(raw.frame, decimal, fixed) if dated and "date" not in fixed.values() else (raw.frame, ())
+    frame, facts = (frame, ()) if table not in (None, "sales") and not wide else unpivot(frame, wide, decimal)
     fixed = {theirs: ours for theirs, ours in fixed.items() if theirs in frame.columns}
     named, found = _choose(frame, table, fixed, raw.name, decimal)
     schema = TABLES[named]
@@ -60,6 +63,7 @@ def infer(raw: Raw, *, table: str | None = None, map: Mapping[str, str] | None =
     typed, read = convert(long, schema, decimal=decimal, name=raw.name, theirs={ours: theirs for theirs, ours in mapping.items()})
     described, said = describe(typed, schema, named)
     why = (
+        *put,
         *facts,
         Fact("table", named, meaning="as you said" if table else "the business table whose columns these are"),
         *single,

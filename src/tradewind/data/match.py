@@ -168,7 +168,21 @@ MORE: Mapping[str, tuple[str, ...]] = {
     "promotion": ("aktion", "promo_flag", "promotion_flag", "in_promotion", "werbung", "promocion", "promozione", "promocao"),
     "open": ("offen", "geoeffnet", "ouvert", "abierto", "aperto", "aberto"),
     "stock": ("bestand", "stock_on_hand", "lagerbestand", "existencias", "giacenza", "estoque", "voorraad"),
-    "customer": ("kunde", "kunden_nr", "kundennummer", "customer_no", "customer_number", "cust_id", "client_id", "member_id", "shopper"),
+    "customer": (
+        "kunde",
+        "kunden_nr",
+        "kundennummer",
+        "customer_no",
+        "customer_number",
+        "cust_id",
+        "client_id",
+        "member_id",
+        "shopper",
+        "household_id",
+        "household_key",
+        "household",
+        "hh_id",
+    ),
     "order": (
         "order_number",
         "order_no",
@@ -197,6 +211,9 @@ OF = frozenset(("type", "group", "segment", "class", "count", "gender", "age", "
 """Words that make a name something of what another of its words names: a customer type is no customer."""
 ODD = 0.1  # share of lines whose money is no whole number of prices from which on it is taken for units
 HELD = 0.6  # how sure a match is of which a part of the name speaks
+UNFIT = -0.45  # what it costs a match beyond doubt that the values are none: a fitting column of which a part of the name speaks is surer
+NUMBERED = frozenset(("id", "key", "code", "upc", "ean", "sku", "gtin", "zip", "plz", "postcode"))
+"""Last words of names of columns that hold numbers which count nothing."""
 BY_VALUE = 0.4  # how sure a match is that no name speaks for
 
 
@@ -264,6 +281,8 @@ def fits(ours: Column, values: pl.Series, decimal: str) -> bool:
         return _yes_or_no(values, decimal) if _strict(ours) else looks_numeric(values, decimal)
     if ours.role is Role.ENTITY:
         return not values.dtype.is_float() or _whole(values)
+    if ours.type is Type.TEXT and ours.role is Role.INPUT and looks_numeric(values, decimal):
+        return _whole(numbers(values.head(1000), decimal).values)  # an amount is no word
     return ours.role is not Role.EVENT or not (looks_numeric(values, decimal) or _yes_or_no(values, decimal))  # a flag names no event
 
 
@@ -303,7 +322,7 @@ def assign(schema: Schema, frame: pl.DataFrame, fixed: Mapping[str, str], *, dec
         for theirs in free if ours.name not in found else ():
             match = by_name(ours, theirs)
             if match and ((match.score >= 0.9 and not _strict(ours)) or fits(ours, sample[theirs], decimal)):
-                fit = 0.0 if fits(ours, sample[theirs], decimal) else -0.3
+                fit = 0.0 if fits(ours, sample[theirs], decimal) else UNFIT
                 offers.append((match.score + fit, -place, ours, match))
     taken: set[str] = set()
     for _, _, ours, match in sorted(offers, key=lambda offer: offer[:2], reverse=True):
@@ -353,7 +372,8 @@ def candidates(ours: Column, sample: pl.DataFrame, found: Mapping[str, Match], d
     if ours.type in (Type.DATE, Type.TIMESTAMP):
         return dated
     if ours.type in (Type.NUMBER, Type.INTEGER):
-        return [name for name in free if name not in dated and looks_numeric(sample[name], decimal)]
+        counted = [name for name in free if name not in dated and fold(name).split("_")[-1] not in NUMBERED]
+        return [name for name in counted if looks_numeric(sample[name], decimal)]
     texts = [
         name for name in free if name not in dated and not looks_numeric(sample[name], decimal) and not _yes_or_no(sample[name], decimal)
     ]

@@ -83,9 +83,11 @@ def _unreadable(values: pl.Series, column: Column, read: Parsed | Dated, what: s
     if not bad:
         return
     if bad > WORST * (len(values) - values.null_count()):
+        hint = "map another column to it, or correct the file"
+        if what == "a date" and looks_numeric(values):
+            hint = "a number of a week or month names no day: add a column with its year, or with the first day of each"
         raise BadValue(
-            f'column "{column.name}" must hold {what}: {bad} of {len(values)} values do not, first in row {row} ({example!r})',
-            hint="map another column to it, or correct the file",
+            f'column "{column.name}" must hold {what}: {bad} of {len(values)} values do not, first in row {row} ({example!r})', hint=hint
         )
     facts.append(Fact(f"unreadable.{column.name}", bad, "values", f"not {what}, taken as missing; the first is {example!r} in row {row}"))
 

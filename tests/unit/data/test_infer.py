@@ -265,6 +265,22 @@ def test_timestamps_are_described_as_such():
     assert found.schema.get("date").type is Type.TIMESTAMP
 
 
+def test_a_week_number_is_no_date_where_another_column_is():
+    rows = "".join(f"{at},h{at % 3},s1,b{at},p{at % 2},1,{1.5 * at},0.25,{at},2017-01-{at:02d} 10:00:00\n" for at in range(1, 28))
+    head = "n,household_id,store_id,basket_id,product_id,quantity,sales_value,coupon_disc,week,transaction_timestamp\n"
+    found = infer(read((head + rows).encode(), name="transactions.csv"))
+    assert found.table == "orders"
+    assert {"household_id": "customer", "basket_id": "order", "transaction_timestamp": "date"}.items() <= found.mapping.items()
+    assert "promotion" not in found.mapping.values()  # an amount is no word
+
+
+def test_numbers_that_name_something_are_no_figures():
+    text = "campaign_id,campaign_type,start_date,end_date\n1,Type B,2017-03-03,2017-04-09\n2,Type A,2017-03-08,2017-04-09\n"
+    with pytest.raises(MissingColumn) as caught:
+        infer(read(text.encode(), name="campaigns.csv"))
+    assert "campaign_id=" not in caught.value.hint
+
+
 @here
 @pytest.mark.parametrize(
     ("file", "options", "table", "rows", "columns"),
@@ -294,6 +310,13 @@ def test_timestamps_are_described_as_such():
             {"Trips": "units", "Quarter": "date"},
         ),
         ("demand/skforecast_items/simulated_items_sales.csv", {}, "sales", 3_291, {"date": "date"}),
+        (
+            "promo_price/complete_journey_sample/transactions_sample.parquet",
+            {},
+            "orders",
+            75_000,
+            {"household_id": "customer", "basket_id": "order", "transaction_timestamp": "date", "sales_value": "amount"},
+        ),
         ("demand/skforecast_items/intermittent_demand.csv", {"map": {"users": "units"}}, "sales", 17_544, {"date_time": "date"}),
     ],
 )
