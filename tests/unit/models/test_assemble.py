@@ -3,7 +3,7 @@ import polars as pl
 import pytest
 
 from tradewind.core.catalog import TABLES
-from tradewind.core.errors import BadValue, EmptyTable, MissingColumn
+from tradewind.core.errors import BadValue, EmptyTable, LearnFailed, MissingColumn
 from tradewind.core.schema import Column, Role, Type
 from tradewind.core.table import Table
 from tradewind.models.demand.assemble import assemble
@@ -47,6 +47,16 @@ def test_days_without_a_sale_get_a_row_so_that_their_promotion_is_not_lost():
     promotions = promotions.with_columns(dates("2024-02-14", 1).alias("start"), dates("2024-02-16", 1).alias("end"))
     panel = assemble({"sales": table("sales", sales), "promotions": table("promotions", promotions)})
     assert at(panel, "2024-02-15", "promotion") == 1 and at(panel, "2024-02-15", "units") is None
+
+
+@pytest.mark.parametrize(("stores", "hint"), [(True, "another workspace"), (False, "coarser")])
+def test_till_receipts_are_no_panel_and_that_is_said_at_once(stores, hint):
+    count = 6_000
+    frame = pl.DataFrame({"date": dates("2024-01-01", 10).sample(count, with_replacement=True, seed=0), "units": np.ones(count)})
+    frame = frame.with_columns(pl.Series("product", [f"p{at}" for at in range(count)]), pl.lit("S1").alias("store"))
+    with pytest.raises(LearnFailed, match="rows each") as caught:
+        assemble({"sales": table("sales", frame if stores else frame.drop("store"))})
+    assert hint in caught.value.hint
 
 
 def test_a_price_holds_until_the_next_row_and_a_row_without_a_store_is_for_all():

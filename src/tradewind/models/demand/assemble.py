@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from tradewind.core.errors import EmptyTable, MissingColumn
+from tradewind.core.errors import EmptyTable, LearnFailed, MissingColumn
 from tradewind.core.schema import Column, Role, Schema, Type
 from tradewind.core.table import Table
 from tradewind.models._kit.calendar import Clock, clock_of, holiday_dates, slug
@@ -17,6 +17,7 @@ from tradewind.models._kit.panel import CLOSED
 
 KEYS = ("product", "store")
 MOST_CELLS = 20_000_000  # a grid larger than this is left to the alignment, and promotions on days without sales are lost
+MANY, FEW_ROWS = 5_000, 5  # more series than this with fewer rows each (mean) are till receipts and no panel
 MOST_EVENTS = 30  # event names told apart; the most frequent first
 CALENDAR = re.compile(
     r"event|holiday|easter|christmas|good_friday|new_year|labor_day|independence|memorial|thanksgiving|festival|music_fest|cup\b|_cup|games"
@@ -30,7 +31,8 @@ def assemble(tables: Mapping[str, Table], *, country: str = "", subdivision: str
 
     Only `sales` is needed. A price holds until the next row of `prices`; promotions run from start to end, both inclusive; a row without
     a store holds for every store. Extra numeric columns are known ahead only where their role says so; any other is used as known
-    afterwards. `country` adds public holidays, offline. Raises MissingColumn and EmptyTable.
+    afterwards. `country` adds public holidays, offline. Raises MissingColumn, EmptyTable, and LearnFailed for thousands of series that
+    hardly have a row each.
     """
     sales = _as_fractions(tables["sales"])
     for name in ("date", "product", "units"):
@@ -40,7 +42,7 @@ def assemble(tables: Mapping[str, Table], *, country: str = "", subdivision: str
         raise EmptyTable("the sales table has no rows")
     keys = [name for name in KEYS if name in sales]
     clock = clock_of(np.unique(sales.column("date")))
-    frame = _grid(_summed(sales, keys, clock), keys, clock)
+    frame = _grid(_learnable(_summed(sales, keys, clock), keys), keys, clock)
     columns = {column.name: column for column in _roles(sales, frame, keys)}
     frame = _closings(_spoken(frame, columns), columns)
     if "prices" in tables:
@@ -83,6 +85,19 @@ def _summed(sales: Table, keys: list[str], clock: Clock) -> Any:
         way = "sum" if name in ("revenue", "returned") else ways.get(described.get(name, Role.INPUT), usual)
         made.append(_combined(pl.col(name), way))
     return frame.group_by(["date", *keys], maintain_order=True).agg(made)
+
+
+def _learnable(frame: Any, keys: list[str]) -> Any:
+    """Return the frame; raise LearnFailed where it is thousands of series with a few rows each, before minutes are spent on them."""
+    series = frame.select(keys).n_unique()
+    if series > MANY and frame.height < FEW_ROWS * series:
+        said = f"{series:,} series of {' and '.join(keys)} have {frame.height / series:.1f} rows each in the mean: too few to learn from"
+        finer = (
+            "to forecast products over all stores, load it into another workspace with the store under a name of yours (--map STORE=shop)"
+        )
+        coarser = "load something coarser than a product, such as its category, as the product"
+        raise LearnFailed(said, hint=finer if "store" in keys else coarser)
+    return frame
 
 
 def _combined(column: Any, way: str) -> Any:
