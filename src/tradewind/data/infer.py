@@ -21,7 +21,7 @@ from tradewind.data.parts import joined
 from tradewind.data.read import Raw
 from tradewind.data.roles import describe
 from tradewind.data.types import convert
-from tradewind.data.unpivot import unpivot
+from tradewind.data.unpivot import channels_across, channels_to_rows, unpivot
 
 OPEN_TABLES = ("customers", "outcomes", "products", "stores")
 """Tables whose further columns are the point of them: a new name in `map` is no mistake there."""
@@ -49,7 +49,11 @@ def infer(raw: Raw, *, table: str | None = None, map: Mapping[str, str] | None =
     fixed = _fixed(raw, dict(map or {}), wide)
     dated = table is None or TABLES[table].time is not None
     frame, put = joined(raw.frame, decimal, fixed) if dated and "date" not in fixed.values() else (raw.frame, ())
-    frame, facts = (frame, ()) if table not in (None, "sales") and not wide else unpivot(frame, wide, decimal)
+    media = channels_across(frame, decimal) if table in (None, "marketing") and not wide else {}
+    if media and table == "marketing":
+        frame, facts = channels_to_rows(frame, media)
+    else:
+        frame, facts = (frame, ()) if table not in (None, "sales") and not wide else unpivot(frame, wide, decimal)
     fixed = {theirs: ours for theirs, ours in fixed.items() if theirs in frame.columns}
     named, found = _choose(frame, table, fixed, raw.name, decimal)
     schema = TABLES[named]
@@ -71,6 +75,7 @@ def infer(raw: Raw, *, table: str | None = None, map: Mapping[str, str] | None =
         *left_out,
         *read,
         *said,
+        *(_twofold(media) if media and named != "marketing" else ()),
     )
     return Guess(named, described, typed, mapping, why)
 
@@ -241,6 +246,12 @@ def _names(
     facts = [Fact("left_out", ", ".join(numbered), meaning="only the number of the row")] if numbered else []
     facts += [Fact("empty_columns", ", ".join(empty), meaning="left out: no value in any row")] if empty else []
     return mapping, tuple(facts)
+
+
+def _twofold(media: Mapping[str, Mapping[str, str]]) -> tuple[Fact, ...]:
+    """Say that the spend of channels is in the file, too, and how to load it."""
+    meaning = "spend of a channel each: load the file once more with --table marketing to have them as media"
+    return (Fact("media_columns", ", ".join(media["spend"].values()), meaning=meaning),)
 
 
 def _reasons(found: Mapping[str, Match]) -> tuple[Fact, ...]:

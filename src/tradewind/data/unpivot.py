@@ -1,4 +1,4 @@
-"""Wide tables to long ones: one column per product, or one column per date."""
+"""Wide tables to long ones: one column per product, per date, or per channel and what is known of it."""
 
 from __future__ import annotations
 
@@ -20,6 +20,14 @@ MEASURES = {
     "revenue": ("revenue", "turnover", "amount", "umsatz"),
     "stock": ("stock", "inventory", "bestand"),
 }
+MEDIA = {
+    "spend": ("spend", "spends", "spending", "cost", "costs", "budget", "ausgaben", "kosten", "mdsp", "S"),
+    "impressions": ("impressions", "impression", "imps", "mdip", "I"),
+    "clicks": ("clicks", "click"),
+    "reach": ("reach",),
+    "frequency": ("frequency", "freq"),
+}
+"""Words before or after a channel's name in a table with columns of its own for each channel; capitals stand at the end only."""
 FEWEST = 3  # columns that make a table wide
 
 Plan = dict[str, dict[str, str]]
@@ -45,6 +53,40 @@ def unpivot(frame: pl.DataFrame, wide: Sequence[str], decimal: str) -> tuple[pl.
     across = sum(len(columns) for columns in plan.values())
     shown = ", ".join(f"{next(iter(columns.values()))} ... as {measure}" for measure, columns in plan.items())
     return long, (Fact("wide_columns", across, "columns", f"one column per {key} was turned into rows: {shown}"),)
+
+
+def channels_across(frame: pl.DataFrame, decimal: str) -> Plan:
+    """Return which columns are the spend (and exposure) of which channel, where two or more channels have a column of spend each."""
+    if {fold(name) for name in frame.columns} & {"channel", "media", "medium", "spend"}:
+        return {}
+    found: Plan = {measure: {} for measure in MEDIA}
+    for name in frame.columns:
+        measure, channel = of_channel(name)
+        if measure and looks_numeric(frame[name].head(500), decimal):
+            found[measure].setdefault(channel, name)
+    paid = found["spend"]
+    if len(paid) < 2:
+        return {}
+    return {measure: own for measure, columns in found.items() if (own := {key: columns[key] for key in paid if key in columns})}
+
+
+def of_channel(name: str) -> tuple[str, str]:
+    """Return what a column says of which channel: ("spend", "tv") for `tv_spend`, `spend_tv` and `tv_S`; two empty texts for others."""
+    for measure, words in MEDIA.items():
+        long = "|".join(word for word in words if len(word) > 1)
+        short = "|".join(word for word in words if len(word) == 1) or "(?!)"
+        after = re.fullmatch(rf"(.+?)[ _.-]+(?:(?i:{long})|{short})", name.strip())
+        before = re.fullmatch(rf"(?i:{long})[ _.-]+(.+)", name.strip())
+        if after or before:
+            return measure, (after or before)[1]  # type: ignore[index]
+    return "", ""
+
+
+def channels_to_rows(frame: pl.DataFrame, plan: Plan) -> tuple[pl.DataFrame, tuple[Fact, ...]]:
+    """Return one row per channel, with what is known of it."""
+    count = sum(len(columns) for columns in plan.values())
+    said = f"the columns of each channel were turned into rows: {', '.join(plan['spend'])}"
+    return _melt(frame, "channel", plan), (Fact("wide_columns", count, "columns", said),)
 
 
 def _asked(frame: pl.DataFrame, wide: Sequence[str]) -> tuple[str, Plan]:

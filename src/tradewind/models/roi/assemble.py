@@ -23,6 +23,7 @@ WORTH = ("value_per_conversion", "value_per_outcome", "revenue_per_conversion", 
 FOLLOWS = re.compile(r"customer|conversion|order|revenue|sales|turnover|units|click|impression|lead|signup|booking", re.IGNORECASE)
 TESTS = ("test", "test_channel", "test_geo", "test_end", "test_lift", "test_error", "test_change")
 MOST_EVENTS = 12
+FEWEST, SAME = 8, 0.9999  # periods that two columns must share, and their correlation, to be one thing
 YEAR_OF_DAYS = 364
 
 
@@ -30,7 +31,8 @@ def assemble(tables: Mapping[str, Table], *, country: str = "", subdivision: str
     """Return the modelling table. Daily data of a year or more is added up to whole weeks.
 
     The outcome is the column whose role is target, or the first of OUTCOMES; columns that move with it because they are parts of it (roles
-    past, names such as `new_customers_tv`) are no controls. Raises MissingColumn, EmptyTable, BadValue.
+    past, names such as `new_customers_tv`) are no controls, nor are columns that are a channel's spend or exposure over again.
+    Raises MissingColumn, EmptyTable, BadValue.
     """
     for name in ("marketing", "outcomes"):
         if name not in tables:
@@ -45,7 +47,7 @@ def assemble(tables: Mapping[str, Table], *, country: str = "", subdivision: str
     keys = ["date", "geo"] if all("geo" in table and _several(table) for table in (outcomes, marketing)) else ["date"]
     target = _target(outcomes)
     frame, described = _outcomes(outcomes, target, keys, clock)
-    frame = _spent(frame, marketing, keys, clock, described)
+    frame = _without_media(_spent(frame, marketing, keys, clock, described), described)
     for name, add in (("prices", _priced), ("promotions", _promoted)):
         if name in tables and len(tables[name]):
             frame = add(frame, tables[name], clock, described)
@@ -150,6 +152,32 @@ def _spent(frame: Any, marketing: Table, keys: list[str], clock: Clock, describe
             described[f"{name}_{channel}"] = Column(f"{name}_{channel}", Role.STATIC, marketing.schema.get(given_as).type)  # type: ignore[union-attr]
     spends = [name for name in frame.columns if name.startswith("spend_")]
     return frame.with_columns(pl.col(name).fill_null(0.0) for name in spends)
+
+
+def _without_media(frame: Any, described: dict[str, Column]) -> Any:
+    """Return the frame without controls that are a channel's spend or exposure, told again in the outcomes: they would take its return."""
+    media = [frame[name].to_numpy().astype("f8") for name in frame.columns if name.startswith(("spend_", "exposure_"))]
+    same = [
+        name
+        for name, column in described.items()
+        if name in frame.columns
+        and column.role is not Role.TIME
+        and not name.startswith(("spend_", "exposure_", "responds_", "belief_"))
+        and name not in ("geo", "outcome", "value", "rows")
+        and any(_alike(frame[name].to_numpy().astype("f8"), other) for other in media)
+    ]
+    for name in same:
+        del described[name]
+    return frame.drop(same)
+
+
+def _alike(one: np.ndarray[Any, Any], other: np.ndarray[Any, Any]) -> bool:
+    """Tell whether two columns are the same but for their unit."""
+    known = np.isfinite(one) & np.isfinite(other)
+    one, other = one[known], other[known]
+    if len(one) < FEWEST or np.ptp(one) == 0 or np.ptp(other) == 0:
+        return False
+    return bool(np.corrcoef(one, other)[0, 1] > SAME)
 
 
 def _exposure(given: Any) -> Any:

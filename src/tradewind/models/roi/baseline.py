@@ -10,6 +10,14 @@ from tradewind.models._kit.calendar import Clock
 
 Array = np.ndarray[Any, Any]
 YEAR = {"hour": 24 * 365.25, "day": 365.25, "week": 52.18, "month": 12.0, "quarter": 4.0}
+STILL = 1e-9  # deviation over the mean up to which a control never moves
+
+
+def standardised_by(past: Array, other: Array) -> Array:
+    """Return controls less their past mean over their past deviation, by geo; one that never moved in a geo says nothing there: 0."""
+    middle, wide = past.mean(1, keepdims=True), past.std(1, keepdims=True)
+    out: Array = (other - middle) / np.where(wide > STILL * np.maximum(np.abs(middle), 1e-3), wide, np.inf)
+    return out
 
 
 def fixed(clock: Clock, start: int, periods: int, controls: Array) -> Array:

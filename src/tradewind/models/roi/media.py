@@ -12,6 +12,7 @@ from tradewind.core.errors import BadValue, LearnFailed, MissingColumn
 from tradewind.core.schema import Role, Type
 from tradewind.core.table import Table
 from tradewind.models._kit.calendar import Clock, clock_of
+from tradewind.models.roi.baseline import STILL
 
 Array = np.ndarray[Any, Any]
 SPEND, EXPOSURE, RESPONDS, BELIEF = "spend_", "exposure_", "responds_", "belief_"
@@ -243,10 +244,13 @@ def _controls(body: Table, place: Any, shape: Any, media: Media, notes: list[str
         if name in ("price", "competitor_price") and (values < 0).any():
             raise BadValue(f'column "{name}" holds a price below zero')
         grid = _carried(_grid(values, place, shape, "mean"))
-        if grid[:, : media.cut].std() <= 1e-12:
+        past = grid[:, : media.cut]
+        if (past.std(1) <= STILL * np.maximum(np.abs(past.mean(1)), 1e-3)).all():
+            if len(past) > 1 and np.ptp(past.mean(1)) > 0:
+                notes.append(f"control {name} differs between geos and never moves in one: the level of each geo holds it")
             continue
         both = np.isfinite(y)
-        if abs(np.corrcoef(grid[:, : media.cut][both], y[both])[0, 1]) > 0.97:
+        if abs(np.corrcoef(past[both], y[both])[0, 1]) > 0.97:
             notes.append(f"control {name} moves almost exactly as {media.name} does: taken as a part of it, not as a cause")
             continue
         names.append(name)

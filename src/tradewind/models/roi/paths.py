@@ -84,9 +84,7 @@ def contributions(state: Learned, path: Path, window: slice) -> Array:
 
 def without_media(state: Learned, path: Path, window: slice) -> Array:
     """Return draws of the outcome without media, noise left out, (D, G, window)."""
-    past = state.other[:, : state.cut]
-    wide = past.std(1, keepdims=True)
-    controls = (path.other - past.mean(1, keepdims=True)) / np.where(wide > 1e-12, wide, 1.0)
+    controls = baseline.standardised_by(state.other[:, : state.cut], path.other)
     periods = window.stop
     trend = baseline.hinges(state.clock, state.cut, periods)[window]
     out = []

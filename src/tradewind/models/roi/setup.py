@@ -57,10 +57,7 @@ def standardised(other: Array, cut: int) -> Array:
     """Return controls (G, T, K) with mean 0 and deviation 1 over the history of each geo."""
     if other.shape[-1] == 0:
         return other
-    past = other[:, :cut]
-    wide = past.std(1, keepdims=True)
-    out: Array = (other - past.mean(1, keepdims=True)) / np.where(wide > 1e-12, wide, 1.0)
-    return out
+    return baseline.standardised_by(other[:, :cut], other)
 
 
 def setup(media: Media, params: Mapping[str, Any], *, previous: Learned | None = None, temper: float = 0.5) -> Setup:
