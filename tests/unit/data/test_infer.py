@@ -274,6 +274,16 @@ def test_a_week_number_is_no_date_where_another_column_is():
     assert "promotion" not in found.mapping.values()  # an amount is no word
 
 
+def test_spend_beside_an_outcome_is_said_and_loaded_as_media_when_asked():
+    text = "DATE,revenue,tv_spend,web_spend\n2024-01-01,90,1,3\n2024-01-08,80,2,0\n2024-01-15,85,2,4\n"
+    found = infer(read(text.encode(), name="weeks.csv"))
+    assert found.table == "outcomes"
+    said = next(fact for fact in found.why if fact.name == "media_columns")
+    assert "--table marketing" in said.meaning
+    media = infer(read(text.encode(), name="weeks.csv"), table="marketing")
+    assert media.frame.sort("channel", "date")["spend"].to_list() == [1, 2, 2, 3, 0, 4]
+
+
 def test_numbers_that_name_something_are_no_figures():
     text = "campaign_id,campaign_type,start_date,end_date\n1,Type B,2017-03-03,2017-04-09\n2,Type A,2017-03-08,2017-04-09\n"
     with pytest.raises(MissingColumn) as caught:

@@ -4,7 +4,7 @@ import polars as pl
 import pytest
 
 from tradewind.core.errors import BadValue, MissingColumn
-from tradewind.data.unpivot import unpivot
+from tradewind.data.unpivot import channels_across, channels_to_rows, of_channel, unpivot
 
 WIDE = pl.DataFrame(
     {
@@ -67,3 +67,35 @@ def test_patterns_that_cannot_be_are_refused():
         unpivot(WIDE, ("QTY_{product}=units", "PROMO_{store}=promotion"), ".")
     with pytest.raises(MissingColumn):
         unpivot(WIDE, ("SALES_{product}=units",), ".")
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("tv_spend", ("spend", "tv")),
+        ("Spend TV", ("spend", "TV")),
+        ("tv_S", ("spend", "tv")),
+        ("Channel0_impression", ("impressions", "Channel0")),
+        ("mdsp_dm", ("spend", "dm")),
+        ("search_clicks", ("clicks", "search")),
+        ("tv_s", ("", "")),
+        ("spending", ("", "")),
+        ("revenue", ("", "")),
+    ],
+)
+def test_what_a_column_says_of_which_channel(name, said):
+    assert of_channel(name) == said
+
+
+def test_columns_of_channels_become_rows():
+    frame = pl.DataFrame(
+        {"DATE": ["2024-01-01", "2024-01-08"], "revenue": [9, 8], "tv_S": [1, 2], "web_S": [3, 0], "web_I": [70, 0], "tv_x": [5, 5]}
+    )
+    plan = channels_across(frame, ".")
+    assert plan == {"spend": {"tv": "tv_S", "web": "web_S"}, "impressions": {"web": "web_I"}}
+    long, facts = channels_to_rows(frame, plan)
+    assert long.filter(pl.col("channel") == "web")["spend"].to_list() == [3, 0]
+    assert long.filter(pl.col("channel") == "tv")["impressions"].to_list() == [None, None]
+    assert facts[0].value == 3
+    assert channels_across(frame.rename({"tv_x": "channel"}), ".") == {}
+    assert channels_across(frame.drop("web_S"), ".") == {}

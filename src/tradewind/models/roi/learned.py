@@ -23,6 +23,7 @@ _ARRAYS = (
     "beta",
     "gamma",
     "noise",
+    "shock",
     "trend",
     "y",
     "money",
@@ -60,7 +61,8 @@ class Learned:
     slope: Array  # (D, C)
     beta: Array  # (D, G, C): outcome a period at full effect
     gamma: Array  # (D, G, q): baseline, in outcome
-    noise: Array  # (D, G)
+    noise: Array  # (D, G): of each geo by itself
+    shock: Array  # (D, G): of all geos together
     trend: Array  # (D, G): what a hinge may bring, in outcome
     y: Array  # (G, T)
     money: Array  # (G, T, C)
@@ -114,6 +116,7 @@ def load(parts: Mapping[str, bytes]) -> Learned:
         arrays = tensors.load(parts["numbers.safetensors"])
         clock = Clock(GRAINS[said.pop("grain")], int(said.pop("anchor")))
         rest: dict[str, Any] = {name: tuple(said.pop(name)) for name in _LISTS}
+        arrays.setdefault("shock", 0.0 * arrays["noise"])  # versions of before knew none
         rest |= {name: arrays[name] for name in _ARRAYS}
         return Learned(clock=clock, **rest, **said)
     except (KeyError, TypeError, ValueError, AttributeError) as error:

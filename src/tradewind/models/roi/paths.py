@@ -104,6 +104,9 @@ def noise(state: Learned, window: slice) -> Array:
     geos = len(state.geos)
     drawn = [[normal(state, (at, geo)) for at in range(window.start, window.stop)] for geo in range(geos)]
     found: Array = state.noise[..., None] * np.array(drawn).transpose(2, 0, 1)
+    if geos > 1:
+        together = np.array([normal(state, (at, geos)) for at in range(window.start, window.stop)])
+        found = found + state.shock[..., None] * together.T[:, None]
     return found
 
 

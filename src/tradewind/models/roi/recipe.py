@@ -79,7 +79,11 @@ class MediaRecipe:
 
 
 def _one_thread() -> AbstractContextManager[Any]:
-    """Keep matrix products to one thread: they are small, and a second thread would wait at full cost (1.0 to .7 s, 2.0 to .7 CPU s)."""
+    """Keep matrix products to one thread: they are small, and a second thread would wait at full cost (1.0 to .7 s, 2.0 to .7 CPU s).
+
+    A library that is loaded later would not be held: SciPy's is loaded first, JAX factorises by it.
+    """
+    import scipy.linalg  # noqa: F401
     from threadpoolctl import threadpool_limits
 
     return cast("AbstractContextManager[Any]", threadpool_limits(1, user_api="blas"))

@@ -52,6 +52,7 @@ def learn(table: Table, params: Mapping[str, Any], seed: int, before: Learned | 
         beta[:, None] * level,
         gamma[:, None] * level,
         noise * level,
+        0.0 * noise,
         spread,
     )
     state = state_of(made, parts, (np.zeros(0), np.zeros((0, 0))), recipe="ridge", health={}, notes=tuple(notes))

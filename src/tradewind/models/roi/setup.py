@@ -8,12 +8,13 @@ from typing import Any
 
 import numpy as np
 
+from tradewind.core.errors import BadValue
 from tradewind.models.roi import baseline
 from tradewind.models.roi.beliefs import NOTHING
 from tradewind.models.roi.curves import lagged
 from tradewind.models.roi.learned import Learned
 from tradewind.models.roi.media import LAGS, LONGER, Media, believed
-from tradewind.models.roi.posterior import HALF, LEVEL, Lift, Prior, Problem, shaped, slots_of
+from tradewind.models.roi.posterior import HALF, LEVEL, Lift, Prior, Problem, shaped, shared, slots_of, span_of
 
 Array = np.ndarray[Any, Any]
 KEPT = 1000  # draws that are served from
@@ -61,7 +62,7 @@ def standardised(other: Array, cut: int) -> Array:
 
 
 def setup(media: Media, params: Mapping[str, Any], *, previous: Learned | None = None, temper: float = 0.5) -> Setup:
-    """Return the problem of a posterior over the known periods. Geos are taken one by one."""
+    """Return the problem of a posterior over the known periods."""
     cut, lags = media.cut, lags_of(media, params)
     geos, channels = len(media.geos), len(media.channels)
     scale = scale_of(media, lags) if previous is None else previous.scale
@@ -79,6 +80,8 @@ def setup(media: Media, params: Mapping[str, Any], *, previous: Learned | None =
     prior = Prior(centre, width, params["basis"] == "marginal", nothing)
     weight = np.isfinite(y).astype(float)
     if previous is not None:
+        if len(previous.mean) != max(part.stop for part in slots.values()):
+            raise BadValue("this version was learned before shocks of all geos were told apart", hint="train roi again")
         prior = Prior(centre, width, prior.marginal, nothing, previous.mean, temper * np.linalg.inv(previous.cov), 1 - temper)
         weight[:, : previous.cut] *= 1 - temper
     problem = Problem(
@@ -134,6 +137,8 @@ def start(problem: Problem) -> Array:
         at[problem.slots["second"]] = 0.2
     if "tau" in problem.slots:
         at[problem.slots["tau"]] = -1.5
+    if "shock" in problem.slots:
+        at[problem.slots["shock"]] = -3.0
     if problem.prior.around is not None:
         at = problem.prior.around.copy()
     return at
@@ -150,31 +155,48 @@ def learned(made: Setup, theta: Array, moments: tuple[Array, Array], seed: int, 
     gamma[..., 0] += LEVEL * level / 0.4
     noise = np.exp(theta[:, problem.slots["noise"]]) * level
     trend = np.exp(theta[:, problem.slots["trend"]]) * level
-    return state_of(made, (weights, half, slope, beta * level[:, None], gamma, noise, trend), moments, **said)
+    shock = np.exp(theta[:, problem.slots["shock"]]) * level if "shock" in problem.slots else 0.0 * noise
+    return state_of(made, (weights, half, slope, beta * level[:, None], gamma, noise, shock, trend), moments, **said)
 
 
 def _drawn(problem: Problem, theta: Array, rng: np.random.Generator) -> tuple[Array, ...]:
-    """Return weights, half, slope, beta and a draw of the baseline given them, its scales put in."""
+    """Return weights, half, slope, beta and a draw of the baseline given them, its scales put in; shocks are drawn before it."""
     media = shaped(problem, theta)
     rest = problem.y - LEVEL - (media.beta[..., None] * media.sat).sum(0)
     fixed, turning = problem.base.shape[-1], problem.trend.shape[-1]
     wide = np.repeat(np.exp(theta[:, problem.slots["trend"]]), turning, axis=-1)
     scale = np.concatenate([np.ones((len(theta), fixed)), wide], -1)[:, None, :]
     z = problem.columns
-    precise = np.exp(-2 * theta[:, problem.slots["noise"]])[..., None, None]
-    inner = problem.gram * scale[..., :, None] * scale[..., None, :] * precise + np.eye(z.shape[-1])
-    moved = np.einsum("dgt,gtq->dgq", rest * problem.weight, z) * scale * precise[..., 0]
-    mean = np.linalg.solve(inner, moved[..., None])[..., 0]
+    precise = np.exp(-2 * theta[:, problem.slots["noise"]])
+    inner = problem.gram * scale[..., :, None] * scale[..., None, :] * precise[..., None, None] + np.eye(z.shape[-1])
     low = np.linalg.cholesky(inner)
+    if "shock" in problem.slots:
+        rest = rest - _shocks(problem, theta, rest, (low, scale, precise), rng)[:, None]
+    moved = np.einsum("dgt,gtq->dgq", rest * problem.weight, z) * scale * precise[..., None]
+    mean = np.linalg.solve(inner, moved[..., None])[..., 0]
     noise = np.linalg.solve(np.swapaxes(low, -1, -2), rng.normal(size=(*mean.shape, 1)))[..., 0]
     first = (np.moveaxis(part, 0, 1) for part in (media.weights, media.half, media.slope))
     return *first, np.moveaxis(media.beta, 0, -1), (mean + noise) * scale
 
 
+def _shocks(problem: Problem, theta: Array, rest: Array, inner: tuple[Array, ...], rng: np.random.Generator) -> Array:
+    """Return a draw of the shocks of all periods, (D, T), every baseline integrated out."""
+    low, scale, precise = inner
+    weighted = rest * problem.weight
+    moved = (np.einsum("dgt,gtq->dgq", weighted, problem.columns) * scale)[..., None]
+    solved, half = np.linalg.solve(low, moved)[..., 0], np.linalg.solve(low, span_of(problem, scale, np))
+    held, there, pull = shared(problem, weighted, (precise, solved, half), np)
+    sharp = np.eye(there.shape[-1]) * (there + np.exp(-2 * theta[:, problem.slots["shock"]]))[..., None]
+    sharp = sharp - problem.span @ held @ problem.span.T
+    root = np.linalg.cholesky(sharp)
+    drawn = rng.normal(size=(*pull.shape, 1))
+    return np.asarray((np.linalg.solve(sharp, pull[..., None]) + np.linalg.solve(np.swapaxes(root, -1, -2), drawn))[..., 0])
+
+
 def state_of(made: Setup, drawn: tuple[Array, ...], moments: tuple[Array, Array], **said: Any) -> Learned:
-    """Return the state of drawn weights, half, slope, beta, gamma, noise and trend, all in outcomes."""
+    """Return the state of drawn weights, half, slope, beta, gamma, noise, shock and trend, all in outcomes."""
     media, params = made.media, made.params
-    names = ("weights", "half", "slope", "beta", "gamma", "noise", "trend")
+    names = ("weights", "half", "slope", "beta", "gamma", "noise", "shock", "trend")
     small: dict[str, Any] = {name: np.asarray(part, "f4") for name, part in zip(names, drawn, strict=True)}
     per = 1.0 if media.unit == "money" else media.worth
     per = params["worth"] if params["worth"] > 0 else per
