@@ -136,7 +136,7 @@ def test_a_version_from_before_the_shocks_is_not_moved_on() -> None:
 
 
 def test_geos_are_drawn_in_a_process_of_their_own_without_waiting_for_each_other() -> None:
-    """Two batched factorisations in one pool of JAX wait for each other for ever; the sampler opens a pool of one thread."""
+    """Two batched factorisations in one pool of JAX wait for each other for ever."""
     pytest.importorskip("jax")
     code = (
         "import sys; sys.path.insert(0, sys.argv[1])\n"

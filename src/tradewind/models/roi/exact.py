@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -75,7 +74,6 @@ def walked(problem: Any, seed: int, *, steps: int) -> tuple[Array, dict[str, Any
 
     The draws are doubled, at most DOUBLINGS times, until the chains tell the same.
     """
-    os.environ.setdefault("PJRT_NPROC", "1")  # before JAX opens its pool: two batched factorisations at once wait for each other in it
     import jax
     import jax.numpy as jnp
     from jax.scipy.linalg import solve_triangular

@@ -20,6 +20,7 @@ from tradewind.models.roi.curves import saturation, steepness, weights
 Array = np.ndarray[Any, Any]
 LIKE = float(np.log(0.2))  # how far returns differ between geos before the data, log of a log deviation
 HALF, SCATTER = 0.3, 0.5  # log of the spend of half effect over the usual spend: its mean and deviation before the data
+SPAN = 64  # directions of all geos' columns that shocks are kept apart from; what all geos share comes first
 LEVEL = 0.8  # what is expected of sales without media, as a share of the mean
 
 
@@ -69,7 +70,7 @@ class Problem:
     slots: Mapping[str, slice] = field(default_factory=dict)
     gram: Array = field(init=False)  # (G, q + h, q + h): Z' W Z
     columns: Array = field(init=False)  # (G, T, q + h): Z
-    span: Array = field(init=False)  # (T, R): an orthonormal basis of the columns of all geos, where shocks move them together
+    span: Array = field(init=False)  # (T, R): an orthonormal basis of the columns of all geos, its SPAN widest directions at most
     inside: Array = field(init=False)  # (G, R, q + h): their columns in it
 
     def __post_init__(self) -> None:
@@ -79,7 +80,7 @@ class Problem:
         if "shock" in self.slots:
             weighted = columns * self.weight[..., None]
             left, size, _ = np.linalg.svd(np.concatenate(list(weighted), 1), full_matrices=False)
-            object.__setattr__(self, "span", left[:, size > 1e-10 * size[0]])
+            object.__setattr__(self, "span", left[:, size > 1e-10 * size[0]][:, :SPAN])
             object.__setattr__(self, "inside", np.einsum("tr,gtq->grq", self.span, weighted))
 
     @property
@@ -214,7 +215,10 @@ def _shocked(problem: Problem, size: Any, said: tuple[Any, Any, Any], xp: Any, s
 
 
 def _each(xp: Any, function: Any, *stacks: Any) -> Any:
-    """Return what a function makes of each of S matrices, one by one: given all at once JAX hands them to threads that wait for each other."""
+    """Return what a function makes of each of S matrices, one by one.
+
+    Given all at once JAX hands large ones to threads; two such calls that need not wait for each other then wait for ever.
+    """
     return xp.stack([function(*(stack[at] for stack in stacks)) for at in range(len(stacks[0]))])
 
 
@@ -230,9 +234,9 @@ def _lifted(problem: Problem, media: Shaped, xp: Any) -> Any:
 
 
 def _prior(problem: Problem, theta: Any, xp: Any) -> Any:
-    """Return the log prior. a ~ Beta(2, 2), half ~ LN(.3, .5), slope ~ LN(.1, .25), trend ~ HN(.1), noise, shock ~ HN(.2),
-    tau ~ LN(log .2, .6).
+    """Return the log prior.
 
+    a ~ Beta(2, 2), half ~ LN(.3, .5), slope ~ LN(.1, .25), trend ~ HN(.1), noise and shock ~ HN(.2), tau ~ LN(log .2, .6).
     Half of the full effect is believed to lie a little above the usual spend, as Robyn's range for it (.3 to 1 of the highest) does.
     """
     belief = problem.prior
