@@ -15,6 +15,8 @@ from benchmarks._run import ABSENT, DATA
 from tradewind import models
 from tradewind.core.model import settle
 from tradewind.core.table import Table
+from tradewind.data.infer import infer
+from tradewind.data.read import read
 
 CHECK = "roi exact: 10 geos x 104 weeks x 3 channels < 60 s, r-hat < 1.01, no divergences; pymc multidimensional: order of alpha and beta"
 GEOS, WEEKS, NAMES = 10, 104, ("tv", "search", "radio")
@@ -23,14 +25,19 @@ FOLDER = DATA / "mmm" / "pymc_marketing"
 ALPHA = {"geo_a": (0.435, 0.512), "geo_b": (0.055, 0.399)}  # of x1 and x2; read from the .nc file beside the data
 BETA = {"geo_a": (0.257, 0.123), "geo_b": (0.264, 0.123)}
 LAM = (0.338, 0.590)
+SIMULATED = DATA / "mmm" / "meridian_simulated"
+MERIDIAN = ("geo_media.csv", "geo_full_funnel_data.csv")
 
 
 def run() -> Result:
     """Learn the geos of a generator with known returns, then the published set, each once."""
     if importlib.util.find_spec("jax") is None:
         return Result(skipped="the extra [bayes] is not installed")
-    notes = ("geo generator: curves shared, returns differ by a log deviation of 0.25, 6 % noise; seeds 100-109; one learning each",)
-    return Result((*_geos(), *_published()), notes)
+    notes = (
+        "geo generator: curves shared, returns differ by a log deviation of 0.25, 6 % noise; seeds 100-109; one learning each",
+        f"held out: the last weeks of Meridian's simulated geos, what moves all of them together counted once; {len(MERIDIAN)} sets",
+    )
+    return Result((*_geos(), *_held_out(), *_published()), notes)
 
 
 def _learn(tables: dict[str, Table], **params: Any) -> tuple[Any, float, float]:
@@ -100,6 +107,27 @@ def _flat(table: Table, name: str) -> Table:
         return Table.from_frame(table.frame.group_by("date", "channel").agg(pl.col("spend").sum()).sort("date", "channel"))
     means = (pl.col("price_index").mean(), pl.col("promo").mean())
     return Table.from_frame(table.frame.group_by("date").agg(pl.col("revenue").sum(), *means).sort("date"))
+
+
+def _held_out() -> list[Row]:
+    """Ask the exam's weeks of published geo panels: does the interval of the sum of all geos hold?"""
+    if not SIMULATED.exists():
+        return [Row("Meridian's simulated geos", ABSENT)]
+    rows = []
+    for file in MERIDIAN:
+        raw = read(SIMULATED / file)
+        loaded = {name: infer(raw, table=name) for name in ("outcomes", "marketing")}
+        tables = {name: Table.from_frame(found.frame, found.schema) for name, found in loaded.items()}
+        exams, marks = (models.part("roi", "judge", name) for name in ("exams", "marks"))
+        exam = exams(models.part("roi", "assemble", "assemble")(tables), folds=1, seed=0)
+        said = {}
+        for name in ("exact", "ridge"):
+            recipe = models.recipe("roi", name)
+            state = recipe.fit(exam[0].seen, settle(recipe.knobs, {"checks": False}), 0)
+            said[name] = marks(exam, [recipe.predict(state, exam[0].asked)]).metrics
+        shown = {name: f"covers {one['coverage_80']:.2f}, CRPS {one['crps']:.3f}, WAPE {one['wape']:.3f}" for name, one in said.items()}
+        rows.append(Row(f"{file}, 13 weeks held out: 80 % interval of the sum", shown["exact"], f"ridge, geos added up: {shown['ridge']}"))
+    return rows
 
 
 def _published() -> list[Row]:
