@@ -75,7 +75,7 @@ def infer(raw: Raw, *, table: str | None = None, map: Mapping[str, str] | None =
         *left_out,
         *read,
         *said,
-        *(_twofold(media) if media and named != "marketing" else ()),
+        *(_twofold(media) if media and named == "outcomes" else ()),
     )
     return Guess(named, described, typed, mapping, why)
 
