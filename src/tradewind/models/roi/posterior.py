@@ -2,9 +2,7 @@
 
 For one geo: y / mean(y) = 0.8 + Z g + sum_c beta_c sat(carry(x_c)) + noise, g ~ N(0, I) (Z holds its own scales), noise ~ N(0, sigma^2).
 beta_c = exp(r_c) spend_c / sum_t sat_ct, so the parameter is the return itself (as in Meridian). Geos share curves; their returns are
-r_c + tau_c z_gc, and a shock of each period, normal and the same share of sales in every geo, moves them together (news, weather, what a
-competitor did). Given the curves y is normal, so g and the shocks are integrated out by the Woodbury identity: 4 numbers per channel and
-2 more remain, with geos one more for the shocks.
+r_c + tau_c z_gc. Given the curves y is normal, so g is integrated out by the Woodbury identity: 4 numbers per channel and 2 more remain.
 """
 
 from __future__ import annotations
@@ -20,7 +18,6 @@ from tradewind.models.roi.curves import saturation, steepness, weights
 Array = np.ndarray[Any, Any]
 LIKE = float(np.log(0.2))  # how far returns differ between geos before the data, log of a log deviation
 HALF, SCATTER = 0.3, 0.5  # log of the spend of half effect over the usual spend: its mean and deviation before the data
-SPAN = 64  # directions of all geos' columns that shocks are kept apart from; what all geos share comes first
 LEVEL = 0.8  # what is expected of sales without media, as a share of the mean
 
 
@@ -70,23 +67,11 @@ class Problem:
     slots: Mapping[str, slice] = field(default_factory=dict)
     gram: Array = field(init=False)  # (G, q + h, q + h): Z' W Z
     columns: Array = field(init=False)  # (G, T, q + h): Z
-    span: Array = field(init=False)  # (T, R): an orthonormal basis of the columns of all geos, its SPAN widest directions at most
-    inside: Array = field(init=False)  # (G, R, q + h): their columns in it
 
     def __post_init__(self) -> None:
         columns = np.concatenate([self.base, self.trend], -1)
         object.__setattr__(self, "columns", columns)
         object.__setattr__(self, "gram", np.einsum("gtq,gt,gtp->gqp", columns, self.weight, columns))
-        if "shock" in self.slots:
-            weighted = columns * self.weight[..., None]
-            left, size, _ = np.linalg.svd(np.concatenate(list(weighted), 1), full_matrices=False)
-            object.__setattr__(self, "span", left[:, size > 1e-10 * size[0]][:, :SPAN])
-            object.__setattr__(self, "inside", np.einsum("tr,gtq->grq", self.span, weighted))
-
-    @property
-    def even(self) -> bool:
-        """Tell whether each geo weighs the same in all periods."""
-        return bool((self.weight == self.weight[:, :1]).all())
 
     @property
     def size(self) -> int:
@@ -102,7 +87,7 @@ def slots_of(channels: int, geos: int, carry: str, curve: str) -> dict[str, slic
     if curve == "hill":
         sizes["slope"] = channels
     if geos > 1:
-        sizes |= {"tau": channels, "differ": geos * channels, "shock": 1}
+        sizes |= {"tau": channels, "differ": geos * channels}
     out, at = {}, 0
     for name, size in sizes.items():
         out[name] = slice(at, at + size)
@@ -156,70 +141,11 @@ def _likelihood(problem: Problem, theta: Any, rest: Any, xp: Any, solve: Any) ->
     inner = problem.gram * scale[..., :, None] * scale[..., None, :] * precise[..., None, None] + np.eye(fixed + turning)
     low = xp.linalg.cholesky(inner)
     weighted = rest * problem.weight
-    moved = ((weighted[..., None, :] @ problem.columns)[..., 0, :] * scale)[..., None]
-    if "shock" in problem.slots:
-        inverse = solve(low, xp.broadcast_to(np.eye(fixed + turning), low.shape))
-        solved, half = (inverse @ moved)[..., 0], inverse @ span_of(problem, scale, xp)
-    else:
-        solved, half = solve(low, moved)[..., 0], None
+    moved = (weighted[..., None, :] @ problem.columns)[..., 0, :] * scale
+    solved = solve(low, moved[..., None])[..., 0]
     squares = (weighted * rest).sum(-1) * precise - (solved**2).sum(-1) * precise**2
     logs = xp.log(xp.diagonal(low, axis1=-2, axis2=-1)).sum(-1)
-    apart = (-0.5 * squares - problem.weight.sum(-1) * noise - logs).sum(-1)
-    if half is None:
-        return apart
-    return apart + _shocked(
-        problem, xp.exp(theta[..., problem.slots["shock"]]), shared(problem, weighted, (precise, solved, half), xp), xp, solve
-    )
-
-
-def span_of(problem: Problem, scale: Any, xp: Any) -> Any:
-    """Return each geo's columns in the span of all, with their scales put in: (..., G, q, R)."""
-    return xp.swapaxes(problem.inside * scale[..., None, :], -1, -2)
-
-
-def shared(problem: Problem, weighted: Any, inner: tuple[Any, Any, Any], xp: Any) -> tuple[Any, Any, Any]:
-    """Return what all geos say of the shocks of periods, once each baseline is integrated out, as K (..., R, R), D and b (..., T).
-
-    Their precision is diag(D) - B K B', with B the span of all baselines, and b is that times their mean. `inner` holds 1 / sigma^2
-    (..., G), and what the triangle of each geo's baseline makes of the rest (..., G, q) and of the span (..., G, q, R).
-    """
-    precise, solved, half = inner
-    half = half * precise[..., None, None]
-    flat = half.reshape((*half.shape[:-3], half.shape[-3] * half.shape[-2], half.shape[-1]))
-    seen = (solved * precise[..., None]).reshape((*flat.shape[:-1], 1))
-    there = (problem.weight * precise[..., None]).sum(-2)
-    pull = (weighted * precise[..., None]).sum(-2) - (problem.span @ (xp.swapaxes(flat, -1, -2) @ seen))[..., 0]
-    return xp.swapaxes(flat, -1, -2) @ flat, there, pull
-
-
-def _shocked(problem: Problem, size: Any, said: tuple[Any, Any, Any], xp: Any, solve: Any) -> Any:
-    """Return what integrating out shocks of deviation `size` (..., 1) adds to the log likelihood.
-
-    N = diag(D) + 1 / size^2, L L' = B' N^-1 B, E = L' K L: the determinant of their precision is |N| |I - E|, its inverse
-    N^-1 + N^-1 B L'^-1 ((I - E)^-1 - I) L^-1 B' N^-1 (Woodbury), all in the R columns of the span. Where every geo is known in every
-    period N is a number and L its root.
-    """
-    held, there, pull = said
-    wide = 1.0 / (there + size**-2)  # N^-1
-    seen = ((pull * wide)[..., None, :] @ problem.span)[..., 0, :, None]
-    unit = np.eye(problem.span.shape[1])
-    if problem.even:
-        rest, inside = unit - held * wide[..., :1, None], seen / xp.sqrt(wide[..., :1, None])
-    else:
-        low = _each(xp, xp.linalg.cholesky, xp.swapaxes(problem.span * wide[..., None], -1, -2) @ problem.span)
-        rest, inside = unit - xp.swapaxes(low, -1, -2) @ held @ low, _each(xp, solve, low, seen)
-    root = _each(xp, xp.linalg.cholesky, rest)
-    gained = (pull**2 * wide).sum(-1) + (_each(xp, solve, root, inside)[..., 0] ** 2).sum(-1) - (inside[..., 0] ** 2).sum(-1)
-    determinant = xp.log(1 + size**2 * there).sum(-1) + 2 * xp.log(xp.diagonal(root, axis1=-2, axis2=-1)).sum(-1)
-    return 0.5 * (gained - determinant)
-
-
-def _each(xp: Any, function: Any, *stacks: Any) -> Any:
-    """Return what a function makes of each of S matrices, one by one.
-
-    Given all at once JAX hands large ones to threads; two such calls that need not wait for each other then wait for ever.
-    """
-    return xp.stack([function(*(stack[at] for stack in stacks)) for at in range(len(stacks[0]))])
+    return (-0.5 * squares - problem.weight.sum(-1) * noise - logs).sum(-1)
 
 
 def _lifted(problem: Problem, media: Shaped, xp: Any) -> Any:
@@ -234,9 +160,8 @@ def _lifted(problem: Problem, media: Shaped, xp: Any) -> Any:
 
 
 def _prior(problem: Problem, theta: Any, xp: Any) -> Any:
-    """Return the log prior.
+    """Return the log prior. a ~ Beta(2, 2), half ~ LN(.3, .5), slope ~ LN(.1, .25), trend ~ HN(.1), noise ~ HN(.2), tau ~ LN(log .2, .6).
 
-    a ~ Beta(2, 2), half ~ LN(.3, .5), slope ~ LN(.1, .25), trend ~ HN(.1), noise and shock ~ HN(.2), tau ~ LN(log .2, .6).
     Half of the full effect is believed to lie a little above the usual spend, as Robyn's range for it (.3 to 1 of the highest) does.
     """
     belief = problem.prior
@@ -248,7 +173,7 @@ def _prior(problem: Problem, theta: Any, xp: Any) -> Any:
     if "second" in part:
         out = out - 0.5 * (((part["second"] - 0.2) / 0.5) ** 2).sum(-1)
     out = out + _returns(belief, part["return"], xp).sum(-1)
-    for name, scale in (("trend", 0.1), ("noise", 0.2), ("shock", 0.2)):
+    for name, scale in (("trend", 0.1), ("noise", 0.2)):
         if name in part:
             out = out + (part[name] - 0.5 * (xp.exp(part[name]) / scale) ** 2).sum(-1)
     if "tau" in part:  # away from zero, where its log would wander without end

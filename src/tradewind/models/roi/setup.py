@@ -8,13 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from tradewind.core.errors import BadValue
 from tradewind.models.roi import baseline
 from tradewind.models.roi.beliefs import NOTHING
 from tradewind.models.roi.curves import lagged
 from tradewind.models.roi.learned import Learned
 from tradewind.models.roi.media import LAGS, LONGER, Media, believed
-from tradewind.models.roi.posterior import HALF, LEVEL, Lift, Prior, Problem, shaped, shared, slots_of, span_of
+from tradewind.models.roi.posterior import HALF, LEVEL, Lift, Prior, Problem, shaped, slots_of
 
 Array = np.ndarray[Any, Any]
 KEPT = 1000  # draws that are served from
@@ -62,7 +61,7 @@ def standardised(other: Array, cut: int) -> Array:
 
 
 def setup(media: Media, params: Mapping[str, Any], *, previous: Learned | None = None, temper: float = 0.5) -> Setup:
-    """Return the problem of a posterior over the known periods."""
+    """Return the problem of a posterior over the known periods. Geos are taken one by one."""
     cut, lags = media.cut, lags_of(media, params)
     geos, channels = len(media.geos), len(media.channels)
     scale = scale_of(media, lags) if previous is None else previous.scale
@@ -80,8 +79,6 @@ def setup(media: Media, params: Mapping[str, Any], *, previous: Learned | None =
     prior = Prior(centre, width, params["basis"] == "marginal", nothing)
     weight = np.isfinite(y).astype(float)
     if previous is not None:
-        if len(previous.mean) != max(part.stop for part in slots.values()):
-            raise BadValue("this version was learned before shocks of all geos were told apart", hint="train roi again")
         prior = Prior(centre, width, prior.marginal, nothing, previous.mean, temper * np.linalg.inv(previous.cov), 1 - temper)
         weight[:, : previous.cut] *= 1 - temper
     problem = Problem(
@@ -137,8 +134,6 @@ def start(problem: Problem) -> Array:
         at[problem.slots["second"]] = 0.2
     if "tau" in problem.slots:
         at[problem.slots["tau"]] = -1.5
-    if "shock" in problem.slots:
-        at[problem.slots["shock"]] = -3.0
     if problem.prior.around is not None:
         at = problem.prior.around.copy()
     return at
@@ -155,42 +150,44 @@ def learned(made: Setup, theta: Array, moments: tuple[Array, Array], seed: int, 
     gamma[..., 0] += LEVEL * level / 0.4
     noise = np.exp(theta[:, problem.slots["noise"]]) * level
     trend = np.exp(theta[:, problem.slots["trend"]]) * level
-    shock = np.exp(theta[:, problem.slots["shock"]]) * level if "shock" in problem.slots else 0.0 * noise
-    return state_of(made, (weights, half, slope, beta * level[:, None], gamma, noise, shock, trend), moments, **said)
+    alike = together(problem, theta[:100], parts[0][4])
+    parts_ = (weights, half, slope, beta * level[:, None], gamma, noise * np.sqrt(1 - alike), noise * np.sqrt(alike), trend)
+    return state_of(made, parts_, moments, **said)
+
+
+def together(problem: Problem, theta: Array, gamma: Array) -> float:
+    """Return how what is left over hangs together between geos in a period (intraclass correlation, none below zero); 0 for one geo.
+
+    The sum of G geos with correlation r varies 1 + (G - 1) r times as much as if each erred by itself. `gamma` are baselines (D, G, q).
+    """
+    geos = len(problem.y)
+    if geos == 1:
+        return 0.0
+    media = shaped(problem, theta)
+    fitted = (media.beta[..., None] * media.sat).sum(0) + np.einsum("dgq,gtq->dgt", gamma, problem.columns)
+    rest = np.where(problem.weight > 0, problem.y - LEVEL - fitted.mean(0), 0.0)
+    rest = rest / np.exp(theta[:, problem.slots["noise"]]).mean(0)[:, None]
+    apart = float((rest**2).sum())
+    whole = float((rest.sum(0) ** 2).sum())
+    return float(np.clip((whole - apart) / max((geos - 1) * apart, 1e-12), 0.0, 0.99))
 
 
 def _drawn(problem: Problem, theta: Array, rng: np.random.Generator) -> tuple[Array, ...]:
-    """Return weights, half, slope, beta and a draw of the baseline given them, its scales put in; shocks are drawn before it."""
+    """Return weights, half, slope, beta and a draw of the baseline given them, its scales put in."""
     media = shaped(problem, theta)
     rest = problem.y - LEVEL - (media.beta[..., None] * media.sat).sum(0)
     fixed, turning = problem.base.shape[-1], problem.trend.shape[-1]
     wide = np.repeat(np.exp(theta[:, problem.slots["trend"]]), turning, axis=-1)
     scale = np.concatenate([np.ones((len(theta), fixed)), wide], -1)[:, None, :]
     z = problem.columns
-    precise = np.exp(-2 * theta[:, problem.slots["noise"]])
-    inner = problem.gram * scale[..., :, None] * scale[..., None, :] * precise[..., None, None] + np.eye(z.shape[-1])
-    low = np.linalg.cholesky(inner)
-    if "shock" in problem.slots:
-        rest = rest - _shocks(problem, theta, rest, (low, scale, precise), rng)[:, None]
-    moved = np.einsum("dgt,gtq->dgq", rest * problem.weight, z) * scale * precise[..., None]
+    precise = np.exp(-2 * theta[:, problem.slots["noise"]])[..., None, None]
+    inner = problem.gram * scale[..., :, None] * scale[..., None, :] * precise + np.eye(z.shape[-1])
+    moved = np.einsum("dgt,gtq->dgq", rest * problem.weight, z) * scale * precise[..., 0]
     mean = np.linalg.solve(inner, moved[..., None])[..., 0]
+    low = np.linalg.cholesky(inner)
     noise = np.linalg.solve(np.swapaxes(low, -1, -2), rng.normal(size=(*mean.shape, 1)))[..., 0]
     first = (np.moveaxis(part, 0, 1) for part in (media.weights, media.half, media.slope))
     return *first, np.moveaxis(media.beta, 0, -1), (mean + noise) * scale
-
-
-def _shocks(problem: Problem, theta: Array, rest: Array, inner: tuple[Array, ...], rng: np.random.Generator) -> Array:
-    """Return a draw of the shocks of all periods, (D, T), every baseline integrated out."""
-    low, scale, precise = inner
-    weighted = rest * problem.weight
-    moved = (np.einsum("dgt,gtq->dgq", weighted, problem.columns) * scale)[..., None]
-    solved, half = np.linalg.solve(low, moved)[..., 0], np.linalg.solve(low, span_of(problem, scale, np))
-    held, there, pull = shared(problem, weighted, (precise, solved, half), np)
-    sharp = np.eye(there.shape[-1]) * (there + np.exp(-2 * theta[:, problem.slots["shock"]]))[..., None]
-    sharp = sharp - problem.span @ held @ problem.span.T
-    root = np.linalg.cholesky(sharp)
-    drawn = rng.normal(size=(*pull.shape, 1))
-    return np.asarray((np.linalg.solve(sharp, pull[..., None]) + np.linalg.solve(np.swapaxes(root, -1, -2), drawn))[..., 0])
 
 
 def state_of(made: Setup, drawn: tuple[Array, ...], moments: tuple[Array, Array], **said: Any) -> Learned:
