@@ -8,7 +8,6 @@ import polars as pl
 
 from tradewind.core.answer import Fact
 from tradewind.core.catalog import TABLES
-from tradewind.core.errors import BadValue
 from tradewind.data.dates import EARLIEST, LATEST, looks_dated, month_number
 from tradewind.data.match import by_name, fold
 from tradewind.data.parse import looks_numeric, numbers
@@ -105,10 +104,7 @@ def _read(values: pl.Series, part: str, decimal: str) -> pl.Series | None:
             return named
     if not (values.dtype == pl.String or values.dtype.is_numeric()):
         return None
-    try:
-        read = numbers(values, decimal)
-    except BadValue:
-        return None
+    read = numbers(values, decimal)
     some = read.values.fill_nan(None).drop_nulls()
     least = EARLIEST if part == "year" else 1
     if read.bad or some.is_empty() or not ((some == some.round(0)) & some.is_between(least, MOST[part])).all():

@@ -23,7 +23,7 @@ WORTH = ("value_per_conversion", "value_per_outcome", "revenue_per_conversion", 
 FOLLOWS = re.compile(r"customer|conversion|order|revenue|sales|turnover|units|click|impression|lead|signup|booking", re.IGNORECASE)
 TESTS = ("test", "test_channel", "test_geo", "test_end", "test_lift", "test_error", "test_change")
 MOST_EVENTS = 12
-FEWEST, SAME = 8, 0.9999  # periods that two columns must share, and their correlation, to be one thing
+PERIODS, SAME = 8, 0.9999  # periods that two columns must share, and their correlation, to be one thing
 YEAR_OF_DAYS = 364
 
 
@@ -175,7 +175,7 @@ def _alike(one: np.ndarray[Any, Any], other: np.ndarray[Any, Any]) -> bool:
     """Tell whether two columns are the same but for their unit."""
     known = np.isfinite(one) & np.isfinite(other)
     one, other = one[known], other[known]
-    if len(one) < FEWEST or np.ptp(one) == 0 or np.ptp(other) == 0:
+    if len(one) < PERIODS or np.ptp(one) == 0 or np.ptp(other) == 0:
         return False
     return bool(np.corrcoef(one, other)[0, 1] > SAME)
 

@@ -150,12 +150,12 @@ def learned(made: Setup, theta: Array, moments: tuple[Array, Array], seed: int, 
     gamma[..., 0] += LEVEL * level / 0.4
     noise = np.exp(theta[:, problem.slots["noise"]]) * level
     trend = np.exp(theta[:, problem.slots["trend"]]) * level
-    alike = together(problem, theta[:100], parts[0][4])
-    parts_ = (weights, half, slope, beta * level[:, None], gamma, noise * np.sqrt(1 - alike), noise * np.sqrt(alike), trend)
-    return state_of(made, parts_, moments, **said)
+    alike = _alike(problem, theta[:100], parts[0][4])
+    own, shock = noise * np.sqrt(1 - alike), noise * np.sqrt(alike)
+    return state_of(made, (weights, half, slope, beta * level[:, None], gamma, own, shock, trend), moments, **said)
 
 
-def together(problem: Problem, theta: Array, gamma: Array) -> float:
+def _alike(problem: Problem, theta: Array, gamma: Array) -> float:
     """Return how what is left over hangs together between geos in a period (intraclass correlation, none below zero); 0 for one geo.
 
     The sum of G geos with correlation r varies 1 + (G - 1) r times as much as if each erred by itself. `gamma` are baselines (D, G, q).
