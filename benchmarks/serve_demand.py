@@ -44,17 +44,20 @@ def run() -> Result:
         ask = _asker(desk)
         _between(ask, lambda spent: len(spent.ms["one series"]) >= 20)
         quiet = _between(ask, lambda spent: len(spent.ms["one series"]) >= ONE and len(spent.ms["100 series"]) >= HUNDRED)
+        paced = _between(ask, lambda spent: len(spent.ms["one series"]) >= ONE and len(spent.ms["100 series"]) >= HUNDRED // 2, pause_s=PAUSE_S)
         busy, trained = _while_training(desk, ask)
     rows = [
         Row("what serves", taught.recipe, "", ENSEMBLE, taught.recipe == ENSEMBLE),
         *(_bar(f"{kind} x {DAYS} days, p50", median(quiet.ms[kind]), kind, quiet) for kind in LIMITS_MS),
+        *(Row(f"{kind} at the pace of the rows below, nothing beside, p50", f"{median(paced.ms[kind]):.2f} ms") for kind in LIMITS_MS),
         *(_bar(f"{kind} while a training runs, p50", median(busy.ms[kind]), kind, busy) for kind in LIMITS_MS),
         *(_bar(f"{kind} while a training runs, p99", quantile(busy.ms[kind], 0.99), kind, busy) for kind in LIMITS_MS),
         Row("the training meanwhile", f"{trained:.0f} s"),
     ]
     notes = (
         f"sample company, seed {SEED}; every question has a price of its own, so that no answer is kept",
-        f"while the training runs a question comes {1000 * PAUSE_S:.0f} ms after the answer to the last",
+        f"while the training runs a question comes {1000 * PAUSE_S:.0f} ms after the answer to the last: after such a pause the processor has "
+        "forgotten what an answer reads, with or without a training",
         "asked in this process through `desk.predict`, as the server does; the training is a job of the same desk",
     )
     return Result(tuple(rows), notes)
