@@ -44,7 +44,7 @@ def run() -> Result:
         ask = _asker(desk)
         _between(ask, lambda spent: len(spent.ms["one series"]) >= 20)
         quiet = _between(ask, lambda spent: len(spent.ms["one series"]) >= ONE and len(spent.ms["100 series"]) >= HUNDRED)
-        paced = _between(ask, lambda spent: len(spent.ms["one series"]) >= ONE and len(spent.ms["100 series"]) >= HUNDRED // 2, pause_s=PAUSE_S)
+        paced = _between(ask, lambda spent: len(spent.ms["one series"]) >= ONE, pause_s=PAUSE_S)
         busy, trained = _while_training(desk, ask)
     rows = [
         Row("what serves", taught.recipe, "", ENSEMBLE, taught.recipe == ENSEMBLE),
