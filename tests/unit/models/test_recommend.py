@@ -367,6 +367,23 @@ def test_a_version_of_a_wide_range_stays_small(monkeypatch):
     assert tail[made.target].sum() <= 1000
 
 
+def test_so_does_one_of_a_range_that_hardly_anyone_bought(table, monkeypatch):
+    log = logs.read(table)
+    past = logs.seen(log, log.end)
+    told = {"strength": 100.0, "keep": 60, "most": 6000}
+    whole = weights.learn(log, past, **told)
+    new = whole.known == weights.ATTRIBUTED
+    most = 2 * int((whole.known == 0).sum() + new.sum())
+    assert new[whole.target].sum() > most
+    monkeypatch.setattr(weights, "MOST_KEPT", most)
+    made = weights.learn(log, past, **told)
+    np.testing.assert_array_equal(made.known, whole.known)
+    assert 0 < new[made.target].sum() <= most
+    least = {item: np.sort(np.abs(whole.value[whole.target == item]))[-2:] for item in np.flatnonzero(new).tolist()}
+    for item, largest in least.items():
+        np.testing.assert_allclose(np.sort(np.abs(made.value[made.target == item])), largest)
+
+
 def test_an_update_knows_newer_purchases_and_items(table, state):
     early = table.take((table.column("kind") != "order") | (table.column("date") < np.datetime64("2025-05-01")))
     old = RECIPE.fit(early, settle(RECIPE.knobs, {}), 0)

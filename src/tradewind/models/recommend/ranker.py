@@ -276,10 +276,11 @@ def tune(log: Log, past: Sequence[tuple[Cut, Weights | None]], powers: Sequence[
             part = people[at : at + ROWS]
             made = grid(shop, weights, profiles(shop, part))
             hit = cut.came(part, len(log.items)) & ~made.held
-            able = hit.any(1)
+            able = np.flatnonzero(hit.any(1))
+            made, hit = made.take(able), hit[able]
+            wanted = np.minimum(hit.sum(1), TOP)
             for turn, power in enumerate(powers):
-                score = np.where(made.held, -np.inf, fresh(shop, made, power))[able]
-                best = np.argpartition(-score, min(20, score.shape[1]) - 1, axis=1)[:, :20]
-                got = np.take_along_axis(hit[able], best, axis=1).sum(1) / np.minimum(hit[able].sum(1), 20)
-                found[turn] += float(got.sum())
+                score = fresh(shop, made, power)
+                score[made.held] = -np.inf
+                found[turn] += float(((best(score, TOP) & hit).sum(1) / wanted).sum())
     return float(powers[int(found.argmax())])

@@ -15,20 +15,17 @@ import numpy as np
 
 from tradewind.core.errors import LearnFailed
 from tradewind.core.table import Array
-from tradewind.models.recommend import als
+from tradewind.models.recommend import als, newcomers
 from tradewind.models.recommend.log import Log, Seen
 
 EXACT, ATTRIBUTED, FACTORED = 1, 2, 3
 FEWEST_BUYERS = 5
-RIDGE = 5.0  # of the map from attributes to weights
-BANDS = 5  # price bands
 BLOCK = 256  # rows and columns copied at once
 KEPT = 64  # targets whose weights are chosen at once
 MOST_KEPT = 2_400_000  # weights into the items past the most bought, so that a version stays small
 PAIRS = 1_000_000  # pairs of items counted at once
 LOST = 0.01  # of a vector of standard normal numbers, through the matrix and its inverse
 PAIR = np.dtype([("target", "u4"), ("value", "f4")])
-RARE = 0.25  # share of known items, least bought first, whose weights newcomers are sized by
 
 
 @dataclass(frozen=True)
@@ -128,12 +125,13 @@ def learn(log: Log, seen: Seen, *, strength: float, keep: int, most: int, factor
     known = np.zeros(width, "i1")
     known[head], known[tail] = EXACT, FACTORED
     new = np.flatnonzero(known == 0)
-    mapped, able_new = _newcomers(log, dense, head, new, seen)
-    known[able_new] = ATTRIBUTED
-    parts = [_kept(dense, head, keep), _kept(mapped, able_new, keep)]
+    few = max(min(keep, MOST_KEPT // max(len(tail) + len(new), 1)), 1)
+    parts = [_largest(dense.T, head, keep)]
+    for some, made in newcomers.columns(log, dense, head, new, seen.buyers):
+        known[some] = ATTRIBUTED
+        parts.append(_largest(made, some, few))
     parts = [(head[source], target, value) for source, target, value in parts]
     if len(tail):
-        few = max(min(keep, MOST_KEPT // len(tail)), 1)
         parts.append(_factored(seen, head, tail, width, keep=few, strength=strength, factors=factors, seed=seed))
     source, target, value = (np.concatenate(part) for part in zip(*parts, strict=True))
     order = np.argsort(source, kind="stable")
@@ -188,47 +186,10 @@ def _entries(seen: Seen, able: Array, width: int) -> tuple[Array, Array]:
     return np.repeat(np.arange(len(seen.start) - 1), np.diff(seen.start))[fine], column[fine]
 
 
-def _newcomers(log: Log, dense: Array, able: Array, new: Array, seen: Seen) -> tuple[Array, Array]:
-    """Return weights (source, newcomer) by a ridge map from attributes to columns, and the newcomers that have attributes.
-
-    Columns are mapped at length one; a newcomer's is sized like those of the least bought known items, so that it can compete with them.
-    """
-    features = attributes(log)
-    able_new = new[features[new].any(axis=1)] if len(new) else new
-    if not len(able_new) or not features[able].any():
-        return np.zeros((len(able), 0), "f4"), able_new[:0]
-    length = np.sqrt((dense * dense).sum(0))
-    unit = dense / np.where(length > 0, length, 1.0)
-    known = features[able].astype("f4")
-    square = known.T @ known + RIDGE * np.eye(known.shape[1], dtype="f4")
-    slope = np.linalg.solve(square.astype("f8"), (known.T @ unit.T).astype("f8"))
-    made = features[able_new] @ slope
-    size = np.sqrt((made * made).sum(1, keepdims=True))
-    rare = np.argsort(seen.buyers[able], kind="stable")[: max(1, int(RARE * len(able)))]
-    made *= float(np.median(length[rare])) / np.where(size > 0, size, 1.0)
-    return np.asarray(made.T, "f4"), able_new
-
-
-def attributes(log: Log) -> Array:
-    """Return (items, attributes) of 0 and 1: category, brand, and price band where there are several prices."""
-    parts = []
-    for values in (log.category, log.brand):
-        names = sorted({value for value in values.tolist() if value is not None})
-        parts.append(np.array([[value == name for name in names] for value in values.tolist()], "f8").reshape(len(values), len(names)))
-    priced = np.isfinite(log.price)
-    if parts[0].shape[1] + parts[1].shape[1] and len(np.unique(log.price[priced])) > BANDS:
-        edges = np.quantile(log.price[priced], np.linspace(0, 1, BANDS + 1)[1:-1])
-        band = np.searchsorted(edges, np.where(priced, log.price, np.inf))
-        told = np.hstack(parts).any(axis=1)
-        parts.append(np.eye(BANDS)[np.minimum(band, BANDS - 1)] * (priced & told)[:, None])
-    return np.hstack(parts)
-
-
-def _kept(dense: Array, columns: Array, keep: int) -> tuple[Array, Array, Array]:
-    """Return source place, target and value of the `keep` largest weights into each target."""
-    by_target = dense.T  # lies together in memory
-    parts = [(np.zeros(0, "i8"), columns[:0], by_target[:0, 0])]
-    for start in range(0, len(columns), KEPT):  # a few rows at once stay in the processor's cache
+def _largest(by_target: Array, targets: Array, keep: int) -> tuple[Array, Array, Array]:
+    """Return source place, target and value of the `keep` largest weights into each target, a row of `by_target`."""
+    parts = [(np.zeros(0, "i8"), targets[:0], by_target[:0, 0])]
+    for start in range(0, len(targets), KEPT):  # a few rows at once stay in the processor's cache
         some = by_target[start : start + KEPT]
         held: Any = some != 0
         if some.shape[1] > keep:
@@ -236,6 +197,6 @@ def _kept(dense: Array, columns: Array, keep: int) -> tuple[Array, Array, Array]
             least = np.partition(size, size.shape[1] - keep, axis=1)[:, size.shape[1] - keep]
             held = size >= np.maximum(least, 1e-12)[:, None]
         target, source = np.nonzero(held)
-        parts.append((source, columns[start + target], some[target, source]))
+        parts.append((source, targets[start + target], some[target, source]))
     source, target, value = (np.concatenate(part) for part in zip(*parts, strict=True))
     return source, target, value
