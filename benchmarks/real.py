@@ -117,7 +117,7 @@ def _one(name: str, case: Case, typed: list[str], folder: Path) -> list[Row]:
 
 
 def _scores(name: str, case: Case, board: list[dict[str, Any]]) -> list[Row]:
-    scores = {str(row["recipe"]): float(row["wape"]) for row in board}
+    scores = {str(row["recipe"]): float(row["wape"]) for row in board if row["wape"] is not None}  # none: it could not be learned
     naive = scores.pop("naive")
     apart = case.naive() if case.naive else None
     beside = "seasonal naive" + (f" ({apart:.3f})" if apart is not None else "")
