@@ -114,14 +114,30 @@ def open(folder: str | Path | None = None, *, actor: Actor = OWNER, **settings: 
     return Desk(root, actor, keys, Blobs(root / "blobs", keys), ledger, pool, View(ledger), Answers(chosen.answers), options)
 
 
+def begin(folder: str | Path, *, country: str = "", subdivision: str = "") -> None:
+    """Make a workspace that keeps the public holidays of a country, in its `tradewind.toml`.
+
+    Raises BadValue for a country there is not, and InvalidInput where the workspace has settings already.
+    """
+    from tradewind.models._kit.calendar import holiday_dates
+
+    holiday_dates(country, subdivision, [2024])
+    root = Path(folder)
+    path = root / "tradewind.toml"
+    said = [f"{name} = {json.dumps(value)}" for name, value in (("country", country.upper()), ("subdivision", subdivision)) if value]
+    if path.exists():
+        raise InvalidInput(f"{path} is there already", hint=f"write into it: {', '.join(said)}")
+    _prepare(root)
+    files.write(path, "".join(f"{line}\n" for line in said).encode())
+
+
 def demo(folder: str | Path | None = None, *, seed: int = 7, **sizes: Any) -> Desk:
     """Open the sample company: made and loaded where it is not there yet, nothing trained."""
     from tradewind.models._kit.world import make
 
     root = Path(folder) if folder is not None else Path(tempfile.mkdtemp(prefix="tradewind-"))
     if not (root / "format.json").exists():
-        _prepare(root)
-        files.write(root / "tradewind.toml", b'country = "DE"\n')  # the sample company keeps German holidays
+        begin(root, country="DE")  # the sample company keeps German holidays
     desk = open(root)
     loaded = desk.view.fresh(now=True).tables
     for name, table in make(seed=seed, **sizes).tables.items():

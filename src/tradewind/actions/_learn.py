@@ -13,15 +13,18 @@ from tradewind.core.answer import Fact
 from tradewind.core.errors import BadValue, NotFound
 from tradewind.core.event import Event
 from tradewind.core.model import Budget, Model, Progress, Trained
+from tradewind.core.schema import Role
 from tradewind.core.table import Table
 from tradewind.core.version import VERSION
 from tradewind.data.align import align
 from tradewind.models import has, part
 from tradewind.training.learn import trained_from
 from tradewind.training.search import TRIAL
+from tradewind.training.split import grain, periods
 from tradewind.workspace import Workspace
 
 JOB = "tradewind.actions.job:job"
+NO_HOLIDAYS = "no country is set and no events are loaded: tradewind init --country DE, or country in tradewind.toml"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +56,10 @@ def ready(ws: Workspace, question: Model, table: str | None, progress: Progress,
         return Ready(made.checked(question.needs).to_bytes(), facts, sources)
     progress("align", 0.5, f"{len(made)} rows")
     aligned, repairs = align(made)
+    known = bool(options["country"]) or "events" in found
     del made, found
+    if not known and grain(periods(aligned, aligned.schema.of(Role.TARGET)[0])) == "day":
+        facts += (Fact("holidays", "none", "", NO_HOLIDAYS),)
     return Ready(aligned.checked(question.needs).to_bytes(), (*facts, *repairs), sources)
 
 

@@ -15,9 +15,16 @@ PANEL = "Workspace"
 
 @command("init", PANEL)
 def init(
-    call: Call, folder: Annotated[Path | None, typer.Argument(metavar="[DIR]", help="The folder to make; --workspace by default.")] = None
+    call: Call,
+    folder: Annotated[Path | None, typer.Argument(metavar="[DIR]", help="The folder to make; --workspace by default.")] = None,
+    country: Annotated[str, typer.Option(metavar="CODE", help="Country whose public holidays count: DE, US, BR, ...")] = "",
+    subdivision: Annotated[str, typer.Option(metavar="CODE", help="State or region of the country: BY, CA, ...")] = "",
 ) -> "Answer":
     """Make a workspace: its keys and its ledger. A workspace that is there already stays as it is."""
+    if country or subdivision:
+        from tradewind.desk import begin
+
+        begin(folder or call.workspace, country=country, subdivision=subdivision)
     desk = call.make(folder or call.workspace)
     call.note(f"{call.workspace.resolve()} is a Tradewind workspace; next: tradewind load FILE --table sales")
     return desk.status()

@@ -148,7 +148,8 @@ def _blend(lesson: Lesson, candidate: Candidate, found: Compared, progress: Prog
     singles = {one.label: one for one in lesson.candidates if one.label in found.runs and one.label in recipe.members}
     if not singles:
         return
-    chosen = weigh({label: found.runs[label].joined() for label in singles})
+    held = {label: found.runs[label].joined() for label in singles}
+    chosen = weigh(held, _groups(next(iter(held.values())), lesson.table))
     if candidate.label == lesson.model.recipes[-1] or not found.weighed.weights:
         found.weighed = chosen
     by_cutoff = {fold.block: fold for fold in found.folds}

@@ -1,4 +1,4 @@
-"""Weigh recipes against each other: the plain mean of those few that did best together on held-out blocks."""
+"""Weigh recipes against each other: the mean of those mixes that held-out blocks cannot tell from the best."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ MOST = 3  # members at most: more of them cost time to answer and add nothing th
 SHARES = {1: ((1.0,),), 2: ((0.5, 0.5), (0.75, 0.25)), 3: ((1 / 3, 1 / 3, 1 / 3), (0.5, 0.25, 0.25))}
 """Shares that are tried, by number of members: equal ones, and one member that counts more."""
 SAID = 0.8  # of the outcomes an 80 % interval covers
+UNSURE = 2.0  # standard errors of a difference below which a mix counts as erring no more than the best
 ALONE = 0.004  # share of error that a recipe must be better alone: a mean is less likely to fail on the next block
+LEAST = 0.1  # share that a member must have to be worth its learning and its time to answer
 TINY = 1e-9
 
 Mix = tuple[tuple[str, float], ...]
@@ -31,38 +33,69 @@ class Weighed:
     together: float = 1.0
 
 
-def weigh(held: Mapping[str, Mapping[str, Array]]) -> Weighed:
-    """Return the weights of the best mix of recipes, and why in words.
+def weigh(held: Mapping[str, Mapping[str, Array]], groups: Array) -> Weighed:
+    """Return the weights of a mix of recipes, and why in words.
 
-    `held` is label -> columns of the same rows: truth, p50, bounds, block. A mix is judged by the weighted mean of its members' numbers;
-    its error is the mean of its WAPE and its pinball loss, each against the best single recipe's. Few coarse weights: with a handful of
-    held-out blocks, freely fitted ones do worse on the next block than they promise (Claeskens et al. 2016). Where all were asked for the
-    point of least percentage error, every mix holds the recipe whose point errs least, for it may be the only one that learned one, and
-    MAPE is a third error: of a point that is half that recipe's and half the mix's, as a mix of forecasts answers.
+    `held` is label -> columns of the same rows: truth, p50, bounds, block; rows of one of `groups` (a series in a block) err together.
+    A mix is judged by the weighted mean of its members' numbers; its error is the mean of its WAPE and its pinball loss, each against the
+    best single recipe's. Few coarse weights: with a handful of held-out blocks, freely fitted ones do worse on the next block than they
+    promise (Claeskens et al. 2016). For the same reason the answer is the mean of all mixes within UNSURE standard errors of the best (the
+    rule of Breiman et al. 1984, section 3.4.3, with what stays in doubt averaged rather than drawn): many series settle it, few do not. A
+    recipe alone must be better by ALONE.
+
+    Where all were asked for the point of least percentage error, every mix holds the recipe whose point errs least, for it may be the
+    only one that learned one, and MAPE is a third error: of a point that is half that recipe's and half the mix's, as a mix of forecasts
+    answers.
     """
     needed = _nearest(held)
-    errors = {mix: _errors(held, mix, needed) for mix in _mixes(sorted(held))}
-    base = np.min([error for mix, error in errors.items() if len(mix) == 1], axis=0)
-    ratio = {mix: float(np.mean(error / np.maximum(base, 1e-12))) for mix, error in errors.items()}
-    able = [mix for mix in ratio if needed in ("", *dict(mix))]
-    best = min(able, key=lambda mix: (ratio[mix] + (ALONE if len(mix) == 1 else 0.0), len(mix)))
-    return Weighed(dict(best), _why(best, ratio, needed), _together(held, best) if len(best) > 1 else 1.0)
+    _, place = np.unique(groups, return_inverse=True)
+    losses = {mix: _losses(held, mix, needed, place) for mix in _mixes(sorted(held))}
+    base = np.min([loss.sum(1) for mix, loss in losses.items() if len(mix) == 1], axis=0)
+    errors = {mix: _against(loss, base) for mix, loss in losses.items()}
+    able = [mix for mix in errors if needed in ("", *dict(mix))]
+    counted = {mix: float(errors[mix].sum()) + (ALONE if len(mix) == 1 else 0.0) for mix in able}
+    best = min(able, key=lambda mix: (counted[mix], len(mix)))
+    alike = [mix for mix in able if mix == best or counted[mix] - counted[best] <= UNSURE * _doubt(errors[mix] - errors[best])]
+    chosen = _averaged(alike, needed)
+    found = float(_against(_losses(held, chosen, needed, place), base).sum())
+    single, least = min(((mix[0][0], float(errors[mix].sum())) for mix in errors if len(mix) == 1), key=lambda one: one[1])
+    why = _why(chosen, 1 - found / least, single, needed, len(alike))
+    return Weighed(dict(chosen), why, _together(held, chosen) if len(chosen) > 1 else 1.0)
 
 
-def _why(best: Mix, ratio: Mapping[Mix, float], needed: str) -> str:
-    """Say in words what the best mix did beside the best recipe alone."""
-    single = min((mix for mix in ratio if len(mix) == 1), key=lambda mix: ratio[mix])
+def _against(loss: Array, base: Array) -> Array:
+    """Return the mean over all kinds of error, each against the best single recipe's, group by group: it adds up to a ratio."""
+    return np.asarray((loss / np.maximum(base, 1e-12)[:, None]).mean(0))
+
+
+def _doubt(apart: Array) -> float:
+    """Return the standard error of what differences of groups add up to; NaN, below which nothing is, where there is one group."""
+    count = len(apart)
+    return float(np.sqrt(((apart - apart.mean()) ** 2).sum() * count / (count - 1))) if count > 1 else float("nan")
+
+
+def _averaged(mixes: list[Mix], needed: str) -> Mix:
+    """Return the mean of mixes, without members that have hardly a share in it and with no more than MOST."""
+    shares: dict[str, float] = {}
+    for mix in mixes:
+        for name, share in mix:
+            shares[name] = shares.get(name, 0.0) + share / len(mixes)
+    ranked = sorted(shares, key=lambda name: (name != needed, -shares[name], name))[:MOST]
+    kept = [name for name in ranked if name == needed or shares[name] >= LEAST] or ranked[:1]
+    whole = sum(shares[name] for name in kept)
+    return tuple((name, shares[name] / whole) for name in sorted(kept))
+
+
+def _why(chosen: Mix, saved: float, single: str, needed: str, alike: int) -> str:
+    """Say in words what the mix did beside the best recipe alone."""
     nearest = f"{needed}, whose point of least percentage error erred least"
-    if best == single:
-        return f"on held-out blocks {best[0][0]} alone did better than any mean with the others"
-    if len(best) == 1:
+    if len(chosen) == 1 and chosen[0][0] == single:
+        return f"on held-out blocks {single} alone did better than any mean with the others"
+    if len(chosen) == 1:
         return f"on held-out blocks {nearest}, did better alone than in any mean with the others"
-    saved = 1 - ratio[best] / ratio[single]
-    if saved > 0:
-        return f"on held-out blocks their mean erred {saved:.1%} less than {single[0][0]}, the best of them alone"
-    if needed in ("", single[0][0]):
-        return f"on held-out blocks their mean erred no more than {single[0][0]} alone"
-    return f"on held-out blocks their mean erred {-saved:.1%} more than {single[0][0]} alone, and it holds {nearest}"
+    said = f"{-saved:.1%} more than {single} alone" if saved < 0 else f"{saved:.1%} less than {single}, the best of them alone"
+    doubt = f", as the mean of {alike} mixes that those blocks cannot tell apart" if alike > 1 else ""
+    return f"on held-out blocks their mean erred {said}{doubt}{f', and it holds {nearest}' if needed not in ('', single) else ''}"
 
 
 def _nearest(held: Mapping[str, Mapping[str, Array]]) -> str:
@@ -110,17 +143,24 @@ def _mixes(names: list[str]) -> Iterator[Mix]:
                 yield from {tuple(sorted(mix)) for mix in orders}
 
 
-def _errors(held: Mapping[str, Mapping[str, Array]], mix: Mix, nearest: str) -> Array:
-    """Return WAPE, pinball loss and, where one recipe has the nearest point of least percentage error, MAPE of a mix."""
+def _losses(held: Mapping[str, Mapping[str, Array]], mix: Mix, nearest: str, place: Array) -> Array:
+    """Return WAPE, pinball loss and, where one recipe has the nearest point of least percentage error, MAPE of a mix, by group.
+
+    (errors, groups): over the groups each adds up to what `score` says of all rows.
+    """
     members = [(held[name], weight) for name, weight in mix]
     truth = members[0][0]["truth"].astype("f8")
     known = {tau: name for tau, name in score.QUANTILES.items() if all(name in columns for columns, _ in members)}
     said = {tau: np.sum([weight * columns[name].astype("f8") for columns, weight in members], axis=0) for tau, name in known.items()}
     if all((columns["p50"] == np.round(columns["p50"].astype("f8"))).all() for columns, _ in members):
         said[0.5] = np.round(said[0.5])  # a mix of counts is answered as a count
-    found = [score.wape(truth, said[0.5]), score.pinball(truth, said)]
+    total = float(np.abs(truth).sum()) or np.nan
+    rows = [np.abs(truth - said[0.5]) / total]
+    rows.append(np.mean([2 * np.maximum(tau * (truth - one), (tau - 1) * (truth - one)) for tau, one in said.items()], axis=0) / total)
     if nearest:
         lead = nearest if len(mix) > 1 else mix[0][0]
         logged = [np.log(np.maximum(held[name][LEAST_MAPE].astype("f8"), TINY)) * weight for name, weight in ((lead, 1.0), *mix)]
-        found.append(score.mape(truth, np.exp(0.5 * np.sum(logged, axis=0))))
-    return np.array(found)
+        sold = truth > 0
+        gone = np.abs(truth - np.exp(0.5 * np.sum(logged, axis=0))) / np.where(sold, truth, 1.0)
+        rows.append(np.where(sold, gone, 0.0) / (np.count_nonzero(sold) or np.nan))
+    return np.stack([np.bincount(place, weights=row) for row in rows])

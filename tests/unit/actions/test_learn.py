@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pytest
 
-from tradewind.core.errors import BadValue, Cancelled
-from tradewind.core.model import Progress
-from tradewind.desk import Desk
+import tradewind
+from tradewind.actions._learn import ready
+from tradewind.core.errors import BadValue, Cancelled, InvalidInput
+from tradewind.core.model import SILENT, Progress
+from tradewind.desk import Desk, begin
+from tradewind.models import get
+from tradewind.settings import Settings
 from tradewind.training.search import Trial
 
 TRIALS = [Trial("weekly", at, {"scale": 1.0 + at, "threads": 1}, 0.5, 0.1, "done") for at in range(2)]
@@ -67,3 +72,28 @@ def test_a_search_without_room_for_it_says_so(desk: Desk, sold: Callable[..., pl
 def test_a_budget_that_is_none_is_refused(desk: Desk, search_s: float) -> None:
     with pytest.raises(BadValue, match="search_s"):
         desk.train("toy_demand", search_s=search_s)
+
+
+def test_a_country_is_kept_by_a_new_workspace_only(tmp_path: Path) -> None:
+    new = tmp_path / "new"
+    begin(new, country="de", subdivision="BY")
+    assert (Settings.read(new).country, Settings.read(new).subdivision) == ("DE", "BY")
+    with pytest.raises(InvalidInput, match="is there already") as refused:
+        begin(new, country="fr")
+    assert 'country = "FR"' in refused.value.hint and Settings.read(new).country == "DE"
+    for code in ("Atlantis", ""):
+        with pytest.raises(BadValue, match="no holiday calendar"):
+            begin(tmp_path / "other", country=code, subdivision="BY")
+    assert not (tmp_path / "other").exists()
+
+
+def test_days_learned_without_any_holiday_say_so(desk: Desk, sold: Callable[..., pl.DataFrame], tmp_path: Path) -> None:
+    def said(told: Desk, frame: pl.DataFrame) -> set[str]:
+        told.load(frame, table="sales")
+        return {fact.name for fact in ready(told, get("demand"), None, SILENT).facts}
+
+    assert "holidays" in said(desk, sold(60))
+    begin(tmp_path / "de", country="DE")
+    with tradewind.open(tmp_path / "de") as german, tradewind.open(tmp_path / "weeks") as weekly:
+        assert "holidays" not in said(german, sold(60))
+        assert "holidays" not in said(weekly, sold(60).filter(pl.col("date").dt.weekday() == 1))

@@ -77,8 +77,11 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeDesk:
         fake.calls.append(("restore", (file, folder), given))
         return opened(folder)
 
+    def began(folder: Path, **given: Any) -> None:
+        fake.calls.append(("begin", (folder,), given))
+
     module = types.ModuleType("tradewind.desk")
-    vars(module).update(open=opened, restore=restored, home=lambda named: Path(named or default_folder()))
+    vars(module).update(begin=began, open=opened, restore=restored, home=lambda named: Path(named or default_folder()))
     monkeypatch.setitem(sys.modules, "tradewind.desk", module)
     monkeypatch.setitem(vars(tradewind), "desk", module)
     (tmp_path / MARK).write_text("{}")

@@ -5,12 +5,18 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from tradewind.training import weigh as weighing
 from tradewind.training.score import QUANTILES
-from tradewind.training.weigh import weigh
+from tradewind.training.weigh import Weighed
 
 RNG = np.random.default_rng(1)
 TRUTH = RNG.gamma(4, 5, 2000)
 BLOCK = np.repeat(np.arange(4), 500)
+SERIES = np.arange(2000) // 10  # fifty series in each of four blocks
+
+
+def weigh(held: dict[str, dict[str, np.ndarray]], groups: np.ndarray = SERIES) -> Weighed:
+    return weighing.weigh(held, groups)
 
 
 def said(error: np.ndarray, wide: float = 3.0) -> dict[str, np.ndarray]:
@@ -26,6 +32,32 @@ def test_errors_that_cancel_make_a_mean() -> None:
 def test_one_that_is_far_better_stays_alone() -> None:
     found = weigh({"good": said(RNG.normal(0, 1, 2000)), "poor": said(RNG.normal(0, 20, 2000))})
     assert found.weights == {"good": 1.0} and "alone" in found.why and found.together == 1.0
+
+
+def test_what_few_blocks_cannot_tell_apart_is_averaged_and_many_series_settle_it() -> None:
+    """Most of what one misses the other misses, too, and one adds twice as much of its own: a dozen series do not show it, 2,000 do."""
+    rng = np.random.default_rng(2)
+    missed = rng.normal(0, 3, 2000)
+    near, far = missed + rng.normal(0, 0.6, 2000), missed + rng.normal(0, 1.2, 2000)
+
+    def of(rows: slice) -> Weighed:
+        held = {name: {key: value[rows] for key, value in said(error).items()} for name, error in (("near", near), ("far", far))}
+        return weigh(held, np.arange(2000)[rows])
+
+    few, many = of(slice(0, 12)), of(slice(0, 2000))
+    assert few.weights["near"] == pytest.approx(0.5, abs=0.15) and "cannot tell apart" in few.why
+    assert many.weights["near"] == pytest.approx(0.8, abs=0.1)
+
+
+def test_a_member_with_hardly_a_share_is_left_out() -> None:
+    mixes = [(("a", 1.0),), (("a", 0.75), ("b", 0.25)), (("a", 0.75), ("c", 0.25)), (("a", 0.5), ("b", 0.5))]
+    assert weighing._averaged(mixes, "") == (("a", pytest.approx(0.8)), ("b", pytest.approx(0.2)))
+    assert dict(weighing._averaged(mixes, "c"))["c"] == pytest.approx(0.0625)  # the one that a mix must hold
+
+
+def test_one_group_alone_tells_no_doubt() -> None:
+    held = {"good": said(RNG.normal(0, 1, 2000)), "poor": said(RNG.normal(0, 20, 2000))}
+    assert weigh(held, np.zeros(2000)).weights == {"good": 1.0}
 
 
 def test_weights_add_up_and_members_are_few() -> None:

@@ -1,4 +1,4 @@
-"""The default of demand: the equal mean of the few recipes that did best together on held-out blocks."""
+"""The default of demand: the mean of those few recipes whose mixes held-out blocks cannot tell from the best."""
 
 from __future__ import annotations
 
