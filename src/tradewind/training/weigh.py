@@ -89,10 +89,11 @@ def _averaged(mixes: list[Mix], needed: str) -> Mix:
 def _why(chosen: Mix, saved: float, single: str, needed: str, alike: int) -> str:
     """Say in words what the mix did beside the best recipe alone."""
     nearest = f"{needed}, whose point of least percentage error erred least"
-    if len(chosen) == 1 and chosen[0][0] == single:
-        return f"on held-out blocks {single} alone did better than any mean with the others"
-    if len(chosen) == 1:
+    if len(chosen) == 1 and needed not in ("", single):
         return f"on held-out blocks {nearest}, did better alone than in any mean with the others"
+    if len(chosen) == 1:
+        did = "better than any mean with the others" if alike == 1 else "as well as any mean with the others, within what those blocks tell"
+        return f"on held-out blocks {chosen[0][0]} alone did {did}"
     said = f"{-saved:.1%} more than {single} alone" if saved < 0 else f"{saved:.1%} less than {single}, the best of them alone"
     doubt = f", as the mean of {alike} mixes that those blocks cannot tell apart" if alike > 1 else ""
     return f"on held-out blocks their mean erred {said}{doubt}{f', and it holds {nearest}' if needed not in ('', single) else ''}"
