@@ -17,6 +17,7 @@ import polars as pl
 
 from tradewind.core.answer import Fact
 from tradewind.core.errors import EmptyTable, TooBig, Unreadable
+from tradewind.data.parse import SIGNS
 
 CELL_LIMIT = 1 << 20  # bytes in one cell
 SAMPLE = 1 << 18  # bytes that are looked at to guess the separator and the header
@@ -208,7 +209,7 @@ def _has_header(rows: list[list[str]]) -> bool:
 
 
 def _decimal(rows: list[list[str]], separator: str) -> str:
-    cells = [cell.strip() for row in rows[1:] for cell in row]
+    cells = [re.sub(SIGNS, "", cell) for row in rows[1:] for cell in row]  # as numbers are read: 1 234,50 EUR is one
     comma = sum(1 for cell in cells if COMMA_DECIMAL.fullmatch(cell))
     point = sum(1 for cell in cells if POINT_DECIMAL.fullmatch(cell))
     if comma and not point and separator == ",":  # quoted "1,234" in a comma file: thousands, unless some group has not three digits

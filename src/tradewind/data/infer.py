@@ -12,7 +12,7 @@ import polars as pl
 from tradewind.core.answer import Fact
 from tradewind.core.catalog import TABLES, table_schema
 from tradewind.core.errors import BadValue, MissingColumn
-from tradewind.core.schema import Column, Schema
+from tradewind.core.schema import Column, Role, Schema
 from tradewind.data.combine import repeated
 from tradewind.data.dates import looks_dated
 from tradewind.data.match import BY_VALUE, Match, assign, candidates, fits, fold, is_index
@@ -208,6 +208,8 @@ def _missing(
             for other, match in found.items()
             if not (schema.get(other) or column).required and fits(column, frame[match.theirs].head(2000), decimal)
         ]
+        if column.role is Role.ENTITY:  # a word names a thing sooner than a figure does
+            options.sort(key=lambda theirs: looks_numeric(frame[theirs].head(2000), decimal))
     likely = "theirs" if not options else f'"{options[0]}"' if " " in options[0] else options[0]
     hint = f"tradewind load {name} --map {likely}={ours}"
     hint += (

@@ -42,6 +42,13 @@ MORE: Mapping[str, tuple[str, ...]] = {
         "dia",
         "mes",
         "datum_von",
+        "created_at",
+        "reviewed_at",
+        "submitted_at",
+        "valid_from",
+        "effective_from",
+        "gueltig_ab",
+        "reporting_starts",
     ),
     "product": (
         "artikel",
@@ -99,6 +106,14 @@ MORE: Mapping[str, tuple[str, ...]] = {
         "winkel",
         "sklep",
         "warehouse",
+        "punto_vendita",
+        "punto_de_venta",
+        "point_de_vente",
+        "ponto_de_venda",
+        "point_of_sale",
+        "verkaufsstelle",
+        "outlet",
+        "retailer",
     ),
     "units": (
         "units_sold",
@@ -209,11 +224,17 @@ INDEX = re.compile(r"__index_level_\d+__|unnamed:?[ _]?\d*|column_0|_duplicated_
 
 OF = frozenset(("type", "group", "segment", "class", "count", "gender", "age", "level", "share"))
 """Words that make a name something of what another of its words names: a customer type is no customer."""
+AWAY = frozenset(
+    ("discount", "tax", "taxes", "vat", "shipping", "refund", "refunded", "tip", "rabatt", "steuer", "versand", "remise", "sconto")
+)
+"""Words that make money something else than what was sold for."""
 ODD = 0.1  # share of lines whose money is no whole number of prices from which on it is taken for units
 HELD = 0.6  # how sure a match is of which a part of the name speaks
 UNFIT = -0.45  # what it costs a match beyond doubt that the values are none: a fitting column of which a part of the name speaks is surer
 NUMBERED = frozenset(("id", "key", "code", "upc", "ean", "sku", "gtin", "zip", "plz", "postcode"))
 """Last words of names of columns that hold numbers which count nothing."""
+NO_KEY = frozenset(("currency", "waehrung", "devise", "moneda", "valuta", "status", "setting", "settings", "language", "timezone"))
+"""Words in names of columns of text that tell no two things apart which are sold or paid for."""
 BY_VALUE = 0.4  # how sure a match is that no name speaks for
 
 
@@ -258,7 +279,8 @@ def by_name(ours: Column, theirs: str) -> Match | None:
     words = set(header.split("_"))
     for name in (ours.name, *names):
         parts = set(name.split("_"))
-        if len(name) > 2 and parts <= words and len(words) - len(parts) <= 1 and not ((words - parts) & OF and ours.role is Role.ENTITY):
+        other = words - parts
+        if len(name) > 2 and parts <= words and len(other) <= 1 and not other & (OF if ours.role is Role.ENTITY else AWAY):
             return Match(theirs, HELD, f"the name holds {name!r}")
     return None
 
@@ -377,4 +399,6 @@ def candidates(ours: Column, sample: pl.DataFrame, found: Mapping[str, Match], d
     texts = [
         name for name in free if name not in dated and not looks_numeric(sample[name], decimal) and not _yes_or_no(sample[name], decimal)
     ]
-    return sorted(texts, key=lambda name: sample[name].n_unique()) if ours.role is Role.ENTITY else texts
+    if ours.role is not Role.ENTITY:
+        return texts
+    return sorted((name for name in texts if NO_KEY.isdisjoint(fold(name).split("_"))), key=lambda name: sample[name].n_unique())

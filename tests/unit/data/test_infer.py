@@ -166,12 +166,63 @@ def test_a_file_of_one_series():
             "orders",
             {"Product line": "product", "Customer type": "Customer type", "Total": "amount"},
         ),
+        (
+            "Date de vente;Magasin;Référence article;Quantité;Prix unitaire;Chiffre d'affaires",
+            ["13/01/2025;Lyon;A1;1\u202f834;11,81 €;21 659,54 €", "14/01/2025;Lyon;A2;12;2,50 €;30,00 €"],
+            "sales",
+            {"Magasin": "store", "Quantité": "units", "Prix unitaire": "price", "Chiffre d'affaires": "revenue"},
+        ),
+        (
+            "Data;Punto vendita;Codice articolo;Quantità venduta;Prezzo",
+            ["13.01.2025;Milano 0;100;3;€ 1,50", "13.01.2025;Milano 1;100;4;€ 1,50"],
+            "sales",
+            {"Punto vendita": "store", "Codice articolo": "product", "Prezzo": "price"},
+        ),
+        (
+            "Name,Email,Currency,Total,Discount Amount,Created at,Lineitem quantity,Lineitem price,Lineitem sku",
+            [
+                "#1,a@x.com,USD,26.6,0.00,2025-01-11 09:59:00 -0500,1,10.00,SH-1",
+                "#2,b@x.com,USD,36.6,1.00,2025-01-12 09:59:00 -0500,2,10.00,SH-2",
+            ],
+            "sales",
+            {"Created at": "date", "Lineitem sku": "product", "Lineitem quantity": "units", "Discount Amount": "Discount Amount"},
+        ),
+        (
+            "Article,Valid from,Valid to,Price EUR",
+            ["A1,2025-01-01,2025-12-31,0.99"],
+            "prices",
+            {"Valid from": "date", "Article": "product"},
+        ),
+        (
+            "Promo ID,Product,Retailer,Start date,End date,Discount %,Trade spend",
+            ['P1,A1,Rewe,2025-01-01,2025-01-14,10%,"1,000"'],
+            "promotions",
+            {"Retailer": "store", "Discount %": "discount", "Trade spend": "cost"},
+        ),
+        ("Review ID,Rating,Body,Reviewed at", ["R1,4,It fits,2025-01-01T10:00:00Z"], "reviews", {"Body": "text", "Reviewed at": "date"}),
     ],
 )
 def test_headers_of_other_shops(header, lines, table, mapped):
     found = guess("\n".join([header, *lines]) + "\n", name="train.csv")
     assert found.table == table
     assert {theirs: found.mapping[theirs] for theirs in mapped} == mapped
+
+
+@pytest.mark.parametrize(
+    ("header", "line"),
+    [
+        (
+            "Reporting starts,Reporting ends,Campaign name,Amount spent (EUR),Impressions,Attribution setting",
+            "2025-01-01,2025-01-01,Spring,12.5,100,7-day",
+        ),
+        ("Day,Campaign,Currency code,Cost,Impr.,Clicks", '2025-01-01,Spring,EUR,12.5,"1,100",3'),
+    ],
+)
+def test_a_campaign_is_proposed_where_media_names_no_channel(header, line):
+    """What an advertiser's page exports: neither a currency nor a setting is a channel."""
+    with pytest.raises(MissingColumn, match="channel") as missing:
+        guess("\n".join([header, line, line.replace("Spring", "Autumn")]), name="ads.csv", table="marketing")
+    assert "Campaign" in missing.value.hint.split("=channel")[0]
 
 
 def test_outcomes_that_would_add_up_rows_of_different_things_are_not_guessed():
