@@ -56,8 +56,8 @@ def run() -> Result:
     ]
     notes = (
         f"sample company, seed {SEED}; every question has a price of its own, so that no answer is kept",
-        f"while the training runs a question comes {1000 * PAUSE_S:.0f} ms after the answer to the last; after such a pause the processor "
-        "has forgotten what an answer reads, whether something is trained or not",
+        f"while the training runs a question comes {1000 * PAUSE_S:.0f} ms after the answer to the last; such a pause makes the "
+        "next answer slower by itself, whether something is trained or not",
         "asked in this process through `desk.predict`, as the server does; the training is a job of the same desk",
     )
     return Result(tuple(rows), notes)

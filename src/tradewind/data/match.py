@@ -112,7 +112,6 @@ MORE: Mapping[str, tuple[str, ...]] = {
         "ponto_de_venda",
         "point_of_sale",
         "verkaufsstelle",
-        "outlet",
         "retailer",
     ),
     "units": (

@@ -59,7 +59,8 @@ def weigh(held: Mapping[str, Mapping[str, Array]], groups: Array) -> Weighed:
     chosen = _averaged(alike, needed)
     found = float(_against(_losses(held, chosen, needed, place), base).sum())
     single, least = min(((mix[0][0], float(errors[mix].sum())) for mix in errors if len(mix) == 1), key=lambda one: one[1])
-    why = _why(chosen, 1 - found / least, single, needed, len(alike))
+    saved = 1 - found / least if least > 0 else 0.0  # nothing is left to save where nothing was missed
+    why = _why(chosen, saved, single, needed, len(alike))
     return Weighed(dict(chosen), why, _together(held, chosen) if len(chosen) > 1 else 1.0)
 
 

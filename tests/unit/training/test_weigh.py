@@ -55,6 +55,12 @@ def test_a_member_with_hardly_a_share_is_left_out() -> None:
     assert dict(weighing._averaged(mixes, "c"))["c"] == pytest.approx(0.0625)  # the one that a mix must hold
 
 
+def test_forecasts_without_any_error_are_weighed() -> None:
+    exact = {"truth": TRUTH, "block": BLOCK} | dict.fromkeys(QUANTILES.values(), TRUTH)
+    assert sum(weigh({"a": exact, "b": exact}).weights.values()) == pytest.approx(1)
+    assert weigh({"a": exact}).weights == {"a": 1.0}
+
+
 def test_one_group_alone_tells_no_doubt() -> None:
     held = {"good": said(RNG.normal(0, 1, 2000)), "poor": said(RNG.normal(0, 20, 2000))}
     assert weigh(held, np.zeros(2000)).weights == {"good": 1.0}
