@@ -1,4 +1,4 @@
-"""Ensembles: weights, what is written down, and answers that are the weighted mean of their members'."""
+"""Ensembles: weights, what is written down, and answers that pool their members'."""
 
 from dataclasses import dataclass, replace
 
@@ -65,12 +65,35 @@ def look(panel):
     return Look(panel.planned(series, 12, none, none, {}), series, np.arange(10), 30)
 
 
-def test_a_blend_says_the_weighted_mean_of_mean_and_quantiles(panel):
+def test_a_blend_says_the_mean_of_means_and_the_quantiles_of_the_mixture(panel):
     made = blended({"one": Flat(10), "two": Flat(30)}, {"one": 3.0, "two": 1.0}, {})
     said = made.say(look(panel))
     assert made.weights == {"one": 0.75, "two": 0.25}
     np.testing.assert_allclose(said.mean, 15)
-    np.testing.assert_allclose(said.quantiles, np.broadcast_to(15 * TAUS, said.quantiles.shape))
+    below = 0.75 * np.clip(said.quantiles / 10, 0.025, 0.975) + 0.25 * np.clip(said.quantiles / 30, 0.025, 0.975)
+    np.testing.assert_allclose(below, np.broadcast_to(TAUS, below.shape), atol=0.02)
+    assert (np.diff(said.quantiles, axis=-1) >= 0).all()
+
+
+@pytest.mark.parametrize("weights", [(0.5, 0.5), (0.9, 0.1), (1 / 3, 1 / 3, 1 / 3), (0.05, 0.95)])
+def test_members_that_agree_say_what_each_says(weights):
+    curve = 10 + 20 * np.repeat(TAUS[None].astype("f4"), 4, 0)
+    np.testing.assert_allclose(blend.pooled([(weight, curve) for weight in weights]), curve, atol=0.15)
+
+
+def test_the_pool_of_many_drawn_outcomes_is_their_quantiles():
+    rng = np.random.default_rng(0)
+    drawn = [np.sort(rng.gamma(2.0, 3.0, 200_000)), np.sort(rng.normal(20.0, 2.0, 200_000))]
+    mixed = np.concatenate([drawn[0], np.repeat(drawn[1], 3)])
+    parts = [(0.25, np.quantile(drawn[0], TAUS)[None].astype("f4")), (0.75, np.quantile(drawn[1], TAUS)[None].astype("f4"))]
+    below = np.searchsorted(np.sort(mixed), blend.pooled(parts)[0]) / len(mixed)
+    np.testing.assert_allclose(below, TAUS, atol=0.01)
+
+
+def test_where_one_member_expects_nothing_the_pool_expects_nothing_as_often_as_it_weighs():
+    sells = np.array([[5.0] * len(TAUS)], "f4")
+    found = blend.pooled([(0.6, np.zeros_like(sells)), (0.4, sells)])[0]
+    assert (found[TAUS < 0.59] == 0).all() and (found[TAUS > 0.61] == 5).all()
 
 
 def test_errors_that_do_not_go_together_narrow_the_spread_and_leave_the_median(panel):

@@ -1,10 +1,11 @@
-"""Several learned models as one: the weighted mean of their means and medians, and as much spread as their errors go together."""
+"""Several learned models as one: the weighted mean of their means, and the pool of what they take for possible."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -19,14 +20,17 @@ from tradewind.models._kit.panel import Panel
 
 Array = np.ndarray[Any, Any]
 MIDDLE = int(np.flatnonzero(TAUS == 0.5)[0])
+OUTCOMES = 80  # equally likely outcomes of all members together: one of a tenth of the weight says eight of them
 
 
 @dataclass(frozen=True, slots=True)
 class Blend:
     """Learned members by name, each with its weight; the weights add up to one.
 
-    `together` (0-1) is the correlation of the members' errors. At one, quantiles are averaged level by level (Vincent), which is right
-    only where all members err alike; at less, distances from the median add up as standard deviations of correlated errors do.
+    Quantiles are those of the linear pool: what each member takes for possible counts by its weight, and where members contradict each
+    other the pool is wider than any of them. Where members' intervals cover more than they say even so, `together` (0-1), the
+    correlation of their errors, is less than one: then medians are averaged, and distances from them add up as standard deviations of
+    correlated errors do.
     """
 
     members: Mapping[str, Learned]
@@ -41,22 +45,11 @@ class Blend:
 
     def say(self, look: Look) -> Said:
         """Answer a look."""
-        mean: Any = 0.0
-        quantiles: Any = 0.0
-        squares: Any = 0.0
-        points: list[tuple[float, Array]] = []
-        for name, member in self.members.items():
-            said = member.say(look)
-            mean = mean + self.weights[name] * said.mean
-            part = self.weights[name] * said.quantiles
-            quantiles = quantiles + part
-            points += [(self.weights[name], said.percent)] if said.percent is not None else []
-            if self.together < 1:
-                squares = squares + (part - part[..., MIDDLE, None]) ** 2
-        if self.together < 1:
-            middle = quantiles[..., MIDDLE, None]
-            away = quantiles - middle
-            quantiles = middle + np.sign(away) * np.sqrt(self.together * away**2 + (1 - self.together) * squares)
+        said = [(self.weights[name], member.say(look)) for name, member in self.members.items()]
+        mean: Array = np.asarray(sum(weight * one.mean for weight, one in said))
+        parts = [(weight, one.quantiles) for weight, one in said]
+        quantiles = pooled(parts) if self.together >= 1 else _correlated(parts, self.together)
+        points = [(weight, one.percent) for weight, one in said if one.percent is not None]
         return Said(mean, quantiles, percent.together(points) if points else None)
 
     def keep(self, panel: Panel, horizon: int) -> dict[str, Any]:
@@ -89,6 +82,50 @@ class Blend:
         }
         parts = {f"{name}.{part}": data for name, member in self.members.items() for part, data in member.dump().items()}
         return {"blend.json": json.dumps(meta).encode(), **parts}
+
+
+def pooled(parts: Sequence[tuple[float, Array]]) -> Array:
+    """Return the quantiles (..., len(TAUS)) of the weighted mixture of several (weight, rising quantiles); weights add up to one.
+
+    Each member puts in as many of OUTCOMES equally likely outcomes as its weight, read off its quantiles; the mixture's quantiles lie
+    between the two nearest of all of them in order. The linear opinion pool (Stone 1961), which is to be recalibrated (Ranjan and
+    Gneiting 2010), as every forecast is.
+    """
+    if len(parts) == 1:
+        return parts[0][1]
+    spreads, low, share = _outcomes(tuple(weight for weight, _ in parts))
+    ranked = np.concatenate([quantiles @ spread for (_, quantiles), spread in zip(parts, spreads, strict=True)], -1)
+    ranked.sort(-1)
+    below = ranked[..., low]
+    found: Array = below + (ranked[..., low + 1] - below) * share
+    return found
+
+
+@lru_cache(maxsize=64)
+def _outcomes(weights: tuple[float, ...]) -> tuple[tuple[Array, ...], Array, Array]:
+    """Return what each quantile adds to each member's outcomes, and where among all outcomes TAUS lie: after which, and how far on."""
+    wanted = OUTCOMES * np.array(weights)
+    counts = np.maximum(np.floor(wanted), 1).astype("i8")
+    counts[np.argsort(counts - wanted, kind="stable")[: max(OUTCOMES - int(counts.sum()), 0)]] += 1
+    spreads = tuple(
+        np.stack([np.interp((np.arange(count) + 0.5) / count, TAUS, one) for one in np.eye(len(TAUS))]).astype("f4")
+        for count in counts.tolist()
+    )
+    whole = int(counts.sum())
+    place = np.clip(TAUS * whole - 0.5, 0, whole - 1)
+    low = np.minimum(place.astype("i8"), whole - 2)
+    return spreads, low, (place - low).astype("f4")
+
+
+def _correlated(parts: Sequence[tuple[float, Array]], together: float) -> Array:
+    """Return mean medians, and distances from them as those of errors whose correlation is `together`."""
+    weighted = [weight * quantiles for weight, quantiles in parts]
+    squares: Array = np.asarray(sum((part - part[..., MIDDLE, None]) ** 2 for part in weighted))
+    quantiles: Array = np.asarray(sum(weighted))
+    middle = quantiles[..., MIDDLE, None]
+    away = quantiles - middle
+    found: Array = middle + np.sign(away) * np.sqrt(together * away**2 + (1 - together) * squares)
+    return found
 
 
 @dataclass(frozen=True, slots=True)
