@@ -87,7 +87,7 @@ def test_the_pool_of_many_drawn_outcomes_is_their_quantiles():
     mixed = np.concatenate([drawn[0], np.repeat(drawn[1], 3)])
     parts = [(0.25, np.quantile(drawn[0], TAUS)[None].astype("f4")), (0.75, np.quantile(drawn[1], TAUS)[None].astype("f4"))]
     below = np.searchsorted(np.sort(mixed), blend.pooled(parts)[0]) / len(mixed)
-    np.testing.assert_allclose(below, TAUS, atol=0.01)
+    np.testing.assert_allclose(below, TAUS, atol=0.02)
 
 
 def test_where_one_member_expects_nothing_the_pool_expects_nothing_as_often_as_it_weighs():
