@@ -45,9 +45,10 @@ def made(series=24, periods=420, grain="day", seed=3):
     return panel, truth[:, cut:], rate[:, cut:]
 
 
-def asked(panel, steps=None, learned=None):
+def asked(panel, steps=None, learned=None, series=None):
     part = panel.tail(learned.reach) if learned else panel
-    return Look(part, np.arange(len(part)), np.arange(HORIZON) if steps is None else np.asarray(steps), HORIZON)
+    series = np.arange(len(part)) if series is None else series
+    return Look(part, series, np.arange(HORIZON) if steps is None else np.asarray(steps), HORIZON)
 
 
 @pytest.fixture(scope="module")
@@ -110,7 +111,7 @@ def test_what_is_written_is_read_back_without_a_training_library(world, learned,
 import sys, pathlib
 from tradewind.models._kit.forecast.lstm import LEARNER
 where = pathlib.Path({str(tmp_path)!r})
-LEARNER.read({{name: (where / name).read_bytes() for name in ("lstm.encoder.onnx", "lstm.decoder.onnx", "lstm.json")}}, None)
+LEARNER.read({{path.name: path.read_bytes() for path in where.iterdir()}}, None)
 assert not {{"jax", "optax", "onnx", "scipy", "polars"}} & set(sys.modules), sorted(sys.modules)
 """
     subprocess.run([sys.executable, "-c", code], check=True)
@@ -131,7 +132,7 @@ def test_damaged_parts_are_refused(world, learned):
 def test_an_answer_does_not_depend_on_what_is_asked_beside_it(world, learned):
     whole = learned.say(asked(world[0], learned=learned))
     for at in (0, 7):
-        alone = learned.say(asked(world[0].take(np.array([at])), learned=learned))
+        alone = learned.say(asked(world[0].take(np.array([at])), learned=learned, series=np.array([at])))
         np.testing.assert_allclose(alone.mean[0], whole.mean[at], rtol=1e-4)
 
 
@@ -334,7 +335,7 @@ def test_what_was_made_ready_answers_another_plan_as_if_asked_first(world, learn
 
 def test_many_series_are_answered_as_few_are(world, learned):
     panel = world[0].take(np.arange(600) % 24)
-    whole = learned.say(asked(panel, learned=learned))
+    whole = learned.say(asked(panel, learned=learned, series=np.arange(600) % 24))
     few = learned.say(asked(world[0], learned=learned))
     np.testing.assert_allclose(whole.quantiles, few.quantiles[np.arange(600) % 24], rtol=1e-3, atol=1e-3)
 
@@ -401,3 +402,31 @@ def test_odd_panels_are_learned(world, change):
 def test_knobs_are_checked():
     with pytest.raises(BadValue):
         settle(LEARNER.knobs, {"hidden": 2})
+
+
+def test_the_own_price_moves_an_answer_as_its_response_says(world):
+    panel = world[0]
+    weeks = np.random.default_rng(4).uniform(-0.25, 0.25, (len(panel), panel.width // 7 + 1))
+    apart = np.repeat(weeks, 7, 1)[:, : panel.width].astype("f4")
+    priced = replace(panel, target=panel.target * np.exp(-2 * apart), ahead={**panel.ahead, "price": 5 * np.exp(apart)})
+    found = LEARNER.learn(priced, settle(LEARNER.knobs, KNOBS), seed=1, horizon=HORIZON)
+    own = found.response.coefficient[:, found.response.names.index("price")]
+    dearer = priced.ahead["price"].copy()
+    dearer[:, panel.cut :] *= 1.1
+    asked_of = found.say(asked(replace(priced, ahead={**priced.ahead, "price": dearer}))).mean / found.say(asked(priced)).mean
+    np.testing.assert_allclose(own.mean(), -2, atol=0.3)
+    np.testing.assert_allclose(np.log(asked_of).mean() / np.log(1.1), own.mean(), atol=0.5)
+
+
+def test_what_rivals_do_is_read(world):
+    panel = world[0]
+    rng = np.random.default_rng(5)
+    pulled = (rng.random(panel.target.shape) < 0.3).astype("f4")
+    target = (panel.target * np.exp(-1.0 * pulled)).astype("f4")
+    beside = replace(
+        panel, target=target, ahead={**panel.ahead, "rivals_promotion": pulled}, kinds={**panel.kinds, "rivals_promotion": "rivals"}
+    )
+    found = LEARNER.learn(beside, settle(LEARNER.knobs, KNOBS), seed=1, horizon=HORIZON)
+    none, all_ = (replace(beside, ahead={**beside.ahead, "rivals_promotion": np.full_like(pulled, value)}) for value in (0.0, 1.0))
+    lost = np.log(found.say(asked(all_)).mean / found.say(asked(none)).mean)
+    assert lost.mean() < -0.3

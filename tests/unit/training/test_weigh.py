@@ -13,6 +13,7 @@ RNG = np.random.default_rng(1)
 TRUTH = RNG.gamma(4, 5, 2000)
 BLOCK = np.repeat(np.arange(4), 500)
 SERIES = np.arange(2000) // 10  # fifty series in each of four blocks
+FEW = np.arange(2000) // 25  # twenty series in each
 
 
 def weigh(held: dict[str, dict[str, np.ndarray]], groups: np.ndarray = SERIES) -> Weighed:
@@ -73,25 +74,27 @@ def test_weights_add_up_and_members_are_few() -> None:
 
 def test_what_errors_share_is_told_and_few_blocks_are_believed_less() -> None:
     common, own = RNG.normal(0, 2, 2000), RNG.normal(0, 1, (2, 2000))
-    told = weigh({"a": said(common + own[0], 9.0), "b": said(common + own[1], 9.0)})
+    told = weigh({"a": said(common + own[0], 9.0), "b": said(common + own[1], 9.0)}, FEW)
     assert len(told.weights) == 2
     assert told.together == pytest.approx((4 * 0.8 + 1) / 5, abs=0.02)  # a correlation of 4 / (4 + 1), and one block of agreement
 
 
 def test_errors_that_offset_each_other_are_not_counted_on() -> None:
     error = RNG.normal(0, 3, 2000)
-    assert weigh({"a": said(error), "b": said(-error)}).together == 0.0
+    assert weigh({"a": said(error), "b": said(-error)}, FEW).together == 0.0
 
 
 def test_intervals_that_cover_too_little_are_not_made_narrower() -> None:
     own = RNG.normal(0, 3, (2, 2000))
-    assert weigh({"a": said(own[0], 1.0), "b": said(own[1], 1.0)}).together == 1.0
-    assert weigh({"a": said(own[0], 12.0), "b": said(own[1], 12.0)}).together < 0.3
+    assert weigh({"a": said(own[0], 1.0), "b": said(own[1], 1.0)}, FEW).together == 1.0
+    wide = {"a": said(own[0], 12.0), "b": said(own[1], 12.0)}
+    assert weigh(wide, FEW).together < 0.3
+    assert weigh(wide).together == 1.0  # where series are many, recalibration sees to it
 
 
 def test_an_interval_of_no_width_says_nothing_of_what_errors_share() -> None:
     flat = {"truth": TRUTH, "block": BLOCK} | dict.fromkeys(QUANTILES.values(), TRUTH + 1)
-    assert weigh({"a": flat, "b": flat}).together == 1.0
+    assert weigh({"a": flat, "b": flat}, FEW).together == 1.0
 
 
 def test_where_all_say_the_point_for_percentages_the_one_that_errs_least_is_in_it() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -72,6 +72,14 @@ class Response:
     def from_parts(cls, names: list[str], arrays: Mapping[str, Array]) -> Response:
         """Read the response back."""
         return cls(tuple(names), arrays["response/coefficient"], arrays["response/centre"], arrays["response/error"])
+
+
+def added(shape: tuple[int, ...], parts: Iterable[Array]) -> Array:
+    """Return the sum of effects, at most a factor of about four hundred; one that is not known is none."""
+    total = np.zeros(shape, "f4")
+    for part in parts:
+        total += np.where(np.isnan(part), np.float32(0), part)
+    return np.minimum(np.maximum(total, -6), 6)
 
 
 def _scaled(name: str, values: Array) -> Array:

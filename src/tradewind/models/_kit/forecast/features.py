@@ -11,7 +11,7 @@ import numpy as np
 from tradewind.models._kit.forecast import features_price, features_recent
 from tradewind.models._kit.forecast.features_price import mean
 from tradewind.models._kit.panel import CLOSED, LASTING, RIVALS, RIVALS_PRICE, Lazy, Panel
-from tradewind.models._kit.response import Response
+from tradewind.models._kit.response import Response, added
 
 Array = np.ndarray[Any, Any]
 FAR = 28.0  # periods: anything further away counts as this far
@@ -20,6 +20,8 @@ PRICES = ("price", RIVALS_PRICE)  # kinds that are compared with what they usual
 LEAN = 2.0  # periods of history that the level of like series counts for
 GROUPS = ("price", "promotion", "rivals", "events", "season", "recent", "series", "other")
 """What a feature is reported under when a forecast is explained."""
+PROMOTION = ("state", "before", "after", "run", "recent", "share", "same_state", "same_phase")
+BESIDE = 3  # periods to both sides of one whose promotions are counted, where periods are days
 REPORTED = {"like": "price"}
 """Kinds of feature that are reported under another group."""
 Touched = frozenset[str] | None  # columns known ahead that are looked at anew, or all of them
@@ -44,10 +46,10 @@ class View:
         `start` is the first origin that will be asked about: what only matters from there on is left out before it.
         """
         parts = response.effect({name: panel.ahead[name] for name in response.names if name == "price"}, series)
-        effect = _added(panel.target.shape, parts.values())
+        effect = added(panel.target.shape, parts.values())
         lift = np.zeros(panel.target.shape, "f4")
         levers = {name: panel.ahead[name][:, start:] for name in response.names if name != "price"}
-        lift[:, start:] = _added((len(panel), panel.width - start), response.effect(levers, series).values())
+        lift[:, start:] = added((len(panel), panel.width - start), response.effect(levers, series).values())
         steady = panel.target * np.exp(-effect)
         near = _event_distance(panel, max(0, start - int(FAR)))
         return cls(panel, effect, lift, steady, panel.clock.parts(panel.numbers()), near, prior)
@@ -72,7 +74,7 @@ def names(panel: Panel) -> list[str]:
     said += [f"recent:lag_{lag}" for lag in (1, 2, 3, 4)] + [f"recent:phase_{lag}" for lag in (4, 8, 26)]
     said += ["season:year_ago", "season:year_near", "season:year_shape"]
     if _levers(panel):
-        said += [f"promotion:{name}" for name in ("state", "before", "after", "run", "recent", "share", "same_state", "same_phase")]
+        said += [f"promotion:{name}" for name in (*PROMOTION, *(["beside"] if panel.grain.cycle > 1 else []))]
     if "price" in panel.ahead:
         said += ["price:to_usual", "price:to_last", *(["like:price"] if panel.grain.cycle == 1 else [])]
     if _levers(panel):
@@ -198,7 +200,7 @@ def _planned(
     pulled = levers and (touched is None or not touched.isdisjoint(levers))
     if pulled:
         yield place, _promotions(panel, seen.stood, origin, steps)
-    place += 8 if levers else 0
+    place += len(PROMOTION) + (grain.cycle > 1) if levers else 0
     if "price" in panel.ahead:
         price, usual, priced = panel.ahead["price"], seen.usual["price"], touched is None or "price" in touched
         if priced:
@@ -275,7 +277,7 @@ def replanned(kept: Kept, panel: Panel, response: Response, *, series: Array, st
 
     def own(levers: Collection[str]) -> Array:
         said = response.effect({name: panel.ahead[name][:, at] for name in levers}, series)
-        return _added((len(panel), len(at)), said.values())
+        return added((len(panel), len(at)), said.values())
 
     def lift() -> Array:
         return own([name for name in response.names if name != "price"])
@@ -291,14 +293,6 @@ def replanned(kept: Kept, panel: Panel, response: Response, *, series: Array, st
     if levers:
         pulled = _pulled(panel, at)
     return Rows(values, past.scale, effect, pulled)
-
-
-def _added(shape: tuple[int, ...], parts: Iterable[Array]) -> Array:
-    """Return the sum of effects, at most a factor of about four hundred; one that is not known is none."""
-    total = np.zeros(shape, "f4")
-    for part in parts:
-        total += np.where(np.isnan(part), np.float32(0), part)
-    return np.minimum(np.maximum(total, -6), 6)
 
 
 def _back(matrix: Array, origin: int, periods: int) -> Array:
@@ -401,7 +395,11 @@ def _promotions(panel: Panel, stood: tuple[Array, ...], origin: int, steps: Arra
     same_state = np.where(pulled, with_[:, None], without[:, None])
     phase = steps % cycle
     same_phase = np.where(pulled, phased_with[:, phase], phased_without[:, phase])
-    return [now, state[:, at - 1], state[:, np.minimum(at + 1, width - 1)], run, recent, share, same_state, same_phase]
+    found = [now, state[:, at - 1], state[:, np.minimum(at + 1, width - 1)], run, recent, share, same_state, same_phase]
+    if cycle > 1:
+        low, high = np.maximum(at - BESIDE, 0), np.minimum(at + BESIDE + 1, width)
+        found.append((total[:, high] - total[:, low] - now) / (high - low - 1))
+    return found
 
 
 def _column_ahead(panel: Panel, name: str, seen: Past, at: Array) -> list[Array]:

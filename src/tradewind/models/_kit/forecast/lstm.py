@@ -19,7 +19,9 @@ class Lstm:
     name: str = "lstm"
     knobs: tuple[Knob, ...] = (
         Knob("hidden", 48, 8, 256, log=True, meaning="width of the recurrent layers"),
-        Knob("steps", 300, 10, 20_000, log=True, meaning="training steps"),
+        Knob(
+            "steps", 300, 10, 20_000, log=True, meaning="training steps; up to twice as many where it takes them to see every window once"
+        ),
         Knob("batch", 256, 16, 2048, log=True, meaning="windows per training step"),
         Knob("learning_rate", 0.005, 0.0002, 0.05, log=True, meaning="highest learning rate of the cycle"),
         Knob("encoder", 0, 0, 2000, meaning="past periods read one by one; 0 = 112 days, 56 weeks, 24 months"),

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
 from tradewind.models._kit.calendar import Clock, Grain
-from tradewind.models._kit.panel import BESIDE, Panel
+from tradewind.models._kit.panel import RIVALS, RIVALS_PRICE, Lazy, Panel
+from tradewind.models._kit.response import Response, added
 
 Array = np.ndarray[Any, Any]
 MEANS = (4, 8, 26)  # cycles over which the same phase is averaged
@@ -18,6 +19,8 @@ FAR = 28.0  # periods: an event further away counts as this far
 NEAR = 29  # periods before the cut that what a plan changes is read from
 MOST_CODES = 24  # texts of one static column told apart at most
 NOTHING = np.empty((0, 0), "f4")  # what is not read
+LIFT = "_lift"  # the column of what all own levers but the price do to log sales
+READ_AS = {RIVALS: "number", RIVALS_PRICE: "price"}  # what stands beside a series on the shelf is read as what it is
 LEAST_ALIKE = 3  # series that must share a text for it to be told apart
 
 
@@ -60,6 +63,36 @@ class Layout:
         return cls(**said)
 
 
+def own_price(panel: Panel, response: Response, series: Array | None = None, at: Array | slice = slice(None)) -> Array:
+    """Return what the own price does to log sales of a panel's series, (series, periods); `series` are their numbers in the response."""
+    price = {name: panel.ahead[name][:, at] for name in response.names if name == "price"}
+    parts = response.effect(price, series).values()
+    return added(panel.target[:, at].shape, parts)
+
+
+def lifted(panel: Panel, response: Response, series: Array | None = None) -> Panel:
+    """Return the panel with a column LIFT, worked out when it is looked at, where any lever but the price has a response."""
+    levers = [name for name in response.names if name != "price"]
+    if not levers:
+        return panel
+
+    def read(name: str, _: Array) -> Array:
+        if name != LIFT:
+            return panel.ahead[name]
+        return added(panel.target.shape, response.effect({lever: panel.ahead[lever] for lever in levers}, series).values())
+
+    ahead = Lazy(dict.fromkeys((*panel.ahead, LIFT), NOTHING), read)
+    return replace(panel, ahead=ahead, kinds={**panel.kinds, LIFT: "number"})
+
+
+def steady(panel: Panel, response: Response, series: Array | None = None) -> Panel:
+    """Return the panel as the network reads its past: sales without what the own price does, beside what other levers do."""
+    found = lifted(panel, response, series)
+    if "price" not in response.names:
+        return found
+    return replace(found, target=panel.target * np.exp(-own_price(panel, response, series)))
+
+
 def layout_of(panel: Panel, horizon: int, encoder: int) -> Layout:
     """Settle what is read of a panel; `encoder` is the number of past periods read one by one, 0 = as the grain needs."""
     grain = panel.grain
@@ -69,7 +102,7 @@ def layout_of(panel: Panel, horizon: int, encoder: int) -> Layout:
     count = known.sum(1)
     means = np.where(known, panel.target[:, : panel.cut], 0).sum(1, dtype="f8")[count > 0] / count[count > 0]
     usual = float(np.exp(np.log(np.maximum(means, 1e-3 * max(float(means.mean()), 1e-9))).mean())) if len(means) else 1.0
-    read = {name: kind for name, kind in panel.kinds.items() if kind not in BESIDE}
+    read = {name: READ_AS.get(kind, kind) for name, kind in panel.kinds.items()}
     columns = tuple((name, kind, *_spread(panel.ahead[name], kind)) for name, kind in read.items())
     numbers, texts = [], []
     for name, value in panel.static.items():

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from tradewind.core.errors import LearnFailed
+from tradewind.models._kit import response
 from tradewind.models._kit.forecast import lstm_inputs, lstm_onnx, lstm_windows
 from tradewind.models._kit.forecast.lstm_learned import Learned, in_units
 from tradewind.models._kit.forecast.lstm_onnx import Net
@@ -20,6 +21,7 @@ LEAST_WINDOWS = 60
 JUDGED = 400  # windows that eight bits are judged on, at most
 HELD_BACK = 0.05  # of all windows that are not learned from, at most, so that eight bits can be judged on them
 WORSE = 1.001  # pinball loss in eight bits over that in 32 that still counts as none lost
+ONE_PASS = 2  # times the steps that are taken at most where it takes more of them to see every window once
 COMPARED = 64  # windows that JAX and ONNX must agree on
 
 
@@ -32,6 +34,8 @@ def learn(panel: Panel, knobs: Mapping[str, Any], *, seed: int, horizon: int) ->
         from tradewind.models._kit.forecast import lstm_train
     except ImportError as error:
         raise LearnFailed("lstm needs JAX, which is not installed", hint="pip install 'tradewind[deep]'") from error
+    effects = response.learn(panel)
+    panel = lstm_inputs.steady(panel, effects)
     layout = lstm_inputs.layout_of(panel, horizon, int(knobs["encoder"]))
     view = lstm_inputs.view_of(panel, layout, horizon)
     pairs = lstm_windows.pairs_of(view, horizon)
@@ -47,21 +51,23 @@ def learn(panel: Panel, knobs: Mapping[str, Any], *, seed: int, horizon: int) ->
     drawn = lstm_windows.batches(view, rest, seed=seed, batch=int(knobs["batch"]), chunk=lstm_train.CHUNK, steps=horizon)
     first = next(drawn)
     shape = lstm_train.Shape(first[0].shape[-1], first[1].shape[-1], first[2].shape[-1], int(knobs["hidden"]), float(knobs["dropout"]))
-    weights, loss = lstm_train.train(drawn, shape, knobs, seed=seed, usual=layout.usual)
+    steps = int(np.clip(len(rest) // int(knobs["batch"]), int(knobs["steps"]), ONE_PASS * int(knobs["steps"])))
+    weights, loss = lstm_train.train(drawn, shape, {**knobs, "steps": steps}, seed=seed, usual=layout.usual)
     net = lstm_onnx.opened(lstm_onnx.to_onnx(weights))
     some = lstm_windows.tensors(view, *rest.draw(rng, COMPARED), horizon)
     theirs = np.asarray(lstm_train.outputs(weights, some.encoder, some.decoder, some.fixed))
     gap = lstm_onnx.check_parity(net.say(some.decoder, net.begin(some.encoder, some.fixed)), theirs)
     facts: dict[str, Any] = {
         "windows": len(rest),
-        "steps": int(knobs["steps"]),
+        "steps": steps,
+        "levers": list(effects.names),
         "weights": int(sum(value.size for value in weights.values())),
         "loss": round(loss, 6),
         "parity": gap,
     }
     unseen = lstm_windows.tensors(view, series, origin, horizon)
     net, told = smaller(weights, net, unseen, lstm_windows.truth_of(view, series, origin, horizon))
-    return Learned(layout, net, facts | told)
+    return Learned(layout, net, effects, facts | told)
 
 
 def pinball(said: Array, level: Array, truth: Array) -> float:

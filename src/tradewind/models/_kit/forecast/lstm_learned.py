@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from tradewind.core.errors import Incompatible
+from tradewind.models._kit import tensors
 from tradewind.models._kit.forecast import lstm_inputs, lstm_onnx, lstm_windows
 from tradewind.models._kit.forecast.learner import Look, Said, looks
 from tradewind.models._kit.forecast.lstm_inputs import NEAR, Layout, View
 from tradewind.models._kit.forecast.lstm_onnx import Net
 from tradewind.models._kit.forecast.lstm_windows import Past
 from tradewind.models._kit.panel import Panel
+from tradewind.models._kit.response import Response
 
 Array = np.ndarray[Any, Any]
 Begun = tuple[Array, ...]  # what the network made of the past
@@ -50,10 +52,11 @@ class Kept:
 
 @dataclass(frozen=True, slots=True)
 class Learned:
-    """The network as ONNX, and how its inputs are laid out."""
+    """The network as ONNX, how its inputs are laid out, and what levers do: units = what it says times exp(effect of the own price)."""
 
     layout: Layout
     net: Net
+    response: Response
     facts: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -67,10 +70,13 @@ class Learned:
         kept: Kept | None = look.kept.get("lstm")
         if kept is not None and steps > len(kept.decoder):
             kept = None
-        view = (
-            lstm_inputs.view_of(look.panel, self.layout, steps, start=look.panel.cut)
-            if kept is None
-            else lstm_inputs.plan_of(look.panel, self.layout, steps, look.planned)
+        planned = self._touched(look.planned)
+        if kept is None:
+            view = lstm_inputs.view_of(lstm_inputs.steady(look.panel, self.response, look.series), self.layout, steps, start=look.panel.cut)
+        else:
+            view = lstm_inputs.plan_of(lstm_inputs.lifted(look.panel, self.response, look.series), self.layout, steps, planned)
+        effect = np.exp(
+            lstm_inputs.own_price(look.panel, self.response, look.series, np.minimum(look.panel.cut + look.steps, look.panel.width - 1))
         )
         parts = []
         for start in range(0, len(look.panel), AT_ONCE):
@@ -79,12 +85,17 @@ class Learned:
                 made = self._fresh(view, part, steps)
             else:
                 made = kept.of(look.series[part], steps)
-                lstm_windows.replan(made.decoder, view, made.past, own=made.own, series=part, origin=NEAR, planned=look.planned)
+                lstm_windows.replan(made.decoder, view, made.past, own=made.own, series=part, origin=NEAR, planned=planned)
             said = self.net.say(made.decoder, made.begun)
-            parts.append(in_units(said if len(look.steps) == len(said) else said[look.steps], made.past.level))
+            parts.append(in_units(said if len(look.steps) == len(said) else said[look.steps], made.past.level, effect[part]))
         if len(parts) == 1:
             return parts[0]
         return Said(np.concatenate([part.mean for part in parts]), np.concatenate([part.quantiles for part in parts]))
+
+    def _touched(self, planned: Collection[str]) -> Collection[str]:
+        """Return the columns that a plan of some changes: these, and what all levers do together."""
+        pulled = any(name in planned for name in self.response.names if name != "price")
+        return {*planned, lstm_inputs.LIFT} if pulled else planned
 
     def _fresh(self, view: View, series: slice, steps: int) -> Kept:
         past = lstm_windows.past_of(view, series, self.layout.back, steps)
@@ -95,7 +106,8 @@ class Learned:
         """Make ready what the decoder reads of every series under the known plan; nothing where it takes too much room."""
         parts, taken = [], 0
         for look in looks(panel, horizon):
-            view = lstm_inputs.view_of(look.panel, self.layout, horizon, start=look.panel.cut)
+            panel = lstm_inputs.steady(look.panel, self.response, look.series)
+            view = lstm_inputs.view_of(panel, self.layout, horizon, start=look.panel.cut)
             parts.append(self._fresh(view, slice(0, len(look.panel)), horizon))
             taken += parts[-1].decoder.nbytes
             if taken > MOST_KEPT:
@@ -103,25 +115,27 @@ class Learned:
         return {"lstm": Kept.joined(parts)}
 
     def moved(self, panel: Panel, place: Array) -> Learned:
-        """Return it as it is: nothing was learned about a series by its name."""
-        return self
+        """Return it for another panel: a new series takes the response of its product, or the average one."""
+        return replace(self, response=self.response.moved(panel, place))
 
     def dump(self) -> dict[str, bytes]:
-        """Write ONNX for the network, JSON for the rest."""
-        meta = {"layout": self.layout.meta(), "facts": dict(self.facts)}
-        return {**{f"lstm.{name}.onnx": model for name, model in self.net.models.items()}, "lstm.json": json.dumps(meta).encode()}
+        """Write ONNX for the network, safetensors for what levers do, JSON for the rest."""
+        meta = {"layout": self.layout.meta(), "levers": list(self.response.names), "facts": dict(self.facts)}
+        models = {f"lstm.{name}.onnx": model for name, model in self.net.models.items()}
+        return {**models, "lstm.safetensors": tensors.save(self.response.arrays()), "lstm.json": json.dumps(meta).encode()}
 
 
-def in_units(said: Array, level: Array) -> Said:
-    """Return mean and rising quantiles of the network's outputs (steps, series, outputs)."""
+def in_units(said: Array, level: Array, effect: Array | float = 1.0) -> Said:
+    """Return mean and rising quantiles of the network's outputs (steps, series, outputs), times `effect` (series, steps)."""
     turned = np.ascontiguousarray(said.swapaxes(0, 1))
     shares = np.minimum(np.maximum(turned[..., :-1], 0), HIGHEST)
     shares.sort(-1)  # quicker than looking for those that fall
     np.exp(shares, out=shares)
     shares -= 1
-    shares *= level[:, None, None]
+    units = level[:, None] * effect
+    shares *= units[..., None]
     mean = np.exp(np.minimum(np.maximum(turned[..., -1], LOWEST), HIGHEST))
-    return Said(mean * level[:, None], shares)
+    return Said(mean * units, shares)
 
 
 def read(parts: Mapping[str, bytes]) -> Learned:
@@ -129,7 +143,8 @@ def read(parts: Mapping[str, bytes]) -> Learned:
     try:
         meta = json.loads(parts["lstm.json"])
         layout, facts = Layout.from_meta(meta["layout"]), dict(meta["facts"])
+        effects = Response.from_parts(meta["levers"], tensors.load(parts["lstm.safetensors"]))
         models = {name: parts[f"lstm.{name}.onnx"] for name in lstm_onnx.READS}
     except (KeyError, ValueError, TypeError) as error:
         raise Incompatible("this version of lstm cannot be read", hint="train the model again") from error
-    return Learned(layout, lstm_onnx.opened(models), facts)
+    return Learned(layout, lstm_onnx.opened(models), effects, facts)
