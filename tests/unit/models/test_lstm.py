@@ -430,3 +430,18 @@ def test_what_rivals_do_is_read(world):
     none, all_ = (replace(beside, ahead={**beside.ahead, "rivals_promotion": np.full_like(pulled, value)}) for value in (0.0, 1.0))
     lost = np.log(found.say(asked(all_)).mean / found.say(asked(none)).mean)
     assert lost.mean() < -0.3
+
+
+def test_a_point_for_percentage_errors_is_learned_where_it_is_asked_for(world, learned):
+    panel, truth, _ = world
+    assert learned.say(asked(panel, learned=learned)).percent is None
+    knobs = {**settle(LEARNER.knobs, KNOBS), "percent": 1}
+    found = LEARNER.read(LEARNER.learn(panel, knobs, seed=1, horizon=HORIZON).dump(), panel).say(asked(panel))
+    sold = np.isfinite(truth[:, :HORIZON]) & (truth[:, :HORIZON] > 0)
+    wanted = np.where(sold, truth[:, :HORIZON], 1.0)
+
+    def error(point):
+        return (np.abs(point - wanted) / wanted)[sold].mean()
+
+    assert found.percent.shape == found.mean.shape and (found.percent >= 0).all()
+    assert error(found.percent) < error(found.quantiles[..., len(TAUS) // 2]) and error(found.percent) < error(found.mean)

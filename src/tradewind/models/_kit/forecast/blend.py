@@ -30,7 +30,7 @@ class Blend:
     Quantiles are those of the linear pool: what each member takes for possible counts by its weight, and where members contradict each
     other the pool is wider than any of them. Where members' intervals cover more than they say even so, `together` (0-1), the
     correlation of their errors, is less than one: then medians are averaged, and distances from them add up as standard deviations of
-    correlated errors do.
+    correlated errors do. So they are where the point of least percentage error was asked for, which falls the more a distribution spreads.
     """
 
     members: Mapping[str, Learned]
@@ -48,8 +48,8 @@ class Blend:
         said = [(self.weights[name], member.say(look)) for name, member in self.members.items()]
         mean: Array = np.asarray(sum(weight * one.mean for weight, one in said))
         parts = [(weight, one.quantiles) for weight, one in said]
-        quantiles = pooled(parts) if self.together >= 1 else _correlated(parts, self.together)
         points = [(weight, one.percent) for weight, one in said if one.percent is not None]
+        quantiles = pooled(parts) if self.together >= 1 and not points else _correlated(parts, self.together)
         return Said(mean, quantiles, percent.together(points) if points else None)
 
     def keep(self, panel: Panel, horizon: int) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import numpy as np
 
 from tradewind.core.errors import LearnFailed
 from tradewind.models._kit import response
-from tradewind.models._kit.forecast import lstm_inputs, lstm_onnx, lstm_windows
+from tradewind.models._kit.forecast import lstm_inputs, lstm_onnx, lstm_windows, percent
 from tradewind.models._kit.forecast.lstm_learned import Learned, in_units
 from tradewind.models._kit.forecast.lstm_onnx import Net
 from tradewind.models._kit.forecast.lstm_windows import Tensors
@@ -50,7 +50,9 @@ def learn(panel: Panel, knobs: Mapping[str, Any], *, seed: int, horizon: int) ->
     rest, series, origin = pairs.held_back(rng, count, horizon)
     drawn = lstm_windows.batches(view, rest, seed=seed, batch=int(knobs["batch"]), chunk=lstm_train.CHUNK, steps=horizon)
     first = next(drawn)
-    shape = lstm_train.Shape(first[0].shape[-1], first[1].shape[-1], first[2].shape[-1], int(knobs["hidden"]), float(knobs["dropout"]))
+    wide = lstm_train.OUTPUTS + bool(knobs.get(percent.ASKED))
+    encoder, decoder, fixed = (part.shape[-1] for part in first[:3])
+    shape = lstm_train.Shape(encoder, decoder, fixed, int(knobs["hidden"]), float(knobs["dropout"]), wide)
     steps = int(np.clip(len(rest) // int(knobs["batch"]), int(knobs["steps"]), ONE_PASS * int(knobs["steps"])))
     weights, loss = lstm_train.train(drawn, shape, {**knobs, "steps": steps}, seed=seed, usual=layout.usual)
     net = lstm_onnx.opened(lstm_onnx.to_onnx(weights))

@@ -16,6 +16,7 @@ from tradewind.models._kit.forecast.learner import Look, Said, looks
 from tradewind.models._kit.forecast.lstm_inputs import NEAR, Layout, View
 from tradewind.models._kit.forecast.lstm_onnx import Net
 from tradewind.models._kit.forecast.lstm_windows import Past
+from tradewind.models._kit.intervals import TAUS
 from tradewind.models._kit.panel import Panel
 from tradewind.models._kit.response import Response
 
@@ -88,9 +89,7 @@ class Learned:
                 lstm_windows.replan(made.decoder, view, made.past, own=made.own, series=part, origin=NEAR, planned=planned)
             said = self.net.say(made.decoder, made.begun)
             parts.append(in_units(said if len(look.steps) == len(said) else said[look.steps], made.past.level, effect[part]))
-        if len(parts) == 1:
-            return parts[0]
-        return Said(np.concatenate([part.mean for part in parts]), np.concatenate([part.quantiles for part in parts]))
+        return _joined(parts)
 
     def _touched(self, planned: Collection[str]) -> Collection[str]:
         """Return the columns that a plan of some changes: these, and what all levers do together."""
@@ -126,16 +125,24 @@ class Learned:
 
 
 def in_units(said: Array, level: Array, effect: Array | float = 1.0) -> Said:
-    """Return mean and rising quantiles of the network's outputs (steps, series, outputs), times `effect` (series, steps)."""
+    """Return what the network's outputs (steps, series, outputs) say in units, times `effect` (series, steps): quantiles rise."""
     turned = np.ascontiguousarray(said.swapaxes(0, 1))
-    shares = np.minimum(np.maximum(turned[..., :-1], 0), HIGHEST)
+    shares = np.minimum(np.maximum(turned[..., : len(TAUS)], 0), HIGHEST)
     shares.sort(-1)  # quicker than looking for those that fall
     np.exp(shares, out=shares)
     shares -= 1
     units = level[:, None] * effect
     shares *= units[..., None]
-    mean = np.exp(np.minimum(np.maximum(turned[..., -1], LOWEST), HIGHEST))
-    return Said(mean * units, shares)
+    rest = np.exp(np.minimum(np.maximum(turned[..., len(TAUS) :], LOWEST), HIGHEST)) * units[..., None]
+    return Said(rest[..., 0], shares, rest[..., 1] if rest.shape[-1] > 1 else None)
+
+
+def _joined(parts: Sequence[Said]) -> Said:
+    if len(parts) == 1:
+        return parts[0]
+    points = [part.percent for part in parts if part.percent is not None]
+    mean, quantiles = np.concatenate([part.mean for part in parts]), np.concatenate([part.quantiles for part in parts])
+    return Said(mean, quantiles, np.concatenate(points) if points else None)
 
 
 def read(parts: Mapping[str, bytes]) -> Learned:

@@ -10,15 +10,17 @@ from typing import Any
 import numpy as np
 
 from tradewind.core.errors import LearnFailed
+from tradewind.models._kit.forecast.percent import LEAST
 from tradewind.models._kit.intervals import TAUS
 
 Array = np.ndarray[Any, Any]
 Weights = dict[str, Any]
-OUTPUTS = len(TAUS) + 1  # every quantile, then the mean
+OUTPUTS = len(TAUS) + 1  # every quantile, then the mean; one more for a point for percentage errors
 EMBEDDED = 16
 HIGHEST = 4.2  # log of the largest mean share that can be said: about 65 times the level
 MOST_SHARE = 60.0  # a sale of more than this many times the level counts as this many
 CHUNK = 10  # steps per call of the compiled function: memory is asked of the system once for all of them
+PERCENT_COUNTS = 0.3  # the same of percentage errors, where they are learned
 MEAN_COUNTS = 0.3  # how much the loss of the mean counts beside that of the quantiles
 AVERAGED = 0.98  # of the running mean of the weights that stays at every step: it is the mean that is kept
 FLOOR = 0.05  # share of the learning rate at the end and the beginning of the cycle
@@ -33,6 +35,7 @@ class Shape:
     fixed: int
     hidden: int
     dropout: float
+    outputs: int = OUTPUTS
 
 
 def weights_of(shape: Shape, seed: int) -> dict[str, Array]:
@@ -54,7 +57,9 @@ def weights_of(shape: Shape, seed: int) -> dict[str, Array]:
             f"{name}_bias": bias,
         }
     out |= {"mix": drawn(hidden + shape.decoder, hidden), "mix_bias": np.zeros(hidden, "f4")}
-    return out | {"out": drawn(hidden, OUTPUTS, 0.5), "out_bias": np.full(OUTPUTS, 0.6, "f4")}
+    bias = np.full(shape.outputs, 0.6, "f4")
+    bias[OUTPUTS:] = 0.0
+    return out | {"out": drawn(hidden, shape.outputs, 0.5), "out_bias": bias}
 
 
 @lru_cache(maxsize=4)
@@ -111,7 +116,7 @@ def _recurrence(hidden: int) -> Callable[..., Any]:
 
 
 def outputs(weights: Weights, encoder: Any, decoder: Any, fixed: Any, *, drop: Any = None) -> Any:
-    """Return log1p of each quantile's share and the log of the mean's, (steps, series, OUTPUTS).
+    """Return log1p of each quantile's share and the log of the mean's, (steps, series, outputs), perhaps that of a point for percentages.
 
     `drop` are what the decoder's states are multiplied with while learning. The embedding of a series stands beside every row; as
     it is the same in all of them, its product with the weights is worked out once.
@@ -134,11 +139,13 @@ def outputs(weights: Weights, encoder: Any, decoder: Any, fixed: Any, *, drop: A
         states = states * drop
     both = jnp.concatenate([states, decoder], -1).reshape(-1, hidden + decoder.shape[-1])
     mixed = jax.nn.relu(both @ weights["mix"] + weights["mix_bias"])
-    return (mixed @ weights["out"] + weights["out_bias"]).reshape(*states.shape[:2], OUTPUTS)
+    return (mixed @ weights["out"] + weights["out_bias"]).reshape(*states.shape[:2], -1)
 
 
 def loss_of(said: Any, level: Any, truth: Any, usual: Any, volume: Any) -> Any:
     """Return the masked pinball loss of all quantiles in logs plus the Poisson deviance of the mean, in shares of the level.
+
+    Where there is one output more it adds its percentage error, of periods with a sale.
 
     A quantile of a log is the log of the quantile, and in logs the few highest sales do not drown the rest. Series count by their level
     to the power `volume`, between an eighth and eight times the usual one.
@@ -149,11 +156,16 @@ def loss_of(said: Any, level: Any, truth: Any, usual: Any, volume: Any) -> Any:
     fine = jnp.isfinite(truth)
     share = jnp.where(fine, jnp.minimum(jnp.nan_to_num(truth) / level, MOST_SHARE), 0.0)
     weight = fine * jnp.clip((level / usual) ** volume, 0.125, 8.0)
-    gap = jnp.log1p(share)[..., None] - said[..., :-1]
+    gap = jnp.log1p(share)[..., None] - said[..., : len(TAUS)]
     pinball = jnp.maximum(taus * gap, (taus - 1) * gap).mean(-1)
-    log_mean = jnp.clip(said[..., -1], -12.0, HIGHEST)
+    log_mean = jnp.clip(said[..., len(TAUS)], -12.0, HIGHEST)
     deviance = jnp.exp(log_mean) - share * log_mean
-    return ((pinball + MEAN_COUNTS * deviance) * weight).sum() / jnp.maximum(weight.sum(), 1e-6)
+    loss = ((pinball + MEAN_COUNTS * deviance) * weight).sum() / jnp.maximum(weight.sum(), 1e-6)
+    if said.shape[-1] == OUTPUTS:
+        return loss
+    sold = share > 0
+    missed = jnp.abs(share - jnp.exp(jnp.clip(said[..., -1], -12.0, HIGHEST))) / jnp.maximum(share, LEAST)
+    return loss + PERCENT_COUNTS * (missed * sold).sum() / jnp.maximum(sold.sum(), 1)
 
 
 @lru_cache(maxsize=4)
