@@ -14,6 +14,7 @@ from tradewind.core.table import Table
 from tradewind.models import recipe
 from tradewind.models._kit.calendar import GRAINS, Clock
 from tradewind.models._kit.forecast import features, naive
+from tradewind.models._kit.forecast.occasions import AFTER, BEFORE, Occasions
 from tradewind.models._kit.panel import Panel
 from tradewind.models._kit.response import Response
 from tradewind.training.roll import Candidate, fitting, roll
@@ -52,6 +53,7 @@ RESPONSE = Response(
     np.tile(np.array([0.9, 0.0], "f4"), (SERIES, 1)),
     np.ones((SERIES, 2), "f4"),
 )
+AROUND = Occasions({"event_fair": tuple(np.linspace(-0.5, 0.5, BEFORE + 1 + AFTER).tolist())})
 
 
 def spoilt(whole, origin, rng):
@@ -63,7 +65,7 @@ def spoilt(whole, origin, rng):
 
 
 def seen(whole, origin, steps):
-    return features.rows(features.View.of(whole, RESPONSE, PRIOR), origin, steps)
+    return features.rows(features.View.of(whole, RESPONSE, PRIOR, AROUND), origin, steps)
 
 
 @settings(max_examples=60, deadline=None)

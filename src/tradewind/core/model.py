@@ -181,10 +181,11 @@ class Blends(Protocol):
         """Return the recipes it may be made of."""
         ...
 
-    def blend(self, states: Mapping[str, State], weights: Mapping[str, float], why: str = "", *, together: float = 1.0) -> State:
+    def blend(self, states: Mapping[str, State], weights: Mapping[str, float], why: str = "", *, together: float | None = None) -> State:
         """Return one state of the members' states; both by recipe name, weights summing to one. `why` is what answers say of them.
 
-        `together` (0-1) is how far the members' errors go together: what does not cancels, and intervals become narrower than theirs.
+        `together` (0-1) is how far the members' errors go together: what does not cancels, and intervals become narrower than theirs; None
+        pools what each of them takes for possible.
         """
         ...
 

@@ -19,7 +19,7 @@ SAID = 0.8  # of the outcomes an 80 % interval covers
 UNSURE = 2.0  # standard errors of a difference below which a mix counts as erring no more than the best
 ALONE = 0.004  # share of error that a recipe must be better alone: a mean is less likely to fail on the next block
 LEAST = 0.1  # share that a member must have to be worth its learning and its time to answer
-MANY = 100  # series times blocks from which on recalibration sets the spread of a mean without help
+MANY = 100  # series times blocks from which on members are pooled, and recalibration alone sets the spread
 TINY = 1e-9
 
 Mix = tuple[tuple[str, float], ...]
@@ -27,11 +27,11 @@ Mix = tuple[tuple[str, float], ...]
 
 @dataclass(frozen=True, slots=True)
 class Weighed:
-    """Weights by recipe, why in words, and how far their errors go together (0-1); one where that need not be known."""
+    """Weights by recipe, why in words, and how far their errors go together (0-1); None where that need not be known."""
 
     weights: dict[str, float]
     why: str
-    together: float = 1.0
+    together: float | None = None
 
 
 def weigh(held: Mapping[str, Mapping[str, Array]], groups: Array) -> Weighed:
@@ -62,8 +62,8 @@ def weigh(held: Mapping[str, Mapping[str, Array]], groups: Array) -> Weighed:
     single, least = min(((mix[0][0], float(errors[mix].sum())) for mix in errors if len(mix) == 1), key=lambda one: one[1])
     saved = 1 - found / least if least > 0 else 0.0  # nothing is left to save where nothing was missed
     why = _why(chosen, saved, single, needed, len(alike))
-    alone = len(chosen) == 1 or place.max() + 1 >= MANY
-    return Weighed(dict(chosen), why, 1.0 if alone else _together(held, chosen))
+    pooled = len(chosen) == 1 or place.max() + 1 >= MANY
+    return Weighed(dict(chosen), why, None if pooled else _together(held, chosen))
 
 
 def _against(loss: Array, base: Array) -> Array:

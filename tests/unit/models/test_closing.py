@@ -13,6 +13,7 @@ from tradewind.core.schema import Column, Role, Schema, Type
 from tradewind.core.table import Table
 from tradewind.models._kit import response
 from tradewind.models._kit.forecast import closing, features, levels
+from tradewind.models._kit.forecast.occasions import Occasions
 from tradewind.models._kit.panel import CLOSED, from_table
 from tradewind.models.demand import boosted, naive
 
@@ -210,7 +211,7 @@ def test_neighbours_of_closed_days_are_features_where_periods_are_days():
     assert panel.kinds["closed_share"] == CLOSED
     names = features.names(panel)
     at = [names.index("events:closed_before"), names.index("events:closed_after")]
-    view = features.View.of(panel, response.learn(panel), levels.learn(panel).of(panel))
+    view = features.View.of(panel, response.learn(panel), levels.learn(panel).of(panel), Occasions({}))
     rows = features.rows(view, DAYS, np.arange(14))
     assert rows.values.shape[2] == len(names)
     weekday = closing.weekdays_of(panel, DAYS + np.arange(14))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tradewind.models._kit import response
-from tradewind.models._kit.forecast import features, features_price
+from tradewind.models._kit.forecast import features, features_price, occasions
 from tradewind.models._kit.forecast.features import View
 from tradewind.models._kit.panel import from_table
 
@@ -15,7 +15,7 @@ def panel(shop, as_table):
 
 
 def view(panel):
-    return View.of(panel, response.learn(panel), np.full(len(panel), np.nan))
+    return View.of(panel, response.learn(panel), np.full(len(panel), np.nan), occasions.learn(panel, panel.target))
 
 
 def column(panel, name, origin, steps):
@@ -113,10 +113,10 @@ def test_history_used_again_gives_the_same_rows(panel):
 
 def test_answering_from_the_end_sees_the_same_as_learning_did(panel):
     found = response.learn(panel)
-    prior = np.full(len(panel), np.nan)
+    prior, around = np.full(len(panel), np.nan), occasions.learn(panel, panel.target)
     steps = np.arange(20)
-    whole = features.rows(View.of(panel, found, prior), panel.cut, steps)
+    whole = features.rows(View.of(panel, found, prior, around), panel.cut, steps)
     tail = panel.tail(features.reach_back(panel))
-    answered = features.rows(View.of(tail, found, prior, start=tail.cut), tail.cut, steps)
+    answered = features.rows(View.of(tail, found, prior, around, start=tail.cut), tail.cut, steps)
     np.testing.assert_allclose(answered.values, whole.values, rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(answered.scale, whole.scale, rtol=1e-6)

@@ -10,6 +10,7 @@ from tradewind.core.model import settle
 from tradewind.models import recipe
 from tradewind.models._kit import response
 from tradewind.models._kit.forecast import features, rivals
+from tradewind.models._kit.forecast.occasions import Occasions
 from tradewind.models._kit.panel import RIVALS, RIVALS_PRICE, from_table
 
 NAMES = ("category_rivals_promotion", "category_rivals_price")
@@ -114,7 +115,7 @@ def test_in_weeks_the_own_price_is_held_against_that_of_rivals(shop, as_table):
     panel = rivals.beside(from_table(as_table(shop(days=120, products=5, step=7))))
     names = features.names(panel)
     assert dict(zip(names, features.monotone(names), strict=True))[f"price:to_{NAMES[1]}"] == -1
-    view = features.View.of(panel, response.learn(panel), np.full(len(panel), np.nan))
+    view = features.View.of(panel, response.learn(panel), np.full(len(panel), np.nan), Occasions({}))
     rows = features.rows(view, 100, np.arange(4)).values
     own, beside = (np.log(panel.ahead[name]) for name in ("price", NAMES[1]))
     moved = [value[:, 100:104] - value[:, 74:100].mean(1, keepdims=True) for value in (own, beside)]

@@ -46,6 +46,13 @@ class Response:
             out[name] = coefficient * (_scaled(name, ahead[name]) - centre)
         return out
 
+    def without(self, panel: Panel) -> Array:
+        """Return a panel's sales without what own levers do, (series, periods)."""
+        found: Array = panel.target * np.exp(
+            -added(panel.target.shape, self.effect({name: panel.ahead[name] for name in self.names}).values())
+        )
+        return found
+
     def moved(self, panel: Panel, place: Array) -> Response:
         """Return the response for another panel: a series that is new takes the mean of its product, or of all."""
         product = next(iter(panel.keys.values())).astype(str)

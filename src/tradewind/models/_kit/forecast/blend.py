@@ -28,15 +28,15 @@ class Blend:
     """Learned members by name, each with its weight; the weights add up to one.
 
     Quantiles are those of the linear pool: what each member takes for possible counts by its weight, and where members contradict each
-    other the pool is wider than any of them. Where members' intervals cover more than they say even so, `together` (0-1), the
-    correlation of their errors, is less than one: then medians are averaged, and distances from them add up as standard deviations of
-    correlated errors do. So they are where the point of least percentage error was asked for, which falls the more a distribution spreads.
+    other the pool is wider than any of them. Where series are few `together` (0-1) is said, the correlation of the members' errors: then
+    medians are averaged, and distances from them add up as standard deviations of correlated errors do. So they are, as if members erred
+    alike, where the point of least percentage error was asked for, which falls the more a distribution spreads.
     """
 
     members: Mapping[str, Learned]
     weights: Mapping[str, float]
     facts: Mapping[str, Any] = field(default_factory=dict)
-    together: float = 1.0
+    together: float | None = None
 
     @property
     def reach(self) -> int:
@@ -49,7 +49,9 @@ class Blend:
         mean: Array = np.asarray(sum(weight * one.mean for weight, one in said))
         parts = [(weight, one.quantiles) for weight, one in said]
         points = [(weight, one.percent) for weight, one in said if one.percent is not None]
-        quantiles = pooled(parts) if self.together >= 1 and not points else _correlated(parts, self.together)
+        quantiles = (
+            pooled(parts) if self.together is None and not points else _correlated(parts, 1.0 if self.together is None else self.together)
+        )
         return Said(mean, quantiles, percent.together(points) if points else None)
 
     def keep(self, panel: Panel, horizon: int) -> dict[str, Any]:
@@ -160,12 +162,14 @@ class Blender:
                 own = {part.removeprefix(f"{name}."): data for part, data in parts.items() if part.startswith(f"{name}.")}
                 members[name] = known[name].read(own, panel)
             weights = {name: float(weight) for name, weight in meta["weights"].items()}
-            return Blend(members, weights, meta["facts"], float(meta["together"]))
+            return Blend(members, weights, meta["facts"], None if meta["together"] is None else float(meta["together"]))
         except (KeyError, ValueError, TypeError) as error:
             raise Incompatible("this ensemble cannot be read", hint="train the model again") from error
 
 
-def blended(members: Mapping[str, Learned], weights: Mapping[str, float], facts: Mapping[str, Any], *, together: float = 1.0) -> Blend:
+def blended(
+    members: Mapping[str, Learned], weights: Mapping[str, float], facts: Mapping[str, Any], *, together: float | None = None
+) -> Blend:
     """Return the blend of the members that have a weight."""
     chosen = {name: member for name, member in members.items() if weights.get(name, 0.0) > 0}
     whole = sum(weights[name] for name in chosen)

@@ -13,6 +13,7 @@ from tradewind.models._kit import onnx_trees, tensors
 from tradewind.models._kit.forecast import features
 from tradewind.models._kit.forecast.boosted_serve import AIMS, PERCENT, Learned, Pull
 from tradewind.models._kit.forecast.levels import Levels
+from tradewind.models._kit.forecast.occasions import Occasions
 from tradewind.models._kit.panel import Panel
 from tradewind.models._kit.response import Response
 from tradewind.models._kit.trees import Trees
@@ -51,6 +52,7 @@ class Boosted:
             return Learned(
                 Response.from_parts(meta["levers"], numbers),
                 Levels.from_meta(meta["levels"]),
+                Occasions.from_meta(meta["occasions"]),
                 Trees.from_arrays(numbers, "trees/"),
                 models,
                 {aim: onnx_trees.walk(halves) for aim, halves in models.items()},

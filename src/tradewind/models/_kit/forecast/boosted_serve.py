@@ -13,6 +13,7 @@ from tradewind.models._kit import tensors
 from tradewind.models._kit.forecast import features, percent
 from tradewind.models._kit.forecast.learner import CELLS, Look, Said, looks
 from tradewind.models._kit.forecast.levels import Levels
+from tradewind.models._kit.forecast.occasions import Occasions
 from tradewind.models._kit.intervals import TAUS
 from tradewind.models._kit.onnx_trees import Score, Walk
 from tradewind.models._kit.panel import Panel
@@ -81,6 +82,7 @@ class Learned:
 
     response: Response
     levels: Levels
+    occasions: Occasions
     trees: Trees  # of the mean: what explanations walk through
     models: Mapping[str, Mapping[str, bytes]]  # of each aim, as ONNX, in two halves
     scores: Mapping[str, Walk]
@@ -117,7 +119,9 @@ class Learned:
         ready = _ready(look)
         if ready is None:
             return self._fresh(look)[0]
-        return features.replanned(ready.kept, look.panel, self.response, series=look.series, steps=look.steps, planned=look.planned)
+        return features.replanned(
+            ready.kept, look.panel, self.response, self.occasions, series=look.series, steps=look.steps, planned=look.planned
+        )
 
     def _score(self, aim: str, look: Look, flat: Array) -> Array:
         """Return the sum of the trees of each row; where at most the price is planned, no tree is walked that does not ask for it."""
@@ -132,7 +136,7 @@ class Learned:
 
     def _fresh(self, look: Look) -> tuple[features.Rows, features.Past]:
         panel = look.panel
-        view = features.View.of(panel, self.response, self.levels.of(panel), look.series, start=panel.cut)
+        view = features.View.of(panel, self.response, self.levels.of(panel), self.occasions, look.series, start=panel.cut)
         past = features.history_of(view, panel.cut, look.steps)
         rows = features.rows(view, panel.cut, look.steps, past)
         rows.values[:, :, 0] = np.minimum(rows.values[:, :, 0], self.horizon)
@@ -165,6 +169,7 @@ class Learned:
             "horizon": self.horizon,
             "reach": self.reach,
             "levels": self.levels.meta(),
+            "occasions": self.occasions.meta(),
             "facts": dict(self.facts),
             "pull": None if self.pull is None else [self.pull.usual, self.pull.weight, self.pull.volume],
         }

@@ -9,7 +9,7 @@ import numpy as np
 
 from tradewind.core.errors import LearnFailed
 from tradewind.models._kit import onnx_trees, response, trees
-from tradewind.models._kit.forecast import features, levels, percent
+from tradewind.models._kit.forecast import features, levels, occasions, percent
 from tradewind.models._kit.forecast.boosted_serve import FLOOR, OUTCOMES, PERCENT, Learned, Pull, bounded, quantiles_of
 from tradewind.models._kit.forecast.features import View
 from tradewind.models._kit.intervals import TAUS
@@ -56,7 +56,8 @@ class Sample:
 def learn(panel: Panel, knobs: Mapping[str, Any], *, seed: int, horizon: int) -> Learned:
     """Learn from a panel; raises LearnFailed."""
     effects, like = response.learn(panel), levels.learn(panel)
-    view = View.of(panel, effects, like.of(panel))
+    around = occasions.learn(panel, effects.without(panel))
+    view = View.of(panel, effects, like.of(panel), around)
     names = features.names(panel)
     whole = sample(view, range_of_origins(panel, horizon, panel.cut), panel.cut, horizon=horizon, rows=knobs["rows"], seed=seed)
     if len(whole[0]) < LEAST_ROWS:
@@ -75,7 +76,7 @@ def learn(panel: Panel, knobs: Mapping[str, Any], *, seed: int, horizon: int) ->
     cold = _cold_curve(scores["mean"], whole[0][~warm], whole[1][~warm])
     pull = _pull(scores, shapes, (whole[0][warm], whole[1][warm]), knobs["volume"])
     reach = features.reach_back(panel)
-    return Learned(effects, like, mean, models, scores, cold, shapes, tuple(names), horizon, reach, facts | found, pull)
+    return Learned(effects, like, around, mean, models, scores, cold, shapes, tuple(names), horizon, reach, facts | found, pull)
 
 
 def _pull(scores: Mapping[str, Score], shapes: Array, drawn: tuple[Array, Array], volume: float) -> Pull:
@@ -240,7 +241,7 @@ def _part(view: View, chosen: Array) -> View:
     near = tuple(value if len(value) == 1 else value[chosen] for value in view.near)
     panel = view.panel.take(chosen)
     effect, lift, steady = view.effect[chosen], view.lift[chosen], view.steady[chosen]
-    return View(panel, effect, lift, steady, view.calendar, (near[0], near[1]), view.prior[chosen])
+    return View(panel, effect, lift, steady, view.calendar, near, view.prior[chosen])
 
 
 def boost(drawn: tuple[Array, Array], names: list[str], knobs: Mapping[str, Any], seed: int, *, aim: str) -> Any:

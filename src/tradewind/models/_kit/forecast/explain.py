@@ -74,7 +74,7 @@ class Ensemble(Boosted):
         """Return the names of the recipes it may be made of."""
         return tuple(learner.name for learner in self._blender().learners)
 
-    def blend(self, states: Mapping[str, AnyState], weights: Mapping[str, float], why: str = "", *, together: float = 1.0) -> State:
+    def blend(self, states: Mapping[str, AnyState], weights: Mapping[str, float], why: str = "", *, together: float | None = None) -> State:
         """Return one state of several of the same panel; raises LearnFailed."""
         first: State = next(iter(states.values()))
         horizon = min(state.horizon for state in states.values())

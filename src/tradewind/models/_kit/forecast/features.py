@@ -10,6 +10,7 @@ import numpy as np
 
 from tradewind.models._kit.forecast import features_price, features_recent
 from tradewind.models._kit.forecast.features_price import mean
+from tradewind.models._kit.forecast.occasions import Occasions
 from tradewind.models._kit.panel import CLOSED, LASTING, RIVALS, RIVALS_PRICE, Lazy, Panel
 from tradewind.models._kit.response import Response, added
 
@@ -36,11 +37,13 @@ class View:
     lift: Array  # (series, periods): log effect of the other levers, a hint and no more
     steady: Array
     calendar: dict[str, Array]
-    near: tuple[Array, Array]  # periods since the last and until the next event
+    near: tuple[Array, ...]  # periods since the last and until the next event; on days what the events around do to log sales
     prior: Array  # (series,): the level that series like this one have; what a short history leans on
 
     @classmethod
-    def of(cls, panel: Panel, response: Response, prior: Array, series: Array | None = None, *, start: int = 0) -> View:
+    def of(
+        cls, panel: Panel, response: Response, prior: Array, occasions: Occasions, series: Array | None = None, *, start: int = 0
+    ) -> View:
         """Look at a panel; `series` says which of the response's series these are.
 
         `start` is the first origin that will be asked about: what only matters from there on is left out before it.
@@ -51,7 +54,7 @@ class View:
         levers = {name: panel.ahead[name][:, start:] for name in response.names if name != "price"}
         lift[:, start:] = added((len(panel), panel.width - start), response.effect(levers, series).values())
         steady = panel.target * np.exp(-effect)
-        near = _event_distance(panel, max(0, start - int(FAR)))
+        near = _near(panel, occasions, max(0, start - int(FAR)))
         return cls(panel, effect, lift, steady, panel.clock.parts(panel.numbers()), near, prior)
 
 
@@ -80,7 +83,7 @@ def names(panel: Panel) -> list[str]:
     if _levers(panel):
         said += ["promotion:lift"]
     if _events(panel):
-        said += ["events:since", "events:until"]
+        said += ["events:since", "events:until", *(["events:lift"] if panel.grain.cycle > 1 else [])]
     for name, kind in panel.kinds.items():
         said += _column_names(name, kind, apart=panel.grain.cycle == 1) if name != "price" else []
     return said + [f"series:{name}" for name in panel.static] + [f"recent:past_{name}" for name in panel.past]
@@ -172,7 +175,7 @@ def rows(view: View, origin: int, steps: Array, history: Past | None = None) -> 
     at = origin + steps
     seen = history or history_of(view, origin, steps)
     out = list(seen.out)
-    ahead = _planned(panel, origin, steps, seen, lift=lambda: view.lift[:, at], near=lambda: [distance[:, at] for distance in view.near])
+    ahead = _planned(panel, origin, steps, seen, lift=lambda: view.lift[:, at], near=lambda: [value[:, at] for value in view.near])
     for _, made in ahead:
         out += made
     values = np.empty((len(panel), len(steps), len(out)), "f4")
@@ -215,7 +218,7 @@ def _planned(
     place += 1 if levers else 0
     if events and (touched is None or not touched.isdisjoint(events)):
         yield place, near()
-    place += 2 if events else 0
+    place += 2 + (grain.cycle > 1) if events else 0
     for name, kind in panel.kinds.items():
         if name != "price":
             apart = kind == RIVALS_PRICE and grain.cycle == 1
@@ -264,7 +267,9 @@ class Kept:
         return cls(rows, Past([], rows.scale, usual, stood, curve), len(first.out))
 
 
-def replanned(kept: Kept, panel: Panel, response: Response, *, series: Array, steps: Array, planned: Collection[str]) -> Rows:
+def replanned(
+    kept: Kept, panel: Panel, response: Response, occasions: Occasions, *, series: Array, steps: Array, planned: Collection[str]
+) -> Rows:
     """Return the rows of some series where a question plans some columns: what these do not touch is as it was kept.
 
     `panel` holds these series with the question's plan; `steps` may be any of those that were kept. Equals `rows` of the panel.
@@ -283,7 +288,7 @@ def replanned(kept: Kept, panel: Panel, response: Response, *, series: Array, st
         return own([name for name in response.names if name != "price"])
 
     def near() -> list[Array]:
-        return [distance[:, at] for distance in _event_distance(panel, max(0, panel.cut - int(FAR)))]
+        return [value[:, at] for value in _near(panel, occasions, max(0, panel.cut - int(FAR)))]
 
     for place, made in _planned(panel, panel.cut, steps, past, lift=lift, near=near, touched=touched):
         for number, value in enumerate(made, kept.own + place):
@@ -421,6 +426,15 @@ def _recent_past(value: Array, end: int, level: int, cycle: int) -> Array:
     usual = mean(np.abs(window))
     found: Array = mean(window[:, -max(cycle, 2) :]) / np.where(usual > 0, usual, np.nan)
     return found
+
+
+def _near(panel: Panel, occasions: Occasions, start: int) -> tuple[Array, ...]:
+    """Return what `View.near` is, (series or 1, periods) each; nothing before `start`."""
+    found: tuple[Array, ...] = _event_distance(panel, start)
+    if panel.grain.cycle == 1 or not _events(panel):
+        return found
+    lift = occasions.lift(panel, start)
+    return *found, np.concatenate([np.zeros((len(lift), start), "f4"), lift], 1)
 
 
 def _event_distance(panel: Panel, start: int) -> tuple[Array, Array]:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from tradewind.models._kit.calendar import Clock, Grain
+from tradewind.models._kit.forecast.occasions import Occasions
 from tradewind.models._kit.panel import RIVALS, RIVALS_PRICE, Lazy, Panel
 from tradewind.models._kit.response import Response, added
 
@@ -20,6 +21,7 @@ NEAR = 29  # periods before the cut that what a plan changes is read from
 MOST_CODES = 24  # texts of one static column told apart at most
 NOTHING = np.empty((0, 0), "f4")  # what is not read
 LIFT = "_lift"  # the column of what all own levers but the price do to log sales
+AROUND = "_around"  # the column of what events do to log sales of the days around them
 READ_AS = {RIVALS: "number", RIVALS_PRICE: "price"}  # what stands beside a series on the shelf is read as what it is
 LEAST_ALIKE = 3  # series that must share a text for it to be told apart
 
@@ -70,24 +72,25 @@ def own_price(panel: Panel, response: Response, series: Array | None = None, at:
     return added(panel.target[:, at].shape, parts)
 
 
-def lifted(panel: Panel, response: Response, series: Array | None = None) -> Panel:
-    """Return the panel with a column LIFT, worked out when it is looked at, where any lever but the price has a response."""
+def lifted(panel: Panel, response: Response, occasions: Occasions, series: Array | None = None) -> Panel:
+    """Return the panel with columns LIFT and AROUND, worked out when looked at, where levers but the price, or events, do anything."""
     levers = [name for name in response.names if name != "price"]
-    if not levers:
+    more = [*([LIFT] if levers else []), *([AROUND] if occasions.effects else [])]
+    if not more:
         return panel
 
     def read(name: str, _: Array) -> Array:
-        if name != LIFT:
-            return panel.ahead[name]
-        return added(panel.target.shape, response.effect({lever: panel.ahead[lever] for lever in levers}, series).values())
+        if name == LIFT:
+            return added(panel.target.shape, response.effect({lever: panel.ahead[lever] for lever in levers}, series).values())
+        return occasions.lift(panel) if name == AROUND else panel.ahead[name]
 
-    ahead = Lazy(dict.fromkeys((*panel.ahead, LIFT), NOTHING), read)
-    return replace(panel, ahead=ahead, kinds={**panel.kinds, LIFT: "number"})
+    ahead = Lazy(dict.fromkeys((*panel.ahead, *more), NOTHING), read)
+    return replace(panel, ahead=ahead, kinds={**panel.kinds, **dict.fromkeys(more, "number")})
 
 
-def steady(panel: Panel, response: Response, series: Array | None = None) -> Panel:
-    """Return the panel as the network reads its past: sales without what the own price does, beside what other levers do."""
-    found = lifted(panel, response, series)
+def steady(panel: Panel, response: Response, occasions: Occasions, series: Array | None = None) -> Panel:
+    """Return the panel as the network reads its past: sales without what the own price does, beside what other levers and events do."""
+    found = lifted(panel, response, occasions, series)
     if "price" not in response.names:
         return found
     return replace(found, target=panel.target * np.exp(-own_price(panel, response, series)))

@@ -9,7 +9,7 @@ import numpy as np
 
 from tradewind.core.errors import LearnFailed
 from tradewind.models._kit import response
-from tradewind.models._kit.forecast import lstm_inputs, lstm_onnx, lstm_windows, percent
+from tradewind.models._kit.forecast import lstm_inputs, lstm_onnx, lstm_windows, occasions, percent
 from tradewind.models._kit.forecast.lstm_learned import Learned, in_units
 from tradewind.models._kit.forecast.lstm_onnx import Net
 from tradewind.models._kit.forecast.lstm_windows import Tensors
@@ -35,7 +35,8 @@ def learn(panel: Panel, knobs: Mapping[str, Any], *, seed: int, horizon: int) ->
     except ImportError as error:
         raise LearnFailed("lstm needs JAX, which is not installed", hint="pip install 'tradewind[deep]'") from error
     effects = response.learn(panel)
-    panel = lstm_inputs.steady(panel, effects)
+    around = occasions.learn(panel, effects.without(panel))
+    panel = lstm_inputs.steady(panel, effects, around)
     layout = lstm_inputs.layout_of(panel, horizon, int(knobs["encoder"]))
     view = lstm_inputs.view_of(panel, layout, horizon)
     pairs = lstm_windows.pairs_of(view, horizon)
@@ -69,7 +70,7 @@ def learn(panel: Panel, knobs: Mapping[str, Any], *, seed: int, horizon: int) ->
     }
     unseen = lstm_windows.tensors(view, series, origin, horizon)
     net, told = smaller(weights, net, unseen, lstm_windows.truth_of(view, series, origin, horizon))
-    return Learned(layout, net, effects, facts | told)
+    return Learned(layout, net, effects, around, facts | told)
 
 
 def pinball(said: Array, level: Array, truth: Array) -> float:

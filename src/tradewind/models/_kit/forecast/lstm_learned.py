@@ -16,6 +16,7 @@ from tradewind.models._kit.forecast.learner import Look, Said, looks
 from tradewind.models._kit.forecast.lstm_inputs import NEAR, Layout, View
 from tradewind.models._kit.forecast.lstm_onnx import Net
 from tradewind.models._kit.forecast.lstm_windows import Past
+from tradewind.models._kit.forecast.occasions import Occasions
 from tradewind.models._kit.intervals import TAUS
 from tradewind.models._kit.panel import Panel
 from tradewind.models._kit.response import Response
@@ -58,6 +59,7 @@ class Learned:
     layout: Layout
     net: Net
     response: Response
+    occasions: Occasions
     facts: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -69,13 +71,18 @@ class Learned:
         """Answer a look."""
         steps = int(look.steps[-1]) + 1
         kept: Kept | None = look.kept.get("lstm")
-        if kept is not None and steps > len(kept.decoder):
+        met = any(name in look.planned for name in self.occasions.effects)  # what leads up to an event may lie in the past, too
+        if kept is not None and (met or steps > len(kept.decoder)):
             kept = None
         planned = self._touched(look.planned)
         if kept is None:
-            view = lstm_inputs.view_of(lstm_inputs.steady(look.panel, self.response, look.series), self.layout, steps, start=look.panel.cut)
+            view = lstm_inputs.view_of(
+                lstm_inputs.steady(look.panel, self.response, self.occasions, look.series), self.layout, steps, start=look.panel.cut
+            )
         else:
-            view = lstm_inputs.plan_of(lstm_inputs.lifted(look.panel, self.response, look.series), self.layout, steps, planned)
+            view = lstm_inputs.plan_of(
+                lstm_inputs.lifted(look.panel, self.response, self.occasions, look.series), self.layout, steps, planned
+            )
         effect = np.exp(
             lstm_inputs.own_price(look.panel, self.response, look.series, np.minimum(look.panel.cut + look.steps, look.panel.width - 1))
         )
@@ -105,7 +112,7 @@ class Learned:
         """Make ready what the decoder reads of every series under the known plan; nothing where it takes too much room."""
         parts, taken = [], 0
         for look in looks(panel, horizon):
-            panel = lstm_inputs.steady(look.panel, self.response, look.series)
+            panel = lstm_inputs.steady(look.panel, self.response, self.occasions, look.series)
             view = lstm_inputs.view_of(panel, self.layout, horizon, start=look.panel.cut)
             parts.append(self._fresh(view, slice(0, len(look.panel)), horizon))
             taken += parts[-1].decoder.nbytes
@@ -119,7 +126,12 @@ class Learned:
 
     def dump(self) -> dict[str, bytes]:
         """Write ONNX for the network, safetensors for what levers do, JSON for the rest."""
-        meta = {"layout": self.layout.meta(), "levers": list(self.response.names), "facts": dict(self.facts)}
+        meta = {
+            "layout": self.layout.meta(),
+            "levers": list(self.response.names),
+            "occasions": self.occasions.meta(),
+            "facts": dict(self.facts),
+        }
         models = {f"lstm.{name}.onnx": model for name, model in self.net.models.items()}
         return {**models, "lstm.safetensors": tensors.save(self.response.arrays()), "lstm.json": json.dumps(meta).encode()}
 
@@ -151,7 +163,8 @@ def read(parts: Mapping[str, bytes]) -> Learned:
         meta = json.loads(parts["lstm.json"])
         layout, facts = Layout.from_meta(meta["layout"]), dict(meta["facts"])
         effects = Response.from_parts(meta["levers"], tensors.load(parts["lstm.safetensors"]))
+        around = Occasions.from_meta(meta["occasions"])
         models = {name: parts[f"lstm.{name}.onnx"] for name in lstm_onnx.READS}
     except (KeyError, ValueError, TypeError) as error:
         raise Incompatible("this version of lstm cannot be read", hint="train the model again") from error
-    return Learned(layout, lstm_onnx.opened(models), effects, facts)
+    return Learned(layout, lstm_onnx.opened(models), effects, around, facts)

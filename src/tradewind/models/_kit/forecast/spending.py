@@ -82,7 +82,7 @@ class SpendingEnsemble(Spending):
         assert isinstance(self.learner, Blender)
         return tuple(learner.name for learner in self.learner.learners)
 
-    def blend(self, states: Mapping[str, AnyState], weights: Mapping[str, float], why: str = "", *, together: float = 1.0) -> State:
+    def blend(self, states: Mapping[str, AnyState], weights: Mapping[str, float], why: str = "", *, together: float | None = None) -> State:
         """Return one state of several of the same panel; raises LearnFailed."""
         first: State = next(iter(states.values()))
         facts = {"why": why} if why else {}
