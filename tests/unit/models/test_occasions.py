@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from tradewind.core.errors import Incompatible
 from tradewind.models._kit.calendar import GRAINS, Clock
 from tradewind.models._kit.forecast import occasions
 from tradewind.models._kit.forecast.occasions import AFTER, BEFORE, Occasions
@@ -101,5 +102,5 @@ def test_it_is_written_and_read_back() -> None:
     effect = tuple(float(number) for number in range(BEFORE + 1 + AFTER))
     found = Occasions({"event_feast": effect})
     assert Occasions.from_meta(found.meta()) == found
-    with pytest.raises(ValueError, match="other days"):
+    with pytest.raises(Incompatible, match="other days"):
         Occasions.from_meta({"event_feast": [1.0]})

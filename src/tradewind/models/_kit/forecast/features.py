@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from tradewind.models._kit.forecast import features_price, features_recent
+from tradewind.models._kit.forecast import features_events, features_price, features_recent
+from tradewind.models._kit.forecast.features_events import FAR, events
 from tradewind.models._kit.forecast.features_price import mean
 from tradewind.models._kit.forecast.occasions import Occasions
 from tradewind.models._kit.panel import CLOSED, LASTING, RIVALS, RIVALS_PRICE, Lazy, Panel
 from tradewind.models._kit.response import Response, added
 
 Array = np.ndarray[Any, Any]
-FAR = 28.0  # periods: anything further away counts as this far
 SMALLEST = 1e-6  # the scale of a series that never sold
 PRICES = ("price", RIVALS_PRICE)  # kinds that are compared with what they usually were
 LEAN = 2.0  # periods of history that the level of like series counts for
@@ -54,7 +54,7 @@ class View:
         levers = {name: panel.ahead[name][:, start:] for name in response.names if name != "price"}
         lift[:, start:] = added((len(panel), panel.width - start), response.effect(levers, series).values())
         steady = panel.target * np.exp(-effect)
-        near = _near(panel, occasions, max(0, start - int(FAR)))
+        near = features_events.near(panel, occasions, max(0, start - int(FAR)))
         return cls(panel, effect, lift, steady, panel.clock.parts(panel.numbers()), near, prior)
 
 
@@ -82,7 +82,7 @@ def names(panel: Panel) -> list[str]:
         said += ["price:to_usual", "price:to_last", *(["like:price"] if panel.grain.cycle == 1 else [])]
     if _levers(panel):
         said += ["promotion:lift"]
-    if _events(panel):
+    if events(panel):
         said += ["events:since", "events:until", *(["events:lift"] if panel.grain.cycle > 1 else [])]
     for name, kind in panel.kinds.items():
         said += _column_names(name, kind, apart=panel.grain.cycle == 1) if name != "price" else []
@@ -199,7 +199,7 @@ def _planned(
     `lift` and `near` say what the levers do and how far events are at `origin + steps`.
     """
     grain, at, place = panel.grain, origin + steps, 0
-    levers, events = _levers(panel), _events(panel)
+    levers, named = _levers(panel), events(panel)
     pulled = levers and (touched is None or not touched.isdisjoint(levers))
     if pulled:
         yield place, _promotions(panel, seen.stood, origin, steps)
@@ -216,9 +216,9 @@ def _planned(
     if pulled:
         yield place, [lift()]
     place += 1 if levers else 0
-    if events and (touched is None or not touched.isdisjoint(events)):
+    if named and (touched is None or not touched.isdisjoint(named)):
         yield place, near()
-    place += 2 + (grain.cycle > 1) if events else 0
+    place += 2 + (grain.cycle > 1) if named else 0
     for name, kind in panel.kinds.items():
         if name != "price":
             apart = kind == RIVALS_PRICE and grain.cycle == 1
@@ -288,7 +288,7 @@ def replanned(
         return own([name for name in response.names if name != "price"])
 
     def near() -> list[Array]:
-        return [value[:, at] for value in _near(panel, occasions, max(0, panel.cut - int(FAR)))]
+        return [value[:, at] for value in features_events.near(panel, occasions, max(0, panel.cut - int(FAR)))]
 
     for place, made in _planned(panel, panel.cut, steps, past, lift=lift, near=near, touched=touched):
         for number, value in enumerate(made, kept.own + place):
@@ -339,10 +339,6 @@ def _year(shares: Array, steps: Array, year: int, near: int, ago: Array) -> list
 
 def _levers(panel: Panel) -> list[str]:
     return [name for name, kind in panel.kinds.items() if kind == "lever"]
-
-
-def _events(panel: Panel) -> list[str]:
-    return [name for name, kind in panel.kinds.items() if kind == "event"]
 
 
 def promoted(panel: Panel, at: Array | slice = slice(None)) -> Array | None:
@@ -426,28 +422,3 @@ def _recent_past(value: Array, end: int, level: int, cycle: int) -> Array:
     usual = mean(np.abs(window))
     found: Array = mean(window[:, -max(cycle, 2) :]) / np.where(usual > 0, usual, np.nan)
     return found
-
-
-def _near(panel: Panel, occasions: Occasions, start: int) -> tuple[Array, ...]:
-    """Return what `View.near` is, (series or 1, periods) each; nothing before `start`."""
-    found: tuple[Array, ...] = _event_distance(panel, start)
-    if panel.grain.cycle == 1 or not _events(panel):
-        return found
-    lift = occasions.lift(panel, start)
-    return *found, np.concatenate([np.zeros((len(lift), start), "f4"), lift], 1)
-
-
-def _event_distance(panel: Panel, start: int) -> tuple[Array, Array]:
-    """Return periods since the last and until the next event, (series or 1, periods), at most FAR; nothing before `start`."""
-    flags = [panel.ahead[name][:, start:] > 0 for name in _events(panel)]
-    if not flags:
-        return np.zeros((1, 1), "f4"), np.zeros((1, 1), "f4")
-    whole = flags[0]
-    for one in flags[1:]:
-        whole = whole | one
-    position = np.arange(whole.shape[1])
-    last = np.maximum.accumulate(np.where(whole, position, -(10**6)), 1)
-    following = np.minimum.accumulate(np.where(whole, position, 10**6)[:, ::-1], 1)[:, ::-1]
-    before = np.full((len(whole), start), FAR, "f4")
-    since, until = np.minimum(position - last, FAR), np.minimum(following - position, FAR)
-    return np.concatenate([before, since], 1, dtype="f4"), np.concatenate([before, until], 1, dtype="f4")

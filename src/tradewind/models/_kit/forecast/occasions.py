@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from tradewind.core.errors import Incompatible
 from tradewind.models._kit.panel import Panel
 
 Array = np.ndarray[Any, Any]
@@ -41,10 +42,10 @@ class Occasions:
 
     @classmethod
     def from_meta(cls, meta: Mapping[str, Any]) -> Occasions:
-        """Read it back; raises ValueError and TypeError, which the reader of the parts wraps."""
+        """Read it back; raises Incompatible, and ValueError and TypeError, which the reader of the parts wraps."""
         effects = {str(name): tuple(float(value) for value in effect) for name, effect in meta.items()}
         if any(len(effect) != BEFORE + 1 + AFTER for effect in effects.values()):
-            raise ValueError("an event reaches other days than are known here")
+            raise Incompatible("an event reaches other days than are known here", hint="train the model again")
         return cls(effects)
 
 
