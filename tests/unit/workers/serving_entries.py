@@ -104,7 +104,7 @@ class Commands:
         """Answer a request nobody asked, as a hostile model might."""
         from tradewind.workers.frames import HEAD
 
-        for end in range(3, 32):
+        for end in range(3, 4096):  # the pipe has the number that was free where the tests run
             try:
                 os.write(end, HEAD.pack(1, 999_999) + b"x")
             except OSError:
