@@ -103,4 +103,4 @@ def test_it_is_written_and_read_back() -> None:
     found = Occasions({"event_feast": effect})
     assert Occasions.from_meta(found.meta()) == found
     with pytest.raises(Incompatible, match="other days"):
-        Occasions.from_meta({"event_feast": [1.0]})
+        Occasions.from_meta(found.meta() | {"events": {"event_feast": [1.0]}})

@@ -99,7 +99,7 @@ class Learned:
         rows = self.rows(look)
         shape = rows.effect.shape
         flat = rows.values.reshape(-1, rows.values.shape[-1])
-        units = np.exp(rows.effect) * rows.scale[:, None]
+        units = rows.units()
         middle = bounded(self._score("mean", look, flat).reshape(shape))
         mean = np.exp(middle) * units
         found = quantiles_of(self.shapes, self._score("quantiles", look, flat)).reshape(*shape, len(TAUS))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -42,7 +43,7 @@ class Sample:
         rows = features.rows(view, origin, steps)
         truth = target[:, origin + steps]
         keep = np.isfinite(truth)
-        units = rows.scale[:, None] * np.exp(rows.effect)
+        units = rows.units()
         self.values.append(rows.values[keep])
         self.columns.append(np.stack([truth[keep], units[keep], np.full(int(keep.sum()), cold)], 1).astype("f8"))
 
@@ -232,16 +233,15 @@ def sample(view: View, origins: Array, end: int, *, horizon: int, rows: int, see
         if len(panel) >= COLD:
             cold = np.sort(rng.choice(chosen, max(1, len(chosen) // COLD), replace=False))
             part = _part(view, cold)
-            unknown = View(part.panel, part.effect, part.lift, np.full_like(part.steady, np.nan), part.calendar, part.near, part.prior)
-            drawn.add(unknown, origin, steps, part.panel.target, cold=True)
+            drawn.add(replace(part, steady=np.full_like(part.steady, np.nan)), origin, steps, part.panel.target, cold=True)
     return drawn.stacked()
 
 
 def _part(view: View, chosen: Array) -> View:
-    near = tuple(value if len(value) == 1 else value[chosen] for value in view.near)
-    panel = view.panel.take(chosen)
+    near, season = tuple(value if len(value) == 1 else value[chosen] for value in view.near), view.season
+    season = season if len(season) == 1 else season[chosen]
     effect, lift, steady = view.effect[chosen], view.lift[chosen], view.steady[chosen]
-    return View(panel, effect, lift, steady, view.calendar, near, view.prior[chosen])
+    return View(view.panel.take(chosen), effect, lift, steady, view.calendar, near, season, view.prior[chosen])
 
 
 def boost(drawn: tuple[Array, Array], names: list[str], knobs: Mapping[str, Any], seed: int, *, aim: str) -> Any:

@@ -44,7 +44,7 @@ class Explained(Forecaster):
         else:
             rows = learned.rows(look)
             score = learned.scores["mean"](rows.values[row, step])
-            own = np.exp(np.clip(score, -30, 30)) * np.exp(rows.effect[row, step]) * rows.scale[row]
+            own = np.exp(np.clip(score, -30, 30)) * rows.units()[row, step]
             drivers = _drivers(learned, rows, row, step, own)
             if state.learned is not learned:  # what the other members say differently has no driver of its own
                 drivers["driver_other_recipes"] = state.learned.say(look).mean[row, step] - own
@@ -131,6 +131,7 @@ def _drivers(learned: boosted_serve.Learned, rows: features.Rows, row: Array, st
     groups = np.array([features.GROUPS.index(features.REPORTED.get(kind, kind)) for kind in kinds])
     logged = learned.trees.shapley(rows.values[row, step], np.append(groups, len(features.GROUPS) - 1))
     logged[:, features.GROUPS.index("price")] += rows.effect[row, step]
+    logged[:, features.GROUPS.index("season")] += rows.season[row, step]
     base = np.exp(np.clip(learned.trees.expected, -30, 30)) * rows.scale[row]
     total = logged.sum(1)
     # a product of factors has no unique sum: the logarithmic mean is the one that is symmetric and exact

@@ -30,7 +30,7 @@ Touched = frozenset[str] | None  # columns known ahead that are looked at anew, 
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """A panel as the features see it: `effect` is the log effect of the own price, `steady` the target without it."""
+    """A panel as the features see it: `effect` is the log effect of the own price, `steady` the target without it and the season."""
 
     panel: Panel
     effect: Array  # (series, periods)
@@ -38,6 +38,7 @@ class View:
     steady: Array
     calendar: dict[str, Array]
     near: tuple[Array, ...]  # periods since the last and until the next event; on days what the events around do to log sales
+    season: Array  # (series or 1, periods): log effect of the time of the year, as far as sums of series tell it
     prior: Array  # (series,): the level that series like this one have; what a short history leans on
 
     @classmethod
@@ -53,19 +54,26 @@ class View:
         lift = np.zeros(panel.target.shape, "f4")
         levers = {name: panel.ahead[name][:, start:] for name in response.names if name != "price"}
         lift[:, start:] = added((len(panel), panel.width - start), response.effect(levers, series).values())
-        steady = panel.target * np.exp(-effect)
+        season = occasions.seasons.lift(panel)
+        steady = panel.target * np.exp(-effect - season)
         near = features_events.near(panel, occasions, max(0, start - int(FAR)))
-        return cls(panel, effect, lift, steady, panel.clock.parts(panel.numbers()), near, prior)
+        return cls(panel, effect, lift, steady, panel.clock.parts(panel.numbers()), near, season, prior)
 
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """Features (series, steps, features) beside what turns a score into units: units = exp(score + effect) * scale."""
+    """Features (series, steps, features) beside what turns a score into units: units = exp(score + effect + season) * scale."""
 
     values: Array
     scale: Array  # (series,)
     effect: Array  # (series, steps)
+    season: Array  # (series, steps)
     promoted: Array  # (series, steps): 1 where any lever but the price is pulled
+
+    def units(self) -> Array:
+        """Return what a score of zero stands for, (series, steps)."""
+        found: Array = np.exp(self.effect + self.season) * self.scale[:, None]
+        return found
 
 
 def names(panel: Panel) -> list[str]:
@@ -181,7 +189,8 @@ def rows(view: View, origin: int, steps: Array, history: Past | None = None) -> 
     values = np.empty((len(panel), len(steps), len(out)), "f4")
     for number, value in enumerate(out):
         values[:, :, number] = value
-    return Rows(values, seen.scale, view.effect[:, at], _pulled(panel, at))
+    season = np.broadcast_to(view.season[:, at], (len(panel), len(steps)))
+    return Rows(values, seen.scale, view.effect[:, at], season, _pulled(panel, at))
 
 
 def _planned(
@@ -259,7 +268,7 @@ class Kept:
             return np.concatenate(found) if len(found[0]) > 1 or len(found) == 1 else found[0]
 
         whole, pasts = (list(part) for part in zip(*parts, strict=True))
-        rows = Rows(*(joined(getattr(one, name) for one in whole) for name in ("values", "scale", "effect", "promoted")))
+        rows = Rows(*(joined(getattr(one, name) for one in whole) for name in ("values", "scale", "effect", "season", "promoted")))
         first: Past = pasts[0]
         usual = {name: joined(one.usual[name] for one in pasts) for name in first.usual}
         stood = tuple(joined(one.stood[at] for one in pasts) for at in range(len(first.stood)))
@@ -275,7 +284,7 @@ def replanned(
     `panel` holds these series with the question's plan; `steps` may be any of those that were kept. Equals `rows` of the panel.
     """
     cells = kept.cells(series, steps)
-    values, effect, pulled = kept.rows.values[cells], kept.rows.effect[cells], kept.rows.promoted[cells]
+    values, effect, season, pulled = (getattr(kept.rows, name)[cells] for name in ("values", "effect", "season", "promoted"))
     at, touched = panel.cut + steps, frozenset(planned)
     levers = not touched.isdisjoint(_levers(panel))
     past = kept.past.of(series, pulled=levers)
@@ -297,7 +306,7 @@ def replanned(
         effect = own(["price"])
     if levers:
         pulled = _pulled(panel, at)
-    return Rows(values, past.scale, effect, pulled)
+    return Rows(values, past.scale, effect, season, pulled)
 
 
 def _back(matrix: Array, origin: int, periods: int) -> Array:

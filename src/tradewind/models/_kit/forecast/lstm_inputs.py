@@ -65,10 +65,13 @@ class Layout:
         return cls(**said)
 
 
-def own_price(panel: Panel, response: Response, series: Array | None = None, at: Array | slice = slice(None)) -> Array:
-    """Return what the own price does to log sales of a panel's series, (series, periods); `series` are their numbers in the response."""
+def beside(panel: Panel, response: Response, occasions: Occasions, series: Array | None = None, at: Array | slice = slice(None)) -> Array:
+    """Return what the network learns beside: what own price and season do to log sales, (series, periods `at`).
+
+    `series` are their numbers in the response.
+    """
     price = {name: panel.ahead[name][:, at] for name in response.names if name == "price"}
-    parts = response.effect(price, series).values()
+    parts = [*response.effect(price, series).values(), *([occasions.seasons.lift(panel, at)] if occasions.seasons else [])]
     return added(panel.target[:, at].shape, parts)
 
 
@@ -89,11 +92,11 @@ def lifted(panel: Panel, response: Response, occasions: Occasions, series: Array
 
 
 def steady(panel: Panel, response: Response, occasions: Occasions, series: Array | None = None) -> Panel:
-    """Return the panel as the network reads its past: sales without what the own price does, beside what other levers and events do."""
+    """Return the panel as the network reads its past: sales without what price and season do, beside what other levers and events do."""
     found = lifted(panel, response, occasions, series)
-    if "price" not in response.names:
+    if "price" not in response.names and not occasions.seasons:
         return found
-    return replace(found, target=panel.target * np.exp(-own_price(panel, response, series)))
+    return replace(found, target=panel.target * np.exp(-beside(panel, response, occasions, series)))
 
 
 def layout_of(panel: Panel, horizon: int, encoder: int) -> Layout:

@@ -83,9 +83,8 @@ class Learned:
             view = lstm_inputs.plan_of(
                 lstm_inputs.lifted(look.panel, self.response, self.occasions, look.series), self.layout, steps, planned
             )
-        effect = np.exp(
-            lstm_inputs.own_price(look.panel, self.response, look.series, np.minimum(look.panel.cut + look.steps, look.panel.width - 1))
-        )
+        at = np.minimum(look.panel.cut + look.steps, look.panel.width - 1)
+        effect = np.exp(lstm_inputs.beside(look.panel, self.response, self.occasions, look.series, at))
         parts = []
         for start in range(0, len(look.panel), AT_ONCE):
             part = slice(start, min(start + AT_ONCE, len(look.panel)))

@@ -1,14 +1,16 @@
-"""What named events do to the days around them, told from all series at once: a season that came once is seen in hundreds of series."""
+"""What the time does to sales, told from all series at once: named events to the days around them, and the year."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from tradewind.core.errors import Incompatible
+from tradewind.models._kit.forecast import seasons
+from tradewind.models._kit.forecast.seasons import NONE, Seasons
 from tradewind.models._kit.panel import Panel
 
 Array = np.ndarray[Any, Any]
@@ -21,9 +23,10 @@ WIDTH = 0.15  # how large log effects usually are: what few and noisy series sho
 
 @dataclass(frozen=True, slots=True)
 class Occasions:
-    """Per event the log effect on each of BEFORE days before it, on its own days, and on each of AFTER days after it."""
+    """Per event the log effect on each of BEFORE days before it, on its own days, and on each of AFTER days after it; and the seasons."""
 
     effects: Mapping[str, tuple[float, ...]]
+    seasons: Seasons = NONE
 
     def lift(self, panel: Panel, start: int = 0) -> Array:
         """Return the log effect of all events on each day from `start` on, (series or 1, periods), each of the nearest of its name.
@@ -36,21 +39,28 @@ class Occasions:
                 found = found + np.array((*effect, 0.0), "f4")[_places(panel.ahead[name][:, start:])]
         return found
 
-    def meta(self) -> dict[str, list[float]]:
+    def meta(self) -> dict[str, Any]:
         """Return it as plain JSON data."""
-        return {name: list(effect) for name, effect in self.effects.items()}
+        return {"events": {name: list(effect) for name, effect in self.effects.items()}, "seasons": self.seasons.meta()}
 
     @classmethod
     def from_meta(cls, meta: Mapping[str, Any]) -> Occasions:
-        """Read it back; raises Incompatible, and ValueError and TypeError, which the reader of the parts wraps."""
-        effects = {str(name): tuple(float(value) for value in effect) for name, effect in meta.items()}
+        """Read it back; raises Incompatible, and KeyError, ValueError and TypeError, which the reader of the parts wraps."""
+        effects = {str(name): tuple(float(value) for value in effect) for name, effect in meta["events"].items()}
         if any(len(effect) != BEFORE + 1 + AFTER for effect in effects.values()):
             raise Incompatible("an event reaches other days than are known here", hint="train the model again")
-        return cls(effects)
+        return cls(effects, Seasons.from_meta(meta["seasons"]))
 
 
 def learn(panel: Panel, steady: Array) -> Occasions:
-    """Learn the effects from `steady`, sales without what own levers do, (series, periods), before the cut.
+    """Learn events, and seasons of what these leave, from `steady`: sales without what own levers do, (series, periods)."""
+    found = _of_events(panel, steady)
+    past = slice(panel.cut)
+    return replace(found, seasons=seasons.learn(panel, steady[:, past] * np.exp(-found.lift(panel)[:, past])))
+
+
+def _of_events(panel: Panel, steady: Array) -> Occasions:
+    """Learn what events do.
 
     A day of all series with the same events is held against the mean of its weekday in the weeks around it, and the log of the ratio is
     regressed on where the day lies about each event (ridge: a normal prior of width WIDTH on every effect, so that events that always
