@@ -60,6 +60,17 @@ def test_a_year_that_all_share_is_told_of_all_and_kinds_add_nothing() -> None:
     np.testing.assert_allclose(found.lift(panel)[0], COMMON, atol=0.03)
 
 
+def test_weeks_tell_it_as_days_do() -> None:
+    panel = made(lever=True)
+    clock, first, weeks = Clock(GRAINS["week"]), 0, HISTORY // 7
+    while clock.date(np.array([first])).astype("M8[D]").astype("i8")[0] < FIRST:
+        first += 1
+    target = panel.target[:, : weeks * 7].reshape(SERIES, weeks, 7).sum(2)
+    weekly = replace(panel, clock=clock, first=first, cut=weeks, target=target, ahead={}, kinds={})
+    lift = seasons.learn(weekly, weekly.target).lift(weekly)
+    np.testing.assert_allclose(lift[1], true("hot")[: weeks * 7].reshape(weeks, 7).mean(1), atol=0.06)
+
+
 def once(_: str) -> np.ndarray:
     return 0.5 * np.exp(-(((AT - 250) / 40) ** 2))
 
@@ -74,7 +85,7 @@ def test_what_no_other_year_bears_out_is_no_season(shape: Callable[[str], np.nda
     assert not seasons.learn(panel, panel.target)
 
 
-@pytest.mark.parametrize("change", [{"history": 500}, {"grain": "week"}], ids=["short", "weeks"])
+@pytest.mark.parametrize("change", [{"history": 500}, {"grain": "month"}], ids=["short", "months"])
 def test_where_nothing_can_be_told_nothing_is(change: dict[str, object]) -> None:
     panel = made(**change)
     found = seasons.learn(panel, panel.target)

@@ -15,6 +15,7 @@ Array = np.ndarray[Any, Any]
 WAVES = 3  # of the year: one, two and three a year
 WIDTH = 0.2  # log size of the first wave that is usual; the k-th is a k-th of it
 TREND = 0.15  # log growth a year that is usual
+LEAST_PERIODS = 52  # of a year: months are too few to tell waves of a year or two from what only came once
 YEARS = 1.5  # of history below which no year says what another does
 ALIKE = 3  # series that share a text, on the mean, for it to be told apart
 AHEAD = 4  # cycles ahead that a shape must tell
@@ -115,7 +116,7 @@ def learn(panel: Panel, steady: Array) -> Seasons:
     from, and not at all where that is less than BORNE_OUT.
     """
     grain = panel.grain
-    if grain.cycle == 1 or panel.cut < YEARS * grain.year:
+    if grain.year < LEAST_PERIODS or panel.cut < YEARS * grain.year:
         return NONE
     sums = _Sums.of(panel, steady)
     everyone = np.zeros(len(panel), "i8")
