@@ -55,8 +55,8 @@ class Occasions:
 def learn(panel: Panel, steady: Array) -> Occasions:
     """Learn events, and seasons of what these leave, from `steady`: sales without what own levers do, (series, periods)."""
     found = _of_events(panel, steady)
-    past = slice(panel.cut)
-    return replace(found, seasons=seasons.learn(panel, steady[:, past] * np.exp(-found.lift(panel)[:, past])))
+    rest = steady * np.exp(-found.lift(panel)) if found.effects else steady
+    return replace(found, seasons=seasons.learn(panel, rest))
 
 
 def _of_events(panel: Panel, steady: Array) -> Occasions:

@@ -18,6 +18,7 @@ TREND = 0.15  # log growth a year that is usual
 LEAST_PERIODS = 52  # of a year: months are too few to tell waves of a year or two from what only came once
 YEARS = 1.5  # of history below which no year says what another does
 ALIKE = 3  # series that share a text, on the mean, for it to be told apart
+MOST_TEXTS = 100  # of one kind that are told apart
 AHEAD = 4  # cycles ahead that a shape must tell
 BORNE_OUT = 0.25  # share of what changes in years not learned from that a shape must tell to be believed
 ROUNDS = 3  # of taking the shape out of the level that it is held against
@@ -101,10 +102,18 @@ class _Sums:
         """Return log sales of each group against its series' own levels times `lift`, (groups, cycles); NaN where none was known."""
         usual = self.days * np.exp(lift)
         usual *= (self.sold.sum(1) / np.maximum(usual.sum(1), 1e-9))[:, None]
-        member = np.eye(int(group.max()) + 1)[:, group]
-        came, wanted = member @ self.sold, member @ usual
+        came, wanted = _together(self.sold, group), _together(usual, group)
         with np.errstate(divide="ignore", invalid="ignore"):
             return np.where((came > 0) & (wanted > 0), np.log(came / wanted), np.nan)
+
+
+def _together(values: Array, group: Array) -> Array:
+    """Return the sums of rows of one group, (groups, cycles)."""
+    order = np.argsort(group, kind="stable")
+    present, first = np.unique(group[order], return_index=True)
+    found: Array = np.zeros((int(group.max()) + 1, values.shape[1]))
+    found[present] = np.add.reduceat(values[order], first, 0)
+    return found
 
 
 def learn(panel: Panel, steady: Array) -> Seasons:
@@ -125,7 +134,7 @@ def learn(panel: Panel, steady: Array) -> Seasons:
     groups = {}
     for name in sorted((name for name in panel.codes if name in panel.static), key=lambda name: len(panel.codes[name])):
         texts, code = panel.codes[name], panel.static[name]
-        if not 2 <= len(texts) <= len(panel) / ALIKE:
+        if not 2 <= len(texts) <= min(MOST_TEXTS, len(panel) / ALIKE):
             continue
         group = np.where(np.isfinite(code), code, len(texts)).astype("i8")
         told = _borne_out(sums, lift, group, apart=True)
@@ -160,8 +169,8 @@ def _borne_out(sums: _Sums, lift: Array, group: Array, *, apart: bool) -> Array 
     fine = np.isfinite(true)
     said, true = said[fine], true[fine]
     share = float(np.clip((said @ true) / max(float(said @ said), 1e-12), 0, 1))
-    left = float(((true - share * said) ** 2).sum() / max(float(true @ true), 1e-12))
-    return share * told if left < 1 - BORNE_OUT else None
+    left = float(((true - share * said) ** 2).sum())
+    return share * told if left < (1 - BORNE_OUT) * float(true @ true) else None
 
 
 def _change(values: Array, at: int, back: int) -> Array:
