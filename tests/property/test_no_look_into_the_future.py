@@ -15,6 +15,7 @@ from tradewind.models import recipe
 from tradewind.models._kit.calendar import GRAINS, Clock
 from tradewind.models._kit.forecast import features, naive
 from tradewind.models._kit.forecast.occasions import AFTER, BEFORE, Occasions
+from tradewind.models._kit.forecast.seasons import Seasons
 from tradewind.models._kit.panel import Panel
 from tradewind.models._kit.response import Response
 from tradewind.training.roll import Candidate, fitting, roll
@@ -53,7 +54,7 @@ RESPONSE = Response(
     np.tile(np.array([0.9, 0.0], "f4"), (SERIES, 1)),
     np.ones((SERIES, 2), "f4"),
 )
-AROUND = Occasions({"event_fair": tuple(np.linspace(-0.5, 0.5, BEFORE + 1 + AFTER).tolist())})
+AROUND = Occasions({"event_fair": tuple(np.linspace(-0.5, 0.5, BEFORE + 1 + AFTER).tolist())}, Seasons((0.2, -0.1, 0.1, 0.0, 0.05, 0.0)))
 
 
 def spoilt(whole, origin, rng):

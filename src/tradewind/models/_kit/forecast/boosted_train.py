@@ -238,10 +238,12 @@ def sample(view: View, origins: Array, end: int, *, horizon: int, rows: int, see
 
 
 def _part(view: View, chosen: Array) -> View:
-    near, season = tuple(value if len(value) == 1 else value[chosen] for value in view.near), view.season
-    season = season if len(season) == 1 else season[chosen]
+    def some(value: Array) -> Array:
+        return value if len(value) == 1 else value[chosen]
+
     effect, lift, steady = view.effect[chosen], view.lift[chosen], view.steady[chosen]
-    return View(view.panel.take(chosen), effect, lift, steady, view.calendar, near, season, view.prior[chosen])
+    near = tuple(some(value) for value in view.near)
+    return View(view.panel.take(chosen), effect, lift, steady, view.calendar, near, some(view.season), view.prior[chosen])
 
 
 def boost(drawn: tuple[Array, Array], names: list[str], knobs: Mapping[str, Any], seed: int, *, aim: str) -> Any:
