@@ -181,5 +181,5 @@ def test_drivers_add_up_to_the_mean_of_the_ensemble(ensemble):
 
 def test_members_are_those_it_may_be_made_of(ensemble):
     assert ensemble[0].members == ("stats", "boosted", "naive")
-    assert set(recipe("demand", "ensemble").members) == {"stats", "boosted", "lstm"}
+    assert set(recipe("demand", "ensemble").members) == {"stats", "scanpro", "boosted", "lstm"}
     assert isinstance(ensemble[1].learned, blend.Blend)

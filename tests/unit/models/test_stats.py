@@ -13,6 +13,7 @@ from tradewind.models._kit.calendar import GRAINS, Clock
 from tradewind.models._kit.forecast import stats_choice, stats_paths, stats_spread
 from tradewind.models._kit.forecast.learner import Look
 from tradewind.models._kit.forecast.stats import LEARNER
+from tradewind.models._kit.forecast.stats_pool import FAMILIES
 from tradewind.models._kit.intervals import TAUS
 from tradewind.models._kit.panel import Panel
 
@@ -166,7 +167,7 @@ def test_past_the_horizon_the_last_cycle_is_repeated_and_that_is_said():
     whole = panel(units)
     model = learned(whole, 14)
     found = model.say(Look(whole.planned(np.arange(2), 40, NONE, NONE, {}), np.arange(2), np.array([7, 13, 14, 20, 21]), 14))
-    if not model.ridges:
+    if not model.regressions:
         np.testing.assert_allclose(found.mean[:, 2], found.mean[:, 0])
         np.testing.assert_allclose(found.mean[:, 3], found.mean[:, 1])
     where = Asked(np.arange(1), np.zeros(2, "i8"), np.array([0, 20]), {}, ())
@@ -231,7 +232,7 @@ def test_damaged_bytes_are_refused():
     for damaged in (
         {"stats.json": parts["stats.json"]},
         parts | {"stats.safetensors": parts["stats.safetensors"][:-5]},
-        parts | {"stats.json": parts["stats.json"].replace(b'"format":1', b'"format":9')},
+        parts | {"stats.json": parts["stats.json"].replace(b'"format":2', b'"format":9')},
         parts | {"stats.json": parts["stats.json"][:-4]},
     ):
         with pytest.raises((Incompatible, Tampered)):
@@ -277,7 +278,7 @@ def test_the_index_of_a_cycle_starts_at_the_first_period():
 
 
 def test_much_worse_families_have_no_say():
-    terms = stats_choice.Terms(7, members=3, near=1.1)
+    terms = stats_choice.Terms(7, FAMILIES, members=3, near=1.1)
     np.testing.assert_allclose(stats_choice._mix(np.array([1.0, 1.05, np.inf, 1.2]), terms), [0.5, 0.5, 0, 0])
 
 

@@ -64,7 +64,7 @@ MODEL = Model(
         ("product", "store", "date"),
     ),
     goal=Goal("wape", by_errors=1.0),
-    recipes=("naive", "stats", "lstm", "boosted", "ensemble"),
+    recipes=("naive", "stats", "scanpro", "lstm", "boosted", "ensemble"),
     horizon=30,
     regular=True,
     prefers="ensemble",  # on few noisy blocks the naive forecast often looks best, and hardly ever is on the next

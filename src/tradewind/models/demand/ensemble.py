@@ -9,4 +9,4 @@ from tradewind.models._kit.forecast.rivals import beside
 from tradewind.models.demand import MODEL
 from tradewind.models.demand.plan import complete
 
-RECIPE = Ensemble(MODEL.gives, Blender((stats.LEARNER, boosted.LEARNER, lstm.LEARNER)), complete, prepares=beside)
+RECIPE = Ensemble(MODEL.gives, Blender((stats.LEARNER, stats.SCANPRO, boosted.LEARNER, lstm.LEARNER)), complete, prepares=beside)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from tradewind.core.table import Table
-from tradewind.models._kit.forecast.profile import Route, profile
+from tradewind.models._kit.forecast import scanpro_learn
+from tradewind.models._kit.forecast.profile import MOST_FOR_STATS, Route, profile
 from tradewind.models._kit.forecast.profile import route as by_profile
 from tradewind.models._kit.panel import from_table
 
 
 def route(table: Table) -> Route:
     """Look at a modelling table and choose; the ensemble weighs whatever is tried."""
-    found = by_profile(profile(from_table(table)))
-    return Route(found.name, (*found.recipes, "ensemble"), found.why)
+    panel = from_table(table)
+    found = by_profile(profile(panel))
+    shelf = ("scanpro",) if found.name == "panel" and len(panel) <= MOST_FOR_STATS and scanpro_learn.tells(panel) else ()
+    return Route(found.name, (*found.recipes, *shelf, "ensemble"), found.why)

@@ -14,10 +14,11 @@ from tradewind.core.model import Knob, settle
 from tradewind.models._kit import response as responses
 from tradewind.models._kit import tensors
 from tradewind.models._kit.asking import Asked
-from tradewind.models._kit.forecast import closing, ridge, stats_choice, stats_pool, stats_spread
+from tradewind.models._kit.forecast import closing, ridge, scanpro, scanpro_learn, stats_choice, stats_pool, stats_spread
 from tradewind.models._kit.forecast.learner import Look, Said
 from tradewind.models._kit.forecast.profile import CLASSES, profile
 from tradewind.models._kit.forecast.ridge import Ridge
+from tradewind.models._kit.forecast.scanpro import Scanpro
 from tradewind.models._kit.forecast.stats_choice import Choice, Mix, Terms
 from tradewind.models._kit.forecast.stats_pool import FAMILIES
 from tradewind.models._kit.forecast.stats_spread import Spread
@@ -25,22 +26,29 @@ from tradewind.models._kit.panel import Panel
 from tradewind.models._kit.response import Response
 
 Array = np.ndarray[Any, Any]
-FORMAT = 1
+FORMAT = 2
+_KINDS: Mapping[str, type[Ridge] | type[Scanpro]] = {"ridge": Ridge, "scanpro": Scanpro}
 NONE = np.empty(0, "i8")
 
 
 @dataclass(frozen=True, slots=True)
 class Fitted:
-    """One ridge and the series it was fitted to, by their numbers."""
+    """One regression and the series it was fitted to, by their numbers."""
 
     name: str
     rows: Array
-    ridge: Ridge
+    found: Ridge | Scanpro
+
+    def say(self, places: Array, panel: Panel, steps: Array) -> Array:
+        """Return its path of a look's series, which are at these of its places."""
+        if isinstance(self.found, Scanpro):
+            return scanpro.say(self.found, places, panel, steps)
+        return ridge.say(self.found, places, panel, steps)
 
 
 @dataclass(frozen=True, slots=True)
 class Stats:
-    """What was learned: paths to add up, ridges to work out again for every plan, and the spread around them.
+    """What was learned: paths to add up, regressions to work out again for every plan, and the spread around them.
 
     `plain` (series, horizon) is the weighted sum of the paths that no plan can change, `lifted` that of the paths that the levers
     multiply.
@@ -50,7 +58,7 @@ class Stats:
     plain: Array
     lifted: Array
     response: Response
-    ridges: tuple[Fitted, ...]
+    regressions: tuple[Fitted, ...]
     spread: Spread
     cycle: int  # periods that are repeated past the horizon
     facts: Mapping[str, Any] = field(default_factory=dict)
@@ -66,19 +74,19 @@ class Stats:
         return 1
 
     def say(self, look: Look) -> Said:
-        """Answer a look: paths by look-up, levers and ridges from the look's plan."""
+        """Answer a look: paths by look-up, levers and regressions from the look's plan."""
         series, steps = look.series, look.steps
         at = self._within(steps)
         path = self.plain[series][:, at].astype("f8")
         lifted = self.lifted[series][:, at]
         if self.response.names and lifted.any():
             path += lifted * np.exp(stats_pool.effect(look.panel, self.response, series, steps))
-        for one in self.ridges:
+        for one in self.regressions:
             place = np.searchsorted(one.rows, series)
             mine = np.flatnonzero((place < len(one.rows)) & (one.rows[np.minimum(place, len(one.rows) - 1)] == series))
             if len(mine):
                 weight = self.mix.weights[series[mine], self.mix.names.index(one.name)]
-                path[mine] += weight[:, None] * ridge.say(one.ridge, place[mine], look.panel.take(mine), steps)
+                path[mine] += weight[:, None] * one.say(place[mine], look.panel.take(mine), steps)
         mean, quantiles = self.spread(path, series, np.minimum(steps, self.horizon - 1))
         return Said(mean, quantiles)
 
@@ -114,16 +122,16 @@ class Stats:
         return said
 
     def dump(self) -> dict[str, bytes]:
-        """Write paths, weights, ridges and spread as safetensors, names as JSON."""
+        """Write paths, weights, regressions and spread as safetensors, names as JSON."""
         numbers = {"weights": self.mix.weights, "usual": self.mix.usual, "plain": self.plain, "lifted": self.lifted}
         numbers |= self.response.arrays() | self.spread.arrays()
-        for one in self.ridges:
-            numbers |= one.ridge.arrays(f"{one.name}/") | {f"{one.name}/rows": one.rows.astype("i8")}
+        for one in self.regressions:
+            numbers |= one.found.arrays(f"{one.name}/") | {f"{one.name}/rows": one.rows.astype("i8")}
         meta = {
             "format": FORMAT,
             "names": list(self.mix.names),
             "levers": list(self.response.names),
-            "ridges": {one.name: one.ridge.meta() for one in self.ridges},
+            "regressions": {one.name: one.found.meta() for one in self.regressions},
             "cycle": self.cycle,
             "facts": dict(self.facts),
         }
@@ -137,15 +145,16 @@ def _read(parts: Mapping[str, bytes], panel: Panel) -> Stats:
     plain, lifted, weights = numbers["plain"], numbers["lifted"], numbers["weights"]
     cycle = int(meta["cycle"])
     names = tuple(map(str, meta["names"]))
-    ridges = tuple(
-        Fitted(name, numbers[f"{name}/rows"], Ridge.from_parts(said, numbers, f"{name}/")) for name, said in meta["ridges"].items()
+    regressions = tuple(
+        Fitted(name, numbers[f"{name}/rows"], _KINDS[FAMILIES[name].way].from_parts(said, numbers, f"{name}/"))
+        for name, said in meta["regressions"].items()
     )
     fits = plain.shape == lifted.shape and len(plain) == len(weights) == len(panel) and weights.shape[1] == len(names)
-    if not fits or not 1 <= cycle <= plain.shape[1] or any(one.name not in names for one in ridges):
+    if not fits or not 1 <= cycle <= plain.shape[1] or any(one.name not in names for one in regressions):
         raise ValueError("paths and series do not fit")
     response = Response.from_parts(meta["levers"], numbers)
     spread = Spread.from_arrays(numbers, plain.shape[1])
-    return Stats(Mix(names, weights, numbers["usual"]), plain, lifted, response, ridges, spread, cycle, meta["facts"])
+    return Stats(Mix(names, weights, numbers["usual"]), plain, lifted, response, regressions, spread, cycle, meta["facts"])
 
 
 def _fitted(panel: Panel, response: Response, mix: Mix, spread: Spread, facts: Mapping[str, Any]) -> Stats:
@@ -153,41 +162,38 @@ def _fitted(panel: Panel, response: Response, mix: Mix, spread: Spread, facts: M
     horizon = spread.horizon
     whole = panel.planned(np.arange(len(panel)), horizon, NONE, NONE, {})
     plain, lifted = (np.zeros((len(panel), horizon)) for _ in range(2))
-    ridges = []
+    regressions = []
     for at, name in enumerate(mix.names):
         rows = np.flatnonzero(mix.weights[:, at] > 0)
         if not len(rows):
             continue
         family, part = FAMILIES[name], whole.take(rows)
         if family.way == "ridge":
-            ridges.append(Fitted(name, rows, ridge.fit(part, horizon=horizon, groups=family.groups)))
+            regressions.append(Fitted(name, rows, ridge.fit(part, horizon=horizon, groups=family.groups)))
+            continue
+        if family.way == "scanpro":
+            regressions.append(Fitted(name, rows, scanpro_learn.fit(scanpro_learn.learn(whole).of(rows), part, horizon)))
             continue
         path = stats_pool.run(name, part, horizon, stats_pool.of(response, rows))
         (lifted if family.levers else plain)[rows] += mix.weights[rows, at : at + 1] * path
     grain = panel.grain
     cycle = next((length for length in (grain.season, grain.cycle) if length <= horizon), 1)
-    return Stats(mix, plain.astype("f4"), lifted.astype("f4"), response, tuple(ridges), spread, cycle, facts)
+    return Stats(mix, plain.astype("f4"), lifted.astype("f4"), response, tuple(regressions), spread, cycle, facts)
+
+
+VALIDATED = (
+    Knob("blocks", 3, 1, 8, meaning="held-out blocks that families are chosen on", tune=False),
+    Knob("sampled", 200, 10, 5000, meaning="series of a kind that are validated at most", tune=False),
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Statistics:
-    """The learner."""
+    """The learner of some families."""
 
-    name: str = "stats"
-    knobs: tuple[Knob, ...] = (
-        Knob("members", 3, 1, 6, meaning="families whose mean is taken, at most"),
-        Knob("near", 1.08, 1.0, 2.0, meaning="how much worse than the best family another may be and still count"),
-        Knob("blocks", 3, 1, 8, meaning="held-out blocks that families are chosen on", tune=False),
-        Knob("sampled", 200, 10, 5000, meaning="series of a kind that are validated at most", tune=False),
-        Knob(
-            "seconds",
-            30.0,
-            0.0,
-            3600.0,
-            meaning="CPU-seconds that slow families may take: mstl, ets, theta, ces; 0 leaves them out",
-            tune=False,
-        ),
-    )
+    name: str
+    families: tuple[str, ...]
+    knobs: tuple[Knob, ...]
 
     def learn(self, panel: Panel, knobs: Mapping[str, Any], *, seed: int, horizon: int) -> Stats:
         """Choose families on the last blocks before the cut and fit them; raises LearnFailed where nothing is known."""
@@ -198,8 +204,10 @@ class Statistics:
             raise LearnFailed("there is no sale to learn from", hint="every period is empty or marked as not available")
         kind = found.classes.astype("i8")
         whole = panel.planned(np.arange(len(panel)), horizon, NONE, NONE, {})
+        if "scanpro" in self.families and not scanpro_learn.tells(whole):
+            raise LearnFailed("no price is known that ever moved", hint="train the recipe stats instead")
         counted = stats_spread.own_scale(panel, found.whole_of)[0]
-        terms = Terms(horizon, own["blocks"], own["sampled"], own["members"], own["near"], own["seconds"], seed)
+        terms = Terms(horizon, self.families, **own, seed=seed)
         response = responses.learn(panel)
         chosen = stats_choice.choose(whole, kind, counted, response, terms)
         spread = stats_spread.learn(panel, chosen.held, kind, found.whole_of, horizon=horizon)
@@ -220,4 +228,22 @@ def _facts(chosen: Choice, kind: Array) -> dict[str, Any]:
     return {"families": used, "kinds": kinds, "validated": chosen.validated}
 
 
-LEARNER = Statistics()
+LEARNER = Statistics(
+    "stats",
+    tuple(name for name in FAMILIES if name != "scanpro"),
+    (
+        Knob("members", 3, 1, 6, meaning="families whose mean is taken, at most"),
+        Knob("near", 1.08, 1.0, 2.0, meaning="how much worse than the best family another may be and still count"),
+        *VALIDATED,
+        Knob(
+            "seconds",
+            30.0,
+            0.0,
+            3600.0,
+            meaning="CPU-seconds that slow families may take: mstl, ets, theta, ces; 0 leaves them out",
+            tune=False,
+        ),
+    ),
+)
+SCANPRO = Statistics("scanpro", ("scanpro", "rate", "rate, levers"), VALIDATED)
+"""Regressions over all stores of a product; series that rarely sell have rates."""

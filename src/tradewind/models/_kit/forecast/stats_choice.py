@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from tradewind.models._kit import response as responses
-from tradewind.models._kit.forecast import ridge, stats_pool
+from tradewind.models._kit.forecast import ridge, scanpro, scanpro_learn, stats_pool
 from tradewind.models._kit.forecast.profile import CLASSES
+from tradewind.models._kit.forecast.scanpro_learn import Found
 from tradewind.models._kit.forecast.stats_pool import FAMILIES
 from tradewind.models._kit.forecast.stats_spread import Held
 from tradewind.models._kit.panel import Panel
@@ -18,7 +19,7 @@ from tradewind.models._kit.response import Response
 
 Array = np.ndarray[Any, Any]
 LEAST_PAST = 4  # actuals before a block that make it worth looking at
-KIND_BLOCKS = 3.0  # blocks of its kind that weigh as much as a series' own
+KIND_BLOCKS = 30.0  # blocks of its kind that weigh as much as a series' own
 FALLBACK = ("smoothing", "smoothing", "rate", "rate", "rate")
 """The family of each kind where nothing can be validated."""
 
@@ -49,6 +50,7 @@ class Terms:
     """How families are chosen."""
 
     horizon: int
+    families: Collection[str]
     blocks: int = 3
     sampled: int = 200  # series of a kind that are validated at most
     members: int = 3  # families averaged at most
@@ -72,16 +74,18 @@ def choose(panel: Panel, kind: Array, counted: Array, response: Response, terms:
     for place, origin in enumerate(origins):
         known = sample.until(origin)
         moved = responses.learn(known) if response.names else response
+        beside = scanpro_learn.learn(panel.until(origin)) if "scanpro" in names else None  # rivals that are not validated, too
         for at, name in enumerate(names):
             rows = np.flatnonzero(np.isin(kind[chosen], FAMILIES[name].kinds))
-            said[at, rows, place] = path(name, known.take(rows), length, stats_pool.of(moved, rows), np.arange(length))
+            own = stats_pool.of(moved, rows), None if beside is None else beside.of(chosen[rows])
+            said[at, rows, place] = path(name, known.take(rows), length, *own)
         few = np.isfinite(known.target[:, :origin]).sum(1) < LEAST_PAST
         truth[few, place] = np.nan
     errors = _errors(said, truth, counted[chosen])
     usual = _usual(errors, kind[chosen])
     weights = np.zeros((len(panel), len(names)))
     by_kind = np.array([_mix(row, terms) for row in usual])
-    by_kind[~by_kind.any(1), names.index("smoothing")] = 1  # kinds that only a later table may bring
+    by_kind[~by_kind.any(1), names.index("smoothing") if "smoothing" in names else 0] = 1  # kinds that only a later table may bring
     weights[:] = by_kind[kind]
     blocks = np.isfinite(truth).any(2).sum(1)[:, None]
     drawn = (np.where(blocks > 0, errors, 0) * blocks + KIND_BLOCKS * usual[kind[chosen]]) / (blocks + KIND_BLOCKS)
@@ -91,13 +95,16 @@ def choose(panel: Panel, kind: Array, counted: Array, response: Response, terms:
     return Choice(Mix(names, weights.astype("f4"), by_kind.astype("f4")), held, len(chosen))
 
 
-def path(name: str, panel: Panel, horizon: int, response: Response, steps: Array) -> Array:
-    """Return what one family says of the first periods after the cut, the plan's levers included."""
+def path(name: str, panel: Panel, horizon: int, response: Response, beside: Found | None) -> Array:
+    """Return what one family says of the next periods, the plan's levers included; `beside` is what scanpro learned of all series."""
     family = FAMILIES[name]
-    places = np.arange(len(panel))
+    places, steps = np.arange(len(panel)), np.arange(horizon)
     if family.way == "ridge":
         return ridge.say(ridge.fit(panel, horizon=horizon, groups=family.groups), places, panel, steps)
-    found = stats_pool.run(name, panel, horizon, response)[:, steps]
+    if family.way == "scanpro":
+        assert beside is not None
+        return scanpro.say(scanpro_learn.fit(beside, panel, horizon), places, panel, steps)
+    found = stats_pool.run(name, panel, horizon, response)
     return found * np.exp(stats_pool.effect(panel, response, places, steps)) if family.levers else found
 
 
@@ -118,7 +125,7 @@ def _affordable(panel: Panel, kind: Array, response: Response, terms: Terms, sam
     left, names = terms.seconds, []
     for name, family in FAMILIES.items():
         fitting = int(np.isin(kind, family.kinds).sum())
-        if not fitting or not there.get(name, True) or (family.levers and not response.names):
+        if name not in terms.families or not fitting or not there.get(name, True) or (family.levers and not response.names):
             continue
         cost = stats_pool.cost(name, panel) * (min(sampled, fitting) * terms.blocks + fitting)
         if cost <= left:

@@ -22,7 +22,7 @@ LONGEST = 1500  # periods of the past that are looked at
 class Family:
     """One way to continue series. `cost` is CPU-seconds per series and 100 periods, as measured: of months, and of days."""
 
-    way: str  # ridge | smoothing | rate | outside
+    way: str  # ridge | scanpro | smoothing | rate | outside
     kinds: tuple[int, ...]  # codes of profile.CLASSES it is made for
     groups: tuple[str, ...] = ()  # of columns known ahead, for a ridge
     levers: bool = False  # runs on sales that the levers' effect was taken out of, and puts the plan's effect in
@@ -38,6 +38,7 @@ FAMILIES: Mapping[str, Family] = {
     "ridge, events": Family("ridge", ANY, groups=("event",)),
     "ridge, levers": Family("ridge", ANY, groups=("lever", "number")),
     "ridge, all": Family("ridge", ANY, groups=ridge.GROUPS),
+    "scanpro": Family("scanpro", DENSE),
     "rate": Family("rate", SPARSE),
     "rate, levers": Family("rate", SPARSE, levers=True),
     "croston": Family("outside", SPARSE, outside=Outside("CrostonSBA", seasonal=False)),
@@ -58,7 +59,7 @@ def cost(name: str, panel: Panel) -> float:
 
 
 def run(name: str, panel: Panel, horizon: int, response: Response) -> Array:
-    """Return the path (series, horizon) of a family other than a ridge, without the levers' effect on what is to come."""
+    """Return the path (series, horizon) of a family that is no regression, without the levers' effect on what is to come."""
     family = FAMILIES[name]
     past = panel.target[:, max(0, panel.cut - LONGEST) : panel.cut].astype("f8")
     if family.levers:

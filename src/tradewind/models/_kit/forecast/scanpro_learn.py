@@ -1,0 +1,298 @@
+"""Learn the regressions of `scanpro`: which levers and rivals count, sums of products by stretch of time, coefficients from them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from itertools import combinations, pairwise
+from typing import Any
+
+import numpy as np
+
+from tradewind.models._kit.forecast import rivals, stats_paths
+from tradewind.models._kit.forecast.scanpro import ALONE, FLOOR, Scanpro, Terms, combined, said, term, within
+from tradewind.models._kit.panel import Panel
+from tradewind.models._kit.response import WINDOW
+
+Array = np.ndarray[Any, Any]
+MOST_OWN = 4  # own levers, the price among them
+MOST_RIVALS = 12  # products beside one, those that sell most
+MOST_OF_RIVALS = 1.5  # logs: what all of them together do at most
+ABOVE = 0.7  # how far past the highest sale ever seen a forecast may go, in logs
+LEAST_PERIODS = 26
+STRETCHES = 4  # of time, each told from the others: what a store sells in a week its sisters sell, too
+DRAWN = 10.0 ** np.arange(0.5, 5.1, 0.5)  # rows that a coefficient of nothing more than usual counts for
+JUDGED = 60  # products that this is chosen by
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The coefficients of every series of a panel, and what own levers and rivals do in each of its periods, (series, periods)."""
+
+    names: tuple[str, ...]
+    terms: Terms
+    beta: Array  # (series, terms)
+    centre: Array  # (series, levers), as the next two: see Scanpro
+    low: Array
+    high: Array
+    own: Array
+    others: Array
+
+    def of(self, rows: Array) -> Found:
+        """Return it of some series."""
+        parts = {part.name: getattr(self, part.name)[rows] for part in fields(self) if part.name not in ("names", "terms")}
+        return replace(self, **parts)
+
+
+def fit(found: Found, panel: Panel, horizon: int) -> Scanpro:
+    """Smooth what is left of the panel's past and continue it; `found` is of the same series."""
+    past = panel.target[:, : panel.cut].astype("f8")
+    known = np.isfinite(past)
+    level, logged = _logged(past)
+    left = stats_paths.filled(np.where(known, logged - (found.own + found.others)[:, : panel.cut], np.nan))
+    rest = stats_paths.smoothing(left, known, stats_paths.season_of(panel.grain, panel.cut), horizon + 1)
+    ahead = found.others[:, panel.cut : panel.cut + horizon]
+    rest[:, : ahead.shape[1]] += ahead
+    most = np.where(known, logged, -30).max(1, initial=-30) + ABOVE
+    sold = np.where(np.where(known, past, 0).sum(1) > 0, level, 0.0)
+    numbers = (part.astype("f4") for part in (found.beta, found.centre, found.low, found.high, sold, most, rest))
+    return Scanpro(found.names, found.terms, panel.first + panel.cut, *numbers)
+
+
+def tells(panel: Panel) -> bool:
+    """Tell whether a price is known that moved for long enough: without one there is little to bend and to compare."""
+    return panel.cut >= LEAST_PERIODS and "price" in _names(panel)
+
+
+def learn(panel: Panel) -> Found:
+    """Learn each product's coefficients from what lies before the cut.
+
+    What moves slowly is taken out first (the mean of a moving window, and of each phase of the cycle), so trends and seasons are not
+    put down to a lever. Own terms are drawn towards those of all products, rivals' towards none; by how much is what tells those
+    stretches of time best that were not learned from.
+    """
+    names = _names(panel)
+    own, others = np.zeros((2, len(panel), panel.width), "f4")
+    if not names:
+        none = np.zeros((len(panel), 0), "f4")
+        return Found((), (), none, none, none, none, own, others)
+    shelf = _Shelf.of(panel, names)
+    product = _products(panel)
+    groups = [np.flatnonzero(product == one) for one in range(int(product.max()) + 1)]
+    beta = _coefficients(_sums(panel, shelf, groups))
+    out = np.zeros((len(panel), len(shelf.terms)))
+    for rows, one in zip(groups, beta, strict=True):
+        mine = _falling(one[: len(shelf.terms)], shelf.terms, names, shelf.low[rows].min(0), shelf.high[rows].max(0))
+        out[rows] = mine
+        own[rows] = combined([value[rows] for value in shelf.values], shelf.terms, mine[None])
+        others[rows] = shelf.of_rivals(rows, one[len(shelf.terms) :])
+    return Found(tuple(names), shelf.terms, out, shelf.centre, shelf.low, shelf.high, own, others)
+
+
+@dataclass(frozen=True, slots=True)
+class _Shelf:
+    """What every series does, from its usual: `values` of each lever (series, periods), and who stands beside it."""
+
+    names: list[str]
+    terms: Terms
+    values: list[Array]
+    known: Array  # (series, periods before the cut): where sales and levers are known
+    centre: Array
+    low: Array
+    high: Array
+    beside: Array  # (series, rivals): the same product in the same column, -1 where it is not there
+
+    @classmethod
+    def of(cls, panel: Panel, names: list[str]) -> _Shelf:
+        """Look at a panel."""
+        values = []
+        known: Array = np.isfinite(panel.target[:, : panel.cut])
+        centre, low, high = np.zeros((3, len(panel), len(names)))
+        for at, name in enumerate(names):
+            value = said(panel, name, slice(None))
+            seen = np.isfinite(value[:, : panel.cut])
+            if name == "price":
+                centre[:, at] = np.where(seen, value[:, : panel.cut], 0).sum(1) / np.maximum(seen.sum(1), 1)
+            moved = value - centre[:, at : at + 1]
+            past = np.where(seen, moved[:, : panel.cut], 0)
+            low[:, at], high[:, at] = past.min(1), past.max(1)
+            values.append(np.nan_to_num(within(moved, low[:, at : at + 1], high[:, at : at + 1])).astype("f4"))
+            known = known & seen
+        return cls(names, _terms(names), values, known, centre, low, high, _beside(panel))
+
+    @property
+    def columns(self) -> int:
+        """Return how many coefficients a product has: own terms, then each rival's levers."""
+        return len(self.terms) + int(self.beside.shape[1]) * len(self.names)
+
+    def design(self, rows: Array, width: int) -> list[Array]:
+        """Return the columns of some series of one product before a period, each (series, periods)."""
+        mine = [value[rows, :width] for value in self.values]
+        return [term(mine, pair) for pair in self.terms] + list(self._rivals(rows, slice(0, width)))
+
+    def of_rivals(self, rows: Array, beta: Array) -> Array:
+        """Return what the levers of rivals do, (series, periods)."""
+        total = np.zeros((len(rows), self.values[0].shape[1]))
+        for column, one in zip(self._rivals(rows, slice(None)), beta, strict=True):
+            total += column * one
+        found: Array = np.clip(total, -MOST_OF_RIVALS, MOST_OF_RIVALS)
+        return found
+
+    def _rivals(self, rows: Array, at: slice) -> list[Array]:
+        columns = []
+        for place in self.beside[rows].T:
+            there = (place >= 0)[:, None]
+            columns += [np.where(there, value[place, at], 0) for value in self.values]
+        return columns
+
+
+def _names(panel: Panel) -> list[str]:
+    """Return the own levers that moved in the past, the price first."""
+    moved = []
+    for name, kind in panel.kinds.items():
+        if name == "price" or (kind == "lever" and (name != "discount" or "price" not in panel.ahead)):
+            past = panel.ahead[name][:, : panel.cut]
+            known = np.isfinite(past)
+            if (np.where(known, past, -np.inf).max(1) > np.where(known, past, np.inf).min(1)).any():
+                moved.append(name)
+    return sorted(moved, key=lambda name: name != "price")[:MOST_OWN]
+
+
+def _terms(names: list[str]) -> Terms:
+    bent = [(0, 0)] if names[0] == "price" else []
+    return (*((at, ALONE) for at in range(len(names))), *bent, *combinations(range(len(names)), 2))
+
+
+def _products(panel: Panel) -> Array:
+    found: Array = np.unique(next(iter(panel.keys.values())).astype(str), return_inverse=True)[1]
+    return found
+
+
+def _beside(panel: Panel) -> Array:
+    """Return who stands beside each series: see _Shelf; no column where nobody does."""
+    alike = next((f"{name}_" for name in rivals.ALIKE if name in panel.labels), "")
+    shelf = rivals.shelf_of(panel, alike)
+    if shelf is None:
+        return np.full((len(panel), 0), -1, "i8")
+    product = _products(panel)
+    count = int(product.max()) + 1
+    where = np.full((int(shelf.max()) + 1, count), -1, "i8")
+    where[shelf, product] = np.arange(len(panel))
+    sold = np.bincount(product, np.nan_to_num(panel.target[:, : panel.cut]).sum(1), count)
+    found = np.full((len(panel), MOST_RIVALS), -1, "i8")
+    for one in range(count):
+        rows = np.flatnonzero(product == one)
+        there = np.any(where[shelf[rows]] >= 0, axis=0)
+        there[one] = False
+        chosen = np.flatnonzero(there)
+        chosen = np.sort(chosen[np.argsort(-sold[chosen], kind="stable")[:MOST_RIVALS]])
+        found[rows, : len(chosen)] = where[shelf[rows]][:, chosen]
+    return found[:, (found >= 0).any(0)]
+
+
+def _logged(past: Array) -> tuple[Array, Array]:
+    """Return the level of each series, (series,), and log sales against it; NaN where not known."""
+    known = np.isfinite(past)
+    level = np.where(known, past, 0).sum(1) / np.maximum(known.sum(1), 1)
+    level = np.where(level > 0, level, 1.0)
+    return level, np.log(np.maximum(past, 0) / level[:, None] + FLOOR)
+
+
+def _steady(values: Array, known: Array, panel: Panel) -> Array:
+    """Return values without what moves slowly and without the cycle; zero where not known."""
+    width, window, cycle = values.shape[1], WINDOW[panel.grain.name], panel.grain.cycle
+    at = np.arange(width)
+    low, high = np.maximum(at - window // 2, 0), np.minimum(at + window // 2 + 1, width)
+
+    def around(part: Array) -> Array:
+        total = np.concatenate([np.zeros((len(part), 1)), np.cumsum(part, 1)], 1)
+        found: Array = total[:, high] - total[:, low]
+        return found
+
+    held = np.where(known, values, 0).astype("f8")
+    held = np.where(known, held - around(held) / np.maximum(around(known), 1), 0)
+    for start in range(cycle if cycle > 1 else 0):
+        there, phase = known[:, start::cycle], held[:, start::cycle]
+        held[:, start::cycle] = np.where(there, phase - (phase.sum(1) / np.maximum(there.sum(1), 1))[:, None], 0)
+    return held
+
+
+@dataclass(frozen=True, slots=True)
+class _Sums:
+    """Sums of products over the rows of each product, by stretch of time, in units of each column's usual spread.
+
+    `square` (products, stretches, columns, columns), `cross` (products, stretches, columns), `scale` (columns,): one over the spread.
+    """
+
+    square: Array
+    cross: Array
+    scale: Array
+    own: int  # columns that are own terms
+
+    def solved(self, chosen: slice, left_out: int | None, drawn: tuple[float, float]) -> Array:
+        """Return coefficients of some products without one stretch of time, (products, columns), in units of the spread.
+
+        `drawn` are the rows that the usual own terms, and nothing for rivals, count for.
+        """
+        kept = [at for at in range(self.square.shape[1]) if at != left_out]
+        square, cross = self.square[:, kept].sum(1), self.cross[:, kept].sum(1)
+        usual, mine = np.zeros(square.shape[-1]), slice(0, self.own)
+        usual[mine] = np.linalg.solve(square[:, mine, mine].sum(0) + drawn[0] * np.eye(self.own), cross[:, mine].sum(0))
+        pull = np.diag(np.repeat(drawn, (self.own, len(usual) - self.own)))
+        found: Array = usual + np.linalg.solve(square[chosen] + pull, (cross[chosen] - square[chosen] @ usual)[..., None])[..., 0]
+        return found
+
+    def missed(self, chosen: slice, drawn: tuple[float, float]) -> float:
+        """Return the squared errors of stretches of time that were left out, but for a constant."""
+        total = 0.0
+        for at in range(self.square.shape[1]):
+            beta = self.solved(chosen, at, drawn)
+            total += float(np.einsum("gi,gij,gj->", beta, self.square[chosen, at], beta) - 2 * (beta * self.cross[chosen, at]).sum())
+        return total
+
+
+def _coefficients(sums: _Sums) -> Array:
+    """Return coefficients, (products, columns), drawn as tells left-out stretches of time best."""
+    chosen = slice(None, None, -(-len(sums.square) // JUDGED))
+    both = min(DRAWN.tolist(), key=lambda rows: sums.missed(chosen, (rows, rows)))
+    own = min(DRAWN.tolist(), key=lambda rows: sums.missed(chosen, (rows, both)))
+    found: Array = sums.solved(slice(None), None, (own, both)) * sums.scale
+    return found
+
+
+def _sums(panel: Panel, shelf: _Shelf, groups: list[Array]) -> _Sums:
+    edges = np.linspace(0, panel.cut, STRETCHES + 1).astype("i8").tolist()
+    size, own = shelf.columns, len(shelf.terms)
+    square, cross = np.zeros((len(groups), STRETCHES, size, size)), np.zeros((len(groups), STRETCHES, size))
+    for group, rows in enumerate(groups):
+        known = shelf.known[rows]
+        aim = _steady(_logged(panel.target[rows, : panel.cut].astype("f8"))[1], known, panel)
+        design = np.stack([_steady(column.astype("f8"), known, panel) for column in shelf.design(rows, panel.cut)], 2)
+        for at, (low, high) in enumerate(pairwise(edges)):
+            flat = design[:, low:high].reshape(-1, size)
+            square[group, at], cross[group, at] = flat.T @ flat, flat.T @ aim[:, low:high].reshape(-1)
+    spread = np.sqrt(np.einsum("gkii->i", square) / max(float(shelf.known.sum()), 1.0))
+    for at in range(len(shelf.names)):  # a lever of one rival is as free as that of another
+        alike = slice(own + at, None, len(shelf.names))
+        spread[alike] = np.sqrt((spread[alike] ** 2).mean()) if size > own else 0.0
+    scale = np.where(spread > 1e-9, 1 / np.maximum(spread, 1e-9), 0.0)
+    return _Sums(square * scale[:, None] * scale, cross * scale, scale, own)
+
+
+def _falling(beta: Array, terms: Terms, names: list[str], low: Array, high: Array) -> Array:
+    """Return own coefficients under which a higher price never sells more, at no price and with no lever within reach."""
+    if names[0] != "price":
+        return beta
+    low, high = 1.5 * low - 0.5 * high, 1.5 * high - 0.5 * low  # as far as `within` goes
+    steeper = np.zeros(len(terms))  # what each term adds to the slope at most
+    for at, (one, two) in enumerate(terms):
+        if (one, two) == (0, 0):
+            steeper[at] = max(2 * beta[at] * max(abs(low[0]), abs(high[0])), 0.0)
+        elif one == 0 and two != ALONE:
+            steeper[at] = max(beta[at] * low[two], beta[at] * high[two], 0.0)
+    more = float(steeper.sum())
+    if beta[0] + more <= 0:
+        return beta
+    share = float(np.clip(-beta[0] / more, 0, 1)) if more > 0 else 0.0
+    out = np.where(steeper > 0, beta * share, beta)
+    out[0] = min(beta[0], 0.0)
+    return out
