@@ -48,13 +48,13 @@ def learned(panel, horizon=8):
 
 def test_own_levers_together_and_rivals_are_told():
     panel, truth = world()
-    found = scanpro_learn.learn(panel)
+    found = scanpro_learn.learn(panel, np.zeros(len(panel)))
     assert found.names == ("price", "leaflet")
     at = dict(zip(found.terms, found.beta[::STORES].T, strict=True))
     bent = at[0, 0] * 0.25  # half of what the bend adds at the usual depth
     np.testing.assert_allclose(at[0, scanpro.ALONE] + bent, OWN, atol=0.45)
     np.testing.assert_allclose(at[0, 1], -0.8, atol=0.4)
-    assert abs(np.corrcoef(found.others[:STORES].ravel(), np.log(panel.ahead["price"][STORES : 2 * STORES]).ravel())[0, 1]) > 0.2
+    assert abs(np.corrcoef(found.given[:STORES].ravel(), np.log(panel.ahead["price"][STORES : 2 * STORES]).ravel())[0, 1]) > 0.2
     said = learned(panel).say(look(panel)).quantiles[..., 7]
     rate = np.abs(said - truth[:, CUT:]).sum() / truth[:, CUT:].sum()
     assert rate < 0.07
@@ -64,7 +64,7 @@ def test_rivals_are_what_makes_the_difference():
     panel, truth = world(noise=0.15)
     alone = replace(panel, keys={"product": np.array([f"{p} {s}" for p, s in zip(*panel.keys.values(), strict=True)], object)})
     blind = replace(panel, keys={"product": panel.keys["product"], "store": np.array([f"X{at}" for at in range(len(panel))], object)})
-    assert not scanpro_learn.learn(blind).others.any()
+    assert not scanpro_learn.learn(blind, np.zeros(len(panel))).given.any()
 
     def missed(of):
         return np.abs(learned(of).say(look(of)).quantiles[..., 7] - truth[:, CUT:]).sum()
@@ -74,9 +74,9 @@ def test_rivals_are_what_makes_the_difference():
 
 
 def test_a_rival_that_does_nothing_is_drawn_to_nothing():
-    found = scanpro_learn.learn(world(noise=0.3)[0])
-    idle = found.others[2 * STORES :]
-    assert np.abs(idle).max() < 0.5 * np.abs(found.others[: 2 * STORES]).max()
+    found = scanpro_learn.learn(world(noise=0.3)[0], np.zeros(3 * STORES))
+    idle = found.given[2 * STORES :]
+    assert np.abs(idle).max() < 0.5 * np.abs(found.given[: 2 * STORES]).max()
 
 
 def test_a_higher_price_never_sells_more():

@@ -26,9 +26,9 @@ _PLAIN = ("names", "terms", "start")
 
 @dataclass(frozen=True, slots=True)
 class Scanpro:
-    """log(units / level + FLOOR) = own terms + `rest`: the remainder, smoothed and continued, and what rivals are planned to do.
+    """log(units / level + FLOOR) = own terms + `rest`: the remainder, smoothed and continued, what rivals plan, and the season.
 
-    `rest` is (series, horizon + 1); its last column, without rivals, is what follows.
+    `rest` is (series, horizon + 1); its last column, without rivals and season, is what follows.
     """
 
     names: tuple[str, ...]  # own levers
@@ -64,7 +64,7 @@ class Scanpro:
 
 
 def say(fitted: Scanpro, places: Array, panel: Panel, steps: Array) -> Array:
-    """Return the median (series, steps) at `panel.cut + steps`; `places` are its places of the panel's series."""
+    """Return the median (series, steps) at `panel.cut + steps`, of counts the mean; `places` are its places of the panel's series."""
     at = panel.cut + steps
     values = []
     for number, name in enumerate(fitted.names):

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from tradewind.models._kit.forecast import rivals, stats_paths
-from tradewind.models._kit.forecast.scanpro import ALONE, FLOOR, Scanpro, Terms, combined, said, term, within
+from tradewind.models._kit.forecast import rivals, seasons, stats_paths
+from tradewind.models._kit.forecast.scanpro import ALONE, FLOOR, MOST_EFFECT, Scanpro, Terms, combined, said, term, within
 from tradewind.models._kit.panel import Panel
 from tradewind.models._kit.response import WINDOW
 
@@ -26,7 +26,10 @@ JUDGED = 60  # products that this is chosen by
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """The coefficients of every series of a panel, and what own levers and rivals do in each of its periods, (series, periods)."""
+    """The coefficients of every series of a panel, and what acts on each of its periods, in log sales, (series, periods).
+
+    `own` levers, and what is `given`: what rivals do, and the time of the year.
+    """
 
     names: tuple[str, ...]
     terms: Terms
@@ -35,7 +38,8 @@ class Found:
     low: Array
     high: Array
     own: Array
-    others: Array
+    given: Array
+    counted: Array  # (series,): above zero where sales are counts
 
     def of(self, rows: Array) -> Found:
         """Return it of some series."""
@@ -44,13 +48,17 @@ class Found:
 
 
 def fit(found: Found, panel: Panel, horizon: int) -> Scanpro:
-    """Smooth what is left of the panel's past and continue it; `found` is of the same series."""
+    """Smooth what is left of the panel's past and continue it; `found` is of the same series.
+
+    Counts are continued at their mean, all others at their median, as `stats_spread` takes them.
+    """
     past = panel.target[:, : panel.cut].astype("f8")
     known = np.isfinite(past)
     level, logged = _logged(past)
-    left = stats_paths.filled(np.where(known, logged - (found.own + found.others)[:, : panel.cut], np.nan))
+    left = stats_paths.filled(np.where(known, logged - (found.own + found.given)[:, : panel.cut], np.nan))
     rest = stats_paths.smoothing(left, known, stats_paths.season_of(panel.grain, panel.cut), horizon + 1)
-    ahead = found.others[:, panel.cut : panel.cut + horizon]
+    rest += np.where(found.counted, _smear(left, known, panel), 0.0)[:, None]
+    ahead = found.given[:, panel.cut : panel.cut + horizon]
     rest[:, : ahead.shape[1]] += ahead
     most = np.where(known, logged, -30).max(1, initial=-30) + ABOVE
     sold = np.where(np.where(known, past, 0).sum(1) > 0, level, 0.0)
@@ -58,23 +66,35 @@ def fit(found: Found, panel: Panel, horizon: int) -> Scanpro:
     return Scanpro(found.names, found.terms, panel.first + panel.cut, *numbers)
 
 
+def _smear(left: Array, known: Array, panel: Panel) -> Array:
+    """Return by how much the log of a mean lies above the mean of logs, from what is left of each series around its level (Duan 1983)."""
+    apart = _steady(left, known, panel)
+    count = np.maximum(known.sum(1), 1)
+    found: Array = np.log(np.where(known, np.exp(np.minimum(apart, MOST_EFFECT)), 0).sum(1) / count + (known.sum(1) == 0))
+    return np.clip(found, 0, 1)
+
+
 def tells(panel: Panel) -> bool:
-    """Tell whether a price is known that moved for long enough: without one there is little to bend and to compare."""
-    return panel.cut >= LEAST_PERIODS and "price" in _names(panel)
+    """Tell whether periods are weeks or longer, and a price is known that moved for long enough.
+
+    A day has a week, a Christmas and often no sale: its logs are not what such a regression is about, and on days it told nothing that
+    trees did not.
+    """
+    return panel.grain.cycle == 1 and panel.cut >= LEAST_PERIODS and "price" in _names(panel)
 
 
-def learn(panel: Panel) -> Found:
-    """Learn each product's coefficients from what lies before the cut.
+def learn(panel: Panel, counted: Array) -> Found:
+    """Learn each product's coefficients from what lies before the cut; `counted` is above zero for series of counts, (series,).
 
-    What moves slowly is taken out first (the mean of a moving window, and of each phase of the cycle), so trends and seasons are not
-    put down to a lever. Own terms are drawn towards those of all products, rivals' towards none; by how much is what tells those
+    What moves slowly is taken out first (the mean of a moving window), so trends and seasons are not put
+    down to a lever. Own terms are drawn towards those of all products, rivals' towards none; by how much is what tells those
     stretches of time best that were not learned from.
     """
     names = _names(panel)
-    own, others = np.zeros((2, len(panel), panel.width), "f4")
+    own, given = np.zeros((2, len(panel), panel.width), "f4")
     if not names:
         none = np.zeros((len(panel), 0), "f4")
-        return Found((), (), none, none, none, none, own, others)
+        return Found((), (), none, none, none, none, own, given, counted)
     shelf = _Shelf.of(panel, names)
     product = _products(panel)
     groups = [np.flatnonzero(product == one) for one in range(int(product.max()) + 1)]
@@ -84,8 +104,9 @@ def learn(panel: Panel) -> Found:
         mine = _falling(one[: len(shelf.terms)], shelf.terms, names, shelf.low[rows].min(0), shelf.high[rows].max(0))
         out[rows] = mine
         own[rows] = combined([value[rows] for value in shelf.values], shelf.terms, mine[None])
-        others[rows] = shelf.of_rivals(rows, one[len(shelf.terms) :])
-    return Found(tuple(names), shelf.terms, out, shelf.centre, shelf.low, shelf.high, own, others)
+        given[rows] = shelf.of_rivals(rows, one[len(shelf.terms) :])
+    given += seasons.learn(panel, panel.target * np.exp(-own - given)).lift(panel)
+    return Found(tuple(names), shelf.terms, out, shelf.centre, shelf.low, shelf.high, own, given, counted)
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,8 +219,8 @@ def _logged(past: Array) -> tuple[Array, Array]:
 
 
 def _steady(values: Array, known: Array, panel: Panel) -> Array:
-    """Return values without what moves slowly and without the cycle; zero where not known."""
-    width, window, cycle = values.shape[1], WINDOW[panel.grain.name], panel.grain.cycle
+    """Return values without what moves slowly; zero where not known."""
+    width, window = values.shape[1], WINDOW[panel.grain.name]
     at = np.arange(width)
     low, high = np.maximum(at - window // 2, 0), np.minimum(at + window // 2 + 1, width)
 
@@ -210,9 +231,6 @@ def _steady(values: Array, known: Array, panel: Panel) -> Array:
 
     held = np.where(known, values, 0).astype("f8")
     held = np.where(known, held - around(held) / np.maximum(around(known), 1), 0)
-    for start in range(cycle if cycle > 1 else 0):
-        there, phase = known[:, start::cycle], held[:, start::cycle]
-        held[:, start::cycle] = np.where(there, phase - (phase.sum(1) / np.maximum(there.sum(1), 1))[:, None], 0)
     return held
 
 

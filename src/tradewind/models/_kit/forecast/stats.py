@@ -172,7 +172,7 @@ def _fitted(panel: Panel, response: Response, mix: Mix, spread: Spread, facts: M
             regressions.append(Fitted(name, rows, ridge.fit(part, horizon=horizon, groups=family.groups)))
             continue
         if family.way == "scanpro":
-            regressions.append(Fitted(name, rows, scanpro_learn.fit(scanpro_learn.learn(whole).of(rows), part, horizon)))
+            regressions.append(Fitted(name, rows, scanpro_learn.fit(scanpro_learn.learn(whole, spread.count).of(rows), part, horizon)))
             continue
         path = stats_pool.run(name, part, horizon, stats_pool.of(response, rows))
         (lifted if family.levers else plain)[rows] += mix.weights[rows, at : at + 1] * path

@@ -74,11 +74,11 @@ def choose(panel: Panel, kind: Array, counted: Array, response: Response, terms:
     for place, origin in enumerate(origins):
         known = sample.until(origin)
         moved = responses.learn(known) if response.names else response
-        beside = scanpro_learn.learn(panel.until(origin)) if "scanpro" in names else None  # rivals that are not validated, too
+        beside = scanpro_learn.learn(panel.until(origin), counted) if "scanpro" in names else None  # rivals that are not validated, too
         for at, name in enumerate(names):
             rows = np.flatnonzero(np.isin(kind[chosen], FAMILIES[name].kinds))
-            own = stats_pool.of(moved, rows), None if beside is None else beside.of(chosen[rows])
-            said[at, rows, place] = path(name, known.take(rows), length, *own)
+            shelf = None if beside is None else beside.of(chosen[rows])
+            said[at, rows, place] = path(name, known.take(rows), length, stats_pool.of(moved, rows), shelf)
         few = np.isfinite(known.target[:, :origin]).sum(1) < LEAST_PAST
         truth[few, place] = np.nan
     errors = _errors(said, truth, counted[chosen])
@@ -96,7 +96,7 @@ def choose(panel: Panel, kind: Array, counted: Array, response: Response, terms:
 
 
 def path(name: str, panel: Panel, horizon: int, response: Response, beside: Found | None) -> Array:
-    """Return what one family says of the next periods, the plan's levers included; `beside` is what scanpro learned of all series."""
+    """Return what one family says of the next periods, the plan's levers included; `beside` is what scanpro learned of these series."""
     family = FAMILIES[name]
     places, steps = np.arange(len(panel)), np.arange(horizon)
     if family.way == "ridge":
