@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -50,6 +52,21 @@ def test_series_that_say_little_lean_on_the_others():
     short = Panel(panel.clock, panel.first, panel.cut, panel.keys, quiet, panel.ahead, panel.kinds, {}, {}, {})
     found = response.learn(short).coefficient[:, 0]
     assert abs(found[0] + 2.0) < 0.5
+
+
+def stores(panel):
+    """The same series as stores of one product."""
+    count = len(panel)
+    return replace(panel, keys={"product": words(["P"] * count), "store": words(f"S{at}" for at in range(count))})
+
+
+def test_stores_that_differ_much_are_believed_and_stores_alike_are_held_together():
+    apart, true = world(days=400, series=16)
+    found = response.learn(stores(apart)).coefficient[:, 0]
+    assert np.corrcoef(found, true)[0, 1] > 0.95
+    assert found.std() > 0.95 * true.std()  # .9 where stores are taken to lie .25 apart, whatever they show
+    alike, _ = world(days=120, series=16, elasticity=-2.0)
+    assert response.learn(stores(alike)).coefficient[:, 0].std() < 0.2
 
 
 def test_a_price_that_only_rises_with_demand_gives_no_positive_effect():

@@ -1,9 +1,15 @@
+import datetime as dt
 from dataclasses import replace
 
 import numpy as np
+import polars as pl
 import pytest
 
 from tradewind.core.errors import Incompatible, LearnFailed, Tampered
+from tradewind.core.table import Table
+from tradewind.data.infer import infer
+from tradewind.data.read import read
+from tradewind.models import part
 from tradewind.models._kit import tensors
 from tradewind.models._kit.calendar import GRAINS, Clock
 from tradewind.models._kit.forecast import scanpro, scanpro_learn
@@ -77,6 +83,22 @@ def test_a_rival_that_does_nothing_is_drawn_to_nothing():
     found = scanpro_learn.learn(world(noise=0.3)[0], np.zeros(3 * STORES))
     idle = found.given[2 * STORES :]
     assert np.abs(idle).max() < 0.5 * np.abs(found.given[: 2 * STORES]).max()
+
+
+def test_stores_that_differ_have_coefficients_of_their_own():
+    draw = np.random.default_rng(3)
+    true = np.linspace(-4.0, -1.0, STORES)
+    cut = np.where(draw.random((STORES, WEEKS)) < 0.3, -draw.uniform(0.05, 0.4, (STORES, WEEKS)), 0.0)
+    units = np.exp(4 + true[:, None] * cut + 0.1 * draw.normal(size=cut.shape)).astype("f4")
+    panel = world()[0].take(np.arange(STORES))
+    apart = replace(panel, target=units, ahead={"price": np.exp(cut).astype("f4")}, kinds={"price": "price"})
+    found = scanpro_learn.learn(apart, np.zeros(STORES))
+    moved = cut[:, :CUT] - cut[:, :CUT].mean(1, keepdims=True)
+    slope = (found.own[:, :CUT] * moved).sum(1) / (moved**2).sum(1)
+    np.testing.assert_allclose(slope, true, atol=0.5)
+    same = np.exp(4 - 2.0 * cut + 0.4 * draw.normal(size=cut.shape)).astype("f4")
+    alike = scanpro_learn.learn(replace(apart, target=same), np.zeros(STORES)).beta
+    assert np.ptp(alike[:, 0]) < 1.0
 
 
 def test_a_higher_price_never_sells_more():
@@ -180,3 +202,24 @@ def test_without_a_price_that_moved_there_is_nothing_to_learn():
     assert scanpro_learn.tells(panel)
     model = learned(panel)  # a later table may hold no price that moved: the level still stands
     assert np.isfinite(model.moved(still, np.arange(len(still))).say(look(still)).mean).all()
+
+
+@pytest.mark.parametrize(("days", "priced", "offered"), [(7, True, True), (1, True, False), (7, False, False)])
+def test_it_is_tried_on_weeks_whose_prices_moved(days, priced, offered):
+    draw = np.random.default_rng(0)
+    series, periods = 60, 110
+    day = dt.date(2023, 1, 2)
+    rows = [(day + dt.timedelta(days=days * at), f"P{one % 6}", f"S{one // 6}") for one in range(series) for at in range(periods)]
+    date, product, store = (list(part) for part in zip(*rows, strict=True))
+    price = draw.choice([1.6, 2.0], len(rows)) if priced else np.full(len(rows), 2.0)
+    units = draw.poisson(30 * (2 / price) ** 2)
+    columns = {"date": date, "product": product, "store": store, "units": units.astype("f8"), "price": price}
+    assembled = part("demand", "assemble", "assemble")({"sales": _table(columns)})
+    found = part("demand", "route", "route")(assembled)
+    assert found.name == "panel" and ("scanpro" in found.recipes) == offered
+    assert found.recipes[-1] == "ensemble"
+
+
+def _table(columns):
+    found = infer(read(pl.DataFrame(columns)), table="sales")
+    return Table.from_frame(found.frame, found.schema)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,10 @@ WINDOW = {"hour": 169, "day": 63, "week": 13, "month": 7, "quarter": 5}
 """Periods over which the level of a series may be taken as its own: slower changes are not put down to a lever."""
 FADE = {"day": 0.9, "week": 0.5}
 """Share of pulled-forward demand that is still missing one period later."""
+OF_COMPANIES = 2.0  # standard deviation of a company's coefficients around none
+OF_PRODUCTS = 0.6  # of a product's around the company's
+OF_SERIES = (0.25, 0.5, 1.0)  # and of a series' around its product's: one of these
+STRETCHES = 4  # of time, each told from the others to choose it
 AFTER = "after promotion"
 MOST_LEVERS = 8
 CHUNK = 400  # series worked on at once
@@ -105,7 +110,8 @@ def learn(panel: Panel) -> Response:
     Model: log E[units] = level(t) + phase of the cycle + sum of coefficient * lever. The level is whatever fits best in a moving
     window (profile likelihood), so trends and seasons are not mistaken for a lever; what promotions pull forward is a lever of its
     own that is left out of the result. Newton steps; three stages: company, product, series, each a normal prior for the next
-    (standard deviations 2, 0.6, 0.25). Over-dispersion is measured, so the unit of sales does not matter.
+    (standard deviations 2, 0.6, and for series what tells left-out stretches of time best). Over-dispersion is measured, so the unit
+    of sales does not matter.
     """
     past = slice(0, panel.cut)
     names = [name for name, kind in panel.kinds.items() if kind == "lever" or name == "price"]
@@ -126,10 +132,14 @@ def learn(panel: Panel) -> Response:
     product = next(iter(panel.keys.values()))
     groups = (np.zeros(series, "i8"), np.unique(product.astype(str), return_inverse=True)[1], np.arange(series))
     beta = error = np.zeros((series, len(fitted)))
-    for stage, (group, spread, steps) in enumerate(zip(groups, (2.0, 0.6, 0.25), (6, 4, 2), strict=True)):
+    spread = OF_COMPANIES
+    for stage, (group, steps) in enumerate(zip(groups, (6, 4, 2), strict=True)):
         beta = _stage(parts, beta, group, spread=spread, steps=steps, bounds=(low, high))
-        if stage == 1:
+        if stage == 0:
+            spread = OF_PRODUCTS
+        elif stage == 1:
             error = _robust_error(parts, beta, group, spread=spread)
+            spread = _spread(parts, beta)
     return Response(tuple(names), beta[:, :count].astype("f4"), centre.astype("f4"), error[:, :count].astype("f4"))
 
 
@@ -195,14 +205,34 @@ def _stage(parts: list[_Part], prior: Array, group: Array, *, spread: float, ste
         slope = np.zeros((groups, count))
         curve = np.zeros((groups, count, count))
         for part in parts:
-            scores, two = _derivatives(part, beta[part.rows])
+            scores, weighted, centred = _derivatives(part, beta[part.rows])
             np.add.at(slope, group[part.rows], scores.sum(2))
-            np.add.at(curve, group[part.rows], two)
+            np.add.at(curve, group[part.rows], weighted @ centred.swapaxes(1, 2))
         first = np.zeros((groups, count))
         first[group] = beta - prior
         step = np.linalg.solve(curve + weight, (slope - first @ weight)[..., None])[..., 0]
         beta = np.clip(beta + np.clip(step, -1.5, 1.5)[group], *bounds)
     return beta
+
+
+def _spread(parts: list[_Part], beta: Array) -> float:
+    """Return the prior standard deviation of a series around its product that tells left-out stretches of time best.
+
+    Each stretch is told from the others by one Newton step from `beta`; how well is the second-order change of the likelihood.
+    """
+    gain = np.zeros(len(OF_SERIES))
+    for part in parts:
+        slope, weighted, centred = _derivatives(part, beta[part.rows])
+        edges = [slope.shape[2] * at // STRETCHES for at in range(STRETCHES + 1)]
+        stretches = [slice(low, high) for low, high in pairwise(edges)]
+        first = np.stack([slope[..., at].sum(2) for at in stretches], 1)
+        second = np.stack([weighted[..., at] @ centred[..., at].swapaxes(1, 2) for at in stretches], 1)
+        for at in range(STRETCHES):
+            kept = first.sum(1) - first[:, at], second.sum(1) - second[:, at]
+            for number, spread in enumerate(OF_SERIES):
+                step = np.linalg.solve(kept[1] + np.eye(first.shape[2]) / spread**2, kept[0][..., None])[..., 0]
+                gain[number] += (step * first[:, at]).sum() - 0.5 * np.einsum("si,sij,sj->", step, second[:, at], step)
+    return OF_SERIES[int(gain.argmax())]
 
 
 def _robust_error(parts: list[_Part], beta: Array, group: Array, *, spread: float) -> Array:
@@ -218,10 +248,10 @@ def _robust_error(parts: list[_Part], beta: Array, group: Array, *, spread: floa
     curve = np.zeros((groups, count, count)) + np.eye(count) / spread**2
     summed = np.zeros((groups, count, blocks))
     for part in parts:
-        scores, two = _derivatives(part, beta[part.rows])
+        scores, weighted, centred = _derivatives(part, beta[part.rows])
         padded = np.pad(scores, ((0, 0), (0, 0), (0, blocks * length - scores.shape[2])))
         np.add.at(summed, group[part.rows], padded.reshape(*padded.shape[:2], blocks, length).sum(3))
-        np.add.at(curve, group[part.rows], two)
+        np.add.at(curve, group[part.rows], weighted @ centred.swapaxes(1, 2))
     inverse = np.linalg.inv(curve)
     # as many blocks as coefficients are lost to the fit (MacKinnon and White 1985); the prior is one more draw
     meat = np.einsum("gib,gjb->gij", summed, summed) * blocks / max(blocks - count, 1) + np.eye(count) / spread**2
@@ -230,20 +260,20 @@ def _robust_error(parts: list[_Part], beta: Array, group: Array, *, spread: floa
     return found[group]
 
 
-def _derivatives(part: _Part, beta: Array) -> tuple[Array, Array]:
-    """Return the slope of the profile log likelihood by period, (series, levers, periods), and its curvature; both over dispersion."""
+def _derivatives(part: _Part, beta: Array) -> tuple[Array, Array, Array]:
+    """Return the slope of the profile log likelihood by period, and two factors whose products add up to its curvature.
+
+    All (series, levers, periods), and over dispersion.
+    """
     window = WINDOW[part.grain.name]
     raised = part.known * np.exp(sum(value * beta[:, at : at + 1] for at, value in enumerate(part.levers)))
     raised = raised * _phase(part.units, raised, part.grain.cycle)
     base = np.maximum(_moving(raised, window), 1e-9)
     mean = raised * (_moving(part.units, window) / base)
     gap = part.units - mean
-    centred = [(value - _moving(raised * value, window) / base) * part.known for value in part.levers]
-    looseness = np.maximum((gap**2).sum(1) / np.maximum(mean.sum(1), 1e-9), 1e-6)
-    slope = np.stack([gap * value for value in centred], 1) / looseness[:, None, None]
-    weighted = [mean * value for value in centred]
-    curve = np.stack([np.stack([(one * two).sum(1) for two in centred], 1) for one in weighted], 1) / looseness[:, None, None]
-    return slope, curve
+    centred = np.stack([(value - _moving(raised * value, window) / base) * part.known for value in part.levers], 1)
+    looseness = np.maximum((gap**2).sum(1) / np.maximum(mean.sum(1), 1e-9), 1e-6)[:, None, None]
+    return gap[:, None] * centred / looseness, mean[:, None] * centred / looseness, centred
 
 
 def _phase(units: Array, raised: Array, cycle: int) -> Array:

@@ -10,8 +10,12 @@ from tradewind.models._kit.panel import from_table
 
 
 def route(table: Table) -> Route:
-    """Look at a modelling table and choose; the ensemble weighs whatever is tried."""
+    """Look at a modelling table and choose; the ensemble weighs whatever is tried.
+
+    `scanpro` is about weeks and longer: a day has a weekday, a Christmas and often no sale, and there it told nothing that trees did not.
+    """
     panel = from_table(table)
     found = by_profile(profile(panel))
-    shelf = ("scanpro",) if found.name == "panel" and len(panel) <= MOST_FOR_STATS and scanpro_learn.tells(panel) else ()
+    weekly = found.name == "panel" and panel.grain.cycle == 1 and len(panel) <= MOST_FOR_STATS
+    shelf = ("scanpro",) if weekly and scanpro_learn.tells(panel) else ()
     return Route(found.name, (*found.recipes, *shelf, "ensemble"), found.why)

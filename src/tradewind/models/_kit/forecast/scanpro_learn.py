@@ -20,7 +20,7 @@ MOST_OF_RIVALS = 1.5  # logs: what all of them together do at most
 ABOVE = 0.7  # how far past the highest sale ever seen a forecast may go, in logs
 LEAST_PERIODS = 26
 STRETCHES = 4  # of time, each told from the others: what a store sells in a week its sisters sell, too
-DRAWN = 10.0 ** np.arange(0.5, 5.1, 0.5)  # rows that a coefficient of nothing more than usual counts for
+DRAWN = tuple((10.0 ** np.arange(0.5, 5.1, 0.5)).tolist())  # rows that a coefficient of nothing more than usual counts for
 JUDGED = 60  # products that this is chosen by
 
 
@@ -75,20 +75,16 @@ def _smear(left: Array, known: Array, panel: Panel) -> Array:
 
 
 def tells(panel: Panel) -> bool:
-    """Tell whether periods are weeks or longer, and a price is known that moved for long enough.
-
-    A day has a week, a Christmas and often no sale: its logs are not what such a regression is about, and on days it told nothing that
-    trees did not.
-    """
-    return panel.grain.cycle == 1 and panel.cut >= LEAST_PERIODS and "price" in _names(panel)
+    """Tell whether a price is known that moved for long enough."""
+    return panel.cut >= LEAST_PERIODS and "price" in _names(panel)
 
 
 def learn(panel: Panel, counted: Array) -> Found:
     """Learn each product's coefficients from what lies before the cut; `counted` is above zero for series of counts, (series,).
 
-    What moves slowly is taken out first (the mean of a moving window), so trends and seasons are not put
-    down to a lever. Own terms are drawn towards those of all products, rivals' towards none; by how much is what tells those
-    stretches of time best that were not learned from.
+    What moves slowly is taken out first (the mean of a moving window, and of each phase of a cycle), so that seasons are not put down
+    to a lever. Own terms of products are drawn towards those of all, those of series towards their product's, rivals' towards none; by
+    how much is what tells those stretches of time best that were not learned from.
     """
     names = _names(panel)
     own, given = np.zeros((2, len(panel), panel.width), "f4")
@@ -97,14 +93,13 @@ def learn(panel: Panel, counted: Array) -> Found:
         return Found((), (), none, none, none, none, own, given, counted)
     shelf = _Shelf.of(panel, names)
     product = _products(panel)
-    groups = [np.flatnonzero(product == one) for one in range(int(product.max()) + 1)]
-    beta = _coefficients(_sums(panel, shelf, groups))
-    out = np.zeros((len(panel), len(shelf.terms)))
-    for rows, one in zip(groups, beta, strict=True):
-        mine = _falling(one[: len(shelf.terms)], shelf.terms, names, shelf.low[rows].min(0), shelf.high[rows].max(0))
-        out[rows] = mine
-        own[rows] = combined([value[rows] for value in shelf.values], shelf.terms, mine[None])
-        given[rows] = shelf.of_rivals(rows, one[len(shelf.terms) :])
+    of_products, mine = _coefficients(_sums(panel, shelf, product))
+    sides = zip(mine, shelf.low, shelf.high, strict=True)
+    out = np.array([_falling(one, shelf.terms, names, low, high) for one, low, high in sides])
+    own += combined(shelf.values, shelf.terms, out)
+    for one, beta in enumerate(of_products):
+        rows = np.flatnonzero(product == one)
+        given[rows] = shelf.of_rivals(rows, beta[len(shelf.terms) :])
     given += seasons.learn(panel, panel.target * np.exp(-own - given)).lift(panel)
     return Found(tuple(names), shelf.terms, out, shelf.centre, shelf.low, shelf.high, own, given, counted)
 
@@ -219,8 +214,8 @@ def _logged(past: Array) -> tuple[Array, Array]:
 
 
 def _steady(values: Array, known: Array, panel: Panel) -> Array:
-    """Return values without what moves slowly; zero where not known."""
-    width, window = values.shape[1], WINDOW[panel.grain.name]
+    """Return values without what moves slowly and without the cycle; zero where not known."""
+    width, window, cycle = values.shape[1], WINDOW[panel.grain.name], panel.grain.cycle
     at = np.arange(width)
     low, high = np.maximum(at - window // 2, 0), np.minimum(at + window // 2 + 1, width)
 
@@ -231,27 +226,38 @@ def _steady(values: Array, known: Array, panel: Panel) -> Array:
 
     held = np.where(known, values, 0).astype("f8")
     held = np.where(known, held - around(held) / np.maximum(around(known), 1), 0)
+    for start in range(cycle if cycle > 1 else 0):
+        there, phase = known[:, start::cycle], held[:, start::cycle]
+        held[:, start::cycle] = np.where(there, phase - (phase.sum(1) / np.maximum(there.sum(1), 1))[:, None], 0)
     return held
 
 
 @dataclass(frozen=True, slots=True)
 class _Sums:
-    """Sums of products over the rows of each product, by stretch of time, in units of each column's usual spread.
+    """Sums of products over rows, by stretch of time, in units of each column's usual spread (`scale` is one over it).
 
-    `square` (products, stretches, columns, columns), `cross` (products, stretches, columns), `scale` (columns,): one over the spread.
+    `square` (products, stretches, columns, columns) and `cross` (products, stretches, columns) are of products; `each` (series,
+    stretches, own terms, columns) and `came` (series, stretches, own terms) of single series, whose `product` is a number.
     """
 
     square: Array
     cross: Array
+    each: Array
+    came: Array
+    product: Array
     scale: Array
-    own: int  # columns that are own terms
+
+    @property
+    def own(self) -> int:
+        """Return how many columns, the first, are own terms."""
+        return int(self.came.shape[2])
 
     def solved(self, chosen: slice, left_out: int | None, drawn: tuple[float, float]) -> Array:
         """Return coefficients of some products without one stretch of time, (products, columns), in units of the spread.
 
         `drawn` are the rows that the usual own terms, and nothing for rivals, count for.
         """
-        kept = [at for at in range(self.square.shape[1]) if at != left_out]
+        kept = _without(left_out)
         square, cross = self.square[:, kept].sum(1), self.cross[:, kept].sum(1)
         usual, mine = np.zeros(square.shape[-1]), slice(0, self.own)
         usual[mine] = np.linalg.solve(square[:, mine, mine].sum(0) + drawn[0] * np.eye(self.own), cross[:, mine].sum(0))
@@ -262,38 +268,74 @@ class _Sums:
     def missed(self, chosen: slice, drawn: tuple[float, float]) -> float:
         """Return the squared errors of stretches of time that were left out, but for a constant."""
         total = 0.0
-        for at in range(self.square.shape[1]):
+        for at in range(STRETCHES):
             beta = self.solved(chosen, at, drawn)
             total += float(np.einsum("gi,gij,gj->", beta, self.square[chosen, at], beta) - 2 * (beta * self.cross[chosen, at]).sum())
         return total
 
+    def apart(self, beta: Array, left_out: int | None, drawn: float) -> Array:
+        """Return by how much own terms of each series differ from its product's `beta`, (series, own terms), drawn towards nothing."""
+        kept = _without(left_out)
+        each = self.each[:, kept].sum(1)
+        left = self.came[:, kept].sum(1) - np.einsum("sik,sk->si", each, beta[self.product])
+        found: Array = np.linalg.solve(each[:, :, : self.own] + drawn * np.eye(self.own), left[..., None])[..., 0]
+        return found
 
-def _coefficients(sums: _Sums) -> Array:
-    """Return coefficients, (products, columns), drawn as tells left-out stretches of time best."""
-    chosen = slice(None, None, -(-len(sums.square) // JUDGED))
-    both = min(DRAWN.tolist(), key=lambda rows: sums.missed(chosen, (rows, rows)))
-    own = min(DRAWN.tolist(), key=lambda rows: sums.missed(chosen, (rows, both)))
-    found: Array = sums.solved(slice(None), None, (own, both)) * sums.scale
-    return found
+    def gained(self, betas: list[Array], drawn: float) -> float:
+        """Return by how much such differences change the squared errors of stretches of time that were left out."""
+        total = 0.0
+        for at, beta in enumerate(betas):
+            apart = self.apart(beta, at, drawn)
+            each = self.each[:, at]
+            left = self.came[:, at] - np.einsum("sik,sk->si", each, beta[self.product])
+            total += float(np.einsum("si,sij,sj->", apart, each[:, :, : self.own], apart) - 2 * (apart * left).sum())
+        return total
 
 
-def _sums(panel: Panel, shelf: _Shelf, groups: list[Array]) -> _Sums:
+def _without(left_out: int | None) -> list[int]:
+    return [at for at in range(STRETCHES) if at != left_out]
+
+
+def _coefficients(sums: _Sums) -> tuple[Array, Array]:
+    """Return coefficients of products, (products, columns), and own terms of series, (series, own terms).
+
+    All are drawn as tells left-out stretches of time best.
+    """
+    chosen, whole = slice(None, None, -(-len(sums.square) // JUDGED)), slice(None)
+    both = min(DRAWN, key=lambda rows: sums.missed(chosen, (rows, rows)))
+    own = min(DRAWN, key=lambda rows: sums.missed(chosen, (rows, both)))
+    betas = [sums.solved(whole, at, (own, both)) for at in range(STRETCHES)]
+    gains = {rows: sums.gained(betas, rows) for rows in DRAWN}
+    beta = sums.solved(whole, None, (own, both))
+    mine = beta[sums.product, : sums.own]
+    if min(gains.values()) < 0:
+        mine = mine + sums.apart(beta, None, min(gains, key=gains.__getitem__))
+    return beta * sums.scale, mine * sums.scale[: sums.own]
+
+
+def _sums(panel: Panel, shelf: _Shelf, product: Array) -> _Sums:
     edges = np.linspace(0, panel.cut, STRETCHES + 1).astype("i8").tolist()
-    size, own = shelf.columns, len(shelf.terms)
-    square, cross = np.zeros((len(groups), STRETCHES, size, size)), np.zeros((len(groups), STRETCHES, size))
-    for group, rows in enumerate(groups):
+    size, own, products = shelf.columns, len(shelf.terms), int(product.max()) + 1
+    square, cross = np.zeros((products, STRETCHES, size, size)), np.zeros((products, STRETCHES, size))
+    each, came = np.zeros((len(panel), STRETCHES, own, size)), np.zeros((len(panel), STRETCHES, own))
+    for one in range(products):
+        rows = np.flatnonzero(product == one)
         known = shelf.known[rows]
         aim = _steady(_logged(panel.target[rows, : panel.cut].astype("f8"))[1], known, panel)
         design = np.stack([_steady(column.astype("f8"), known, panel) for column in shelf.design(rows, panel.cut)], 2)
         for at, (low, high) in enumerate(pairwise(edges)):
-            flat = design[:, low:high].reshape(-1, size)
-            square[group, at], cross[group, at] = flat.T @ flat, flat.T @ aim[:, low:high].reshape(-1)
+            part, sold = design[:, low:high], aim[:, low:high]
+            turned = part[..., :own].swapaxes(1, 2)
+            each[rows, at], came[rows, at] = turned @ part, (turned @ sold[..., None])[..., 0]
+            flat = part.reshape(-1, size)
+            square[one, at], cross[one, at] = flat.T @ flat, flat.T @ sold.reshape(-1)
     spread = np.sqrt(np.einsum("gkii->i", square) / max(float(shelf.known.sum()), 1.0))
-    for at in range(len(shelf.names)):  # a lever of one rival is as free as that of another
+    for at in range(len(shelf.names) if size > own else 0):  # a lever of one rival is as free as that of another
         alike = slice(own + at, None, len(shelf.names))
-        spread[alike] = np.sqrt((spread[alike] ** 2).mean()) if size > own else 0.0
+        spread[alike] = np.sqrt((spread[alike] ** 2).mean())
     scale = np.where(spread > 1e-9, 1 / np.maximum(spread, 1e-9), 0.0)
-    return _Sums(square * scale[:, None] * scale, cross * scale, scale, own)
+    mine = scale[:own]
+    return _Sums(square * scale[:, None] * scale, cross * scale, each * mine[:, None] * scale, came * mine, product, scale)
 
 
 def _falling(beta: Array, terms: Terms, names: list[str], low: Array, high: Array) -> Array:
