@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from tradewind.core.errors import Incompatible
 from tradewind.models._kit.panel import Panel
 
 Array = np.ndarray[Any, Any]
@@ -52,14 +53,14 @@ class Scanpro:
 
     @classmethod
     def from_parts(cls, meta: Mapping[str, Any], arrays: Mapping[str, Array], prefix: str) -> Scanpro:
-        """Read it back; raises ValueError where its parts do not fit each other."""
+        """Read it back; raises Incompatible where its parts do not fit each other."""
         numbers = {part.name: arrays[prefix + part.name] for part in fields(cls) if part.name not in _PLAIN}
         names, terms = tuple(map(str, meta["names"])), tuple((int(one), int(two)) for one, two in meta["terms"])
         series = len(numbers["level"])
         fits = all(0 <= one < len(names) and ALONE <= two < len(names) for one, two in terms)
         fits &= numbers["beta"].shape == (series, len(terms)) and numbers["rest"].shape[:1] == (series,) == numbers["most"].shape
         if not fits or any(numbers[name].shape != (series, len(names)) for name in ("centre", "low", "high")):
-            raise ValueError("terms and levers do not fit")
+            raise Incompatible("terms and levers of a regression do not fit each other", hint="train the model again")
         return cls(names, terms, int(meta["start"]), **numbers)
 
 
