@@ -60,6 +60,21 @@ def test_a_year_that_all_share_is_told_of_all_and_kinds_add_nothing() -> None:
     np.testing.assert_allclose(found.lift(panel)[0], COMMON, atol=0.03)
 
 
+def test_a_year_of_products_is_told_from_their_stores() -> None:
+    panel = made()
+    kind = panel.labels["kind"]
+    keys = {"product": kind, "store": np.array([f"S{at}" for at in range(SERIES)], object)}
+    bare = replace(panel, keys=keys, static={}, codes={}, labels={})
+    found = seasons.learn(bare, bare.target)
+    assert list(found.groups) == ["product"]
+    np.testing.assert_array_equal(found.lift(bare), seasons.learn(panel, panel.target).lift(panel))
+    few = bare.take(np.array([4, 0]))
+    np.testing.assert_array_equal(found.lift(few), found.lift(bare)[[4, 0]])
+    new = replace(few, keys={**few.keys, "product": np.array(["hot", "pickles"], object)})
+    np.testing.assert_allclose(found.lift(new)[1], COMMON, atol=0.05)
+    assert not seasons.learn(replace(bare, keys={"product": keys["store"]}), bare.target).groups  # each by itself
+
+
 def test_weeks_tell_it_as_days_do() -> None:
     panel = made(lever=True)
     clock, first, weeks = Clock(GRAINS["week"]), 0, HISTORY // 7

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -28,7 +28,7 @@ DAYS = 365.2425
 
 @dataclass(frozen=True, slots=True)
 class Seasons:
-    """Sine and cosine of each wave, in log sales: of all series, and for some static texts of the series that have each of them."""
+    """Sine and cosine of each wave, in log sales: of all series, and for some texts (attributes, keys) of the series that have each."""
 
     whole: tuple[float, ...] = ()
     groups: Mapping[str, Mapping[str, tuple[float, ...]]] = field(default_factory=dict)
@@ -41,10 +41,9 @@ class Seasons:
         waves = _waves(panel, at)
         found: Array = (waves @ np.array(self.whole or _FLAT)).astype("f4")[None]
         for name, told in self.groups.items():
-            texts = panel.codes.get(name, [])
+            texts, code = _coded(panel, name)
             shapes = np.array([*(told.get(text, _FLAT) for text in texts), _FLAT]) @ waves.T
-            code = panel.static.get(name, np.full(len(panel), np.nan))
-            found = found + shapes.astype("f4")[np.where(np.isfinite(code), code, len(texts)).astype("i8")]
+            found = found + shapes.astype("f4")[code]
         return found
 
     def meta(self) -> dict[str, Any]:
@@ -132,16 +131,25 @@ def learn(panel: Panel, steady: Array) -> Seasons:
     whole = _borne_out(sums, np.zeros_like(sums.sold), everyone, apart=False)
     lift = np.zeros_like(sums.sold) if whole is None else (whole @ sums.design[:, 2:].T)[everyone]
     groups = {}
-    for name in sorted((name for name in panel.codes if name in panel.static), key=lambda name: len(panel.codes[name])):
-        texts, code = panel.codes[name], panel.static[name]
+    alike = {name: _coded(panel, name) for name in (*(name for name in panel.codes if name in panel.static), *panel.keys)}
+    for name, (texts, group) in sorted(alike.items(), key=lambda one: len(one[1][0])):
         if not 2 <= len(texts) <= min(MOST_TEXTS, len(panel) / ALIKE):
             continue
-        group = np.where(np.isfinite(code), code, len(texts)).astype("i8")
         told = _borne_out(sums, lift, group, apart=True)
         if told is not None:
             lift = lift + (told @ sums.design[:, 2:].T)[group]
             groups[name] = {text: tuple(float(value) for value in shape) for text, shape in zip(texts, told, strict=False)}
     return Seasons(() if whole is None else tuple(float(value) for value in whole[0]), groups)
+
+
+def _coded(panel: Panel, name: str) -> tuple[Sequence[str], Array]:
+    """Return the texts of a static column or a key, and which of them each series has: one more where it has none that is known."""
+    if name in panel.keys:
+        texts, code = np.unique(panel.keys[name].astype(str), return_inverse=True)
+        return texts.tolist(), code
+    known = panel.codes.get(name, [])
+    code = panel.static.get(name, np.full(len(panel), np.nan))
+    return known, np.where(np.isfinite(code), code, len(known)).astype("i8")
 
 
 def _borne_out(sums: _Sums, lift: Array, group: Array, *, apart: bool) -> Array | None:
