@@ -45,8 +45,7 @@ def weigh(held: Mapping[str, Mapping[str, Array]], groups: Array) -> Weighed:
     recipe alone must be better by ALONE.
 
     Where all were asked for the point of least percentage error, every mix holds the recipe whose point errs least, for it may be the
-    only one that learned one, and MAPE is a third error: of a point that is half that recipe's and half the mix's, as a mix of forecasts
-    answers.
+    only one that learned one, and MAPE is a third error: of the geometric mean of the members' points.
     """
     needed = _nearest(held)
     _, place = np.unique(groups, return_inverse=True)
@@ -162,9 +161,8 @@ def _losses(held: Mapping[str, Mapping[str, Array]], mix: Mix, nearest: str, pla
     rows = [np.abs(truth - said[0.5]) / total]
     rows.append(np.mean([2 * np.maximum(tau * (truth - one), (tau - 1) * (truth - one)) for tau, one in said.items()], axis=0) / total)
     if nearest:
-        lead = nearest if len(mix) > 1 else mix[0][0]
-        logged = [np.log(np.maximum(held[name][LEAST_MAPE].astype("f8"), TINY)) * weight for name, weight in ((lead, 1.0), *mix)]
+        logged = [np.log(np.maximum(held[name][LEAST_MAPE].astype("f8"), TINY)) * weight for name, weight in mix]
         sold = truth > 0
-        gone = np.abs(truth - np.exp(0.5 * np.sum(logged, axis=0))) / np.where(sold, truth, 1.0)
+        gone = np.abs(truth - np.exp(np.sum(logged, axis=0))) / np.where(sold, truth, 1.0)
         rows.append(np.where(sold, gone, 0.0) / (np.count_nonzero(sold) or np.nan))
     return np.stack([np.bincount(place, weights=row) for row in rows])

@@ -204,11 +204,11 @@ class Flat:
         return Said(np.ones(shape), np.ones((*shape, len(TAUS))), None if self.point is None else np.full(shape, self.point))
 
 
-def test_a_blend_has_the_weighted_geometric_mean_of_those_that_know_one(maker, state):
+def test_a_blend_has_the_weighted_geometric_mean_of_points_learned_or_read_off(maker, state):
     _, look = maker.look(state, maker.expand(state, 3, {}))
     weights = {"one": 0.6, "two": 0.2, "three": 0.2}
     made = blended({"one": Flat(2.0), "two": Flat(32.0), "three": Flat(None)}, weights, {})
-    np.testing.assert_allclose(made.say(look).percent, 4.0)
+    np.testing.assert_allclose(made.say(look).percent, 2**0.6 * 32**0.2)  # whose quantiles are all 1 says 1
     assert blended({"one": Flat(None), "two": Flat(None)}, weights, {}).say(look).percent is None
 
 

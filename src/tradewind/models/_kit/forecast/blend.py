@@ -48,7 +48,8 @@ class Blend:
         said = [(self.weights[name], member.say(look)) for name, member in self.members.items()]
         mean: Array = np.asarray(sum(weight * one.mean for weight, one in said))
         parts = [(weight, one.quantiles) for weight, one in said]
-        points = [(weight, one.percent) for weight, one in said if one.percent is not None]
+        learned = any(one.percent is not None for _, one in said)
+        points = [(weight, _point(one)) for weight, one in said] if learned else []
         quantiles = (
             pooled(parts) if self.together is None and not points else _correlated(parts, 1.0 if self.together is None else self.together)
         )
@@ -84,6 +85,14 @@ class Blend:
         }
         parts = {f"{name}.{part}": data for name, member in self.members.items() for part, data in member.dump().items()}
         return {"blend.json": json.dumps(meta).encode(), **parts}
+
+
+def _point(said: Said) -> Array:
+    """Return the point of least expected percentage error of a member: the one that it learned, or that of its own quantiles."""
+    if said.percent is not None:
+        return said.percent
+    rows = said.quantiles.reshape(-1, len(TAUS)).astype("f8")
+    return percent.least(rows, np.zeros(len(rows), bool)).reshape(said.mean.shape)
 
 
 def pooled(parts: Sequence[tuple[float, Array]]) -> Array:

@@ -18,7 +18,7 @@ COUNTED = 30.0  # mean sales per period up to which a whole number is a count
 THIRDS = 3  # parts of the horizon told apart
 PRIOR = 30.0  # held-out actuals of its kind that weigh as much as a series' own
 LEAST = 40  # held-out actuals that make a pool
-SHIFT = 0.3  # of the level: what is added before ratios are taken where sales come near zero
+SHIFT = 0.3  # of the level: what is added before ratios are taken where a tenth of sales come near zero
 MEANS = np.geomspace(0.003, COUNTED, 96)
 LOOSE = np.geomspace(1.02, 300.0, 32)  # variance over mean
 NORMAL = 1.2533 * np.array([-1.96, -1.645, -1.282, -0.842, -0.674, -0.524, -0.253, 0, 0.253, 0.524, 0.674, 0.842, 1.282, 1.645, 1.96])
@@ -139,8 +139,8 @@ def own_scale(panel: Panel, whole: Array) -> tuple[Array, Array, Array, Array]:
     level = np.where(known, past, 0).sum(1) / number
     gap = np.where(known, past - level[:, None], 0)
     loose = np.where(level > 0, (gap**2).sum(1) / number / np.maximum(level, 1e-9), 1.0)
-    lowest = np.where(known, past, np.inf).min(1, initial=np.inf)
-    shift = np.where(lowest > 0.1 * level, 0.02, SHIFT) * level
+    low = np.sort(np.where(known, past, np.inf), 1)[np.arange(len(past)), known.sum(1) // 10] if past.shape[1] else level
+    shift = np.where(low > 0.1 * level, 0.02, SHIFT) * level
     season = grain.season if grain.season <= 24 and past.shape[1] >= grain.season + 4 else 1
     if past.shape[1] > season:
         logged = np.log(np.where(known, past, 0) + np.maximum(shift, 1e-9)[:, None])
