@@ -44,8 +44,8 @@ def weigh(held: Mapping[str, Mapping[str, Array]], groups: Array) -> Weighed:
     rule of Breiman et al. 1984, section 3.4.3, with what stays in doubt averaged rather than drawn): many series settle it, few do not. A
     recipe alone must be better by ALONE.
 
-    Where all were asked for the point of least percentage error, every mix holds the recipe whose point errs least, for it may be the
-    only one that learned one, and MAPE is a third error: of the geometric mean of the members' points.
+    Where all were asked for the point of least percentage error, every mix holds the recipe whose point errs least, for the others may
+    have it from their quantiles alone, and MAPE is a third error: of the geometric mean of the members' points.
     """
     needed = _nearest(held)
     _, place = np.unique(groups, return_inverse=True)

@@ -198,10 +198,12 @@ class Flat:
 
     point: float | None
     reach: int = 5
+    said: float = 1.0
 
     def say(self, look):
         shape = len(look.series), len(look.steps)
-        return Said(np.ones(shape), np.ones((*shape, len(TAUS))), None if self.point is None else np.full(shape, self.point))
+        point = None if self.point is None else np.full(shape, self.point)
+        return Said(np.full(shape, self.said), np.full((*shape, len(TAUS)), self.said), point)
 
 
 def test_a_blend_has_the_weighted_geometric_mean_of_points_learned_or_read_off(maker, state):
@@ -210,6 +212,8 @@ def test_a_blend_has_the_weighted_geometric_mean_of_points_learned_or_read_off(m
     made = blended({"one": Flat(2.0), "two": Flat(32.0), "three": Flat(None)}, weights, {})
     np.testing.assert_allclose(made.say(look).percent, 2**0.6 * 32**0.2)  # whose quantiles are all 1 says 1
     assert blended({"one": Flat(None), "two": Flat(None)}, weights, {}).say(look).percent is None
+    silent = blended({"one": Flat(2.0), "two": Flat(None, said=0.0)}, weights, {}).say(look)
+    np.testing.assert_allclose(silent.percent, 2.0)  # who expects no sale has no say of its percentage error
 
 
 class Doubling:

@@ -60,7 +60,7 @@ def test_own_levers_together_and_rivals_are_told():
     bent = at[0, 0] * 0.25  # half of what the bend adds at the usual depth
     np.testing.assert_allclose(at[0, scanpro.ALONE] + bent, OWN, atol=0.45)
     np.testing.assert_allclose(at[0, 1], -0.8, atol=0.4)
-    assert abs(np.corrcoef(found.given[:STORES].ravel(), np.log(panel.ahead["price"][STORES : 2 * STORES]).ravel())[0, 1]) > 0.2
+    assert abs(np.corrcoef(found.rivals[:STORES].ravel(), np.log(panel.ahead["price"][STORES : 2 * STORES]).ravel())[0, 1]) > 0.2
     said = learned(panel).say(look(panel)).quantiles[..., 7]
     rate = np.abs(said - truth[:, CUT:]).sum() / truth[:, CUT:].sum()
     assert rate < 0.07
@@ -70,7 +70,7 @@ def test_rivals_are_what_makes_the_difference():
     panel, truth = world(noise=0.15)
     alone = replace(panel, keys={"product": np.array([f"{p} {s}" for p, s in zip(*panel.keys.values(), strict=True)], object)})
     blind = replace(panel, keys={"product": panel.keys["product"], "store": np.array([f"X{at}" for at in range(len(panel))], object)})
-    assert not scanpro_learn.learn(blind, np.zeros(len(panel))).given.any()
+    assert not scanpro_learn.learn(blind, np.zeros(len(panel))).rivals.any()
 
     def missed(of):
         return np.abs(learned(of).say(look(of)).quantiles[..., 7] - truth[:, CUT:]).sum()
@@ -81,8 +81,8 @@ def test_rivals_are_what_makes_the_difference():
 
 def test_a_rival_that_does_nothing_is_drawn_to_nothing():
     found = scanpro_learn.learn(world(noise=0.3)[0], np.zeros(3 * STORES))
-    idle = found.given[2 * STORES :]
-    assert np.abs(idle).max() < 0.5 * np.abs(found.given[: 2 * STORES]).max()
+    idle = found.rivals[2 * STORES :]
+    assert np.abs(idle).max() < 0.5 * np.abs(found.rivals[: 2 * STORES]).max()
 
 
 def test_stores_that_differ_have_coefficients_of_their_own():
@@ -139,11 +139,68 @@ def test_nothing_past_the_cut_is_looked_at_but_the_plan():
     assert moved.say(look(panel)).mean[:STORES].sum() < 0.8 * model.say(look(panel)).mean[:STORES].sum()
 
 
-def test_past_the_horizon_the_level_stands_and_rivals_are_as_usual():
+def test_past_the_horizon_rivals_are_as_usual():
     panel, _ = world()
     model = learned(panel, 4)
-    far = model.say(look(panel, 8)).mean
-    assert np.isfinite(far).all() and far.shape == (len(panel), 8)
+    price = panel.ahead["price"].copy()
+    price[:, CUT + 4 :] = np.exp(np.log(price[:, :CUT]).mean(1, keepdims=True))
+    price[STORES : 2 * STORES, CUT + 4 :] *= 0.5  # a rival's plan past what was learned
+    far = model.say(look(replace(panel, ahead={"leaflet": np.zeros_like(price), "price": price}), 8)).mean
+    np.testing.assert_allclose(far[:STORES, 4:], np.repeat(far[:STORES, 4:5], 4, 1), rtol=1e-5)
+
+
+@pytest.mark.parametrize(("grain", "periods", "horizon"), [("month", 12, 12), ("week", 52, 13)])
+def test_the_season_goes_on_past_the_horizon(grain, periods, horizon):
+    draw = np.random.default_rng(0)
+    history, ahead, series = 5 * periods, 2 * periods, 30
+    at = np.arange(history + ahead)
+    clock, first = Clock(GRAINS[grain]), 600 if grain == "month" else 2600
+    day = clock.date(first + at).astype("M8[D]").astype("i8")
+    truth = 100 * np.exp(0.5 * np.sin(2 * np.pi * day / 365.2425))
+    price = draw.choice([1.6, 2.0], (series, len(at))).astype("f4")
+    units = (truth * (2 / price) ** 2 * np.exp(0.05 * draw.normal(size=price.shape))).astype("f4")
+    units[:, history:] = np.nan
+    keys = {"product": np.array([f"P{one % 3}" for one in range(series)], object)}
+    keys["store"] = np.array([f"S{one // 3}" for one in range(series)], object)
+    panel = Panel(clock, first, history, keys, units, {"price": price}, {"price": "price"}, {}, {}, {})
+    said = learned(panel, horizon).say(look(panel, ahead)).quantiles[..., 7]
+    wanted = truth[history:] * (2 / price[:, history:]) ** 2
+    for some in (slice(0, horizon), slice(horizon, ahead)):
+        assert np.abs(said[:, some] - wanted[:, some]).sum() / wanted[:, some].sum() < 0.12
+
+
+def test_what_a_store_never_did_is_known_from_its_sisters():
+    panel, _ = world()
+    price, leaflet = panel.ahead["price"].copy(), panel.ahead["leaflet"].copy()
+    price[0], leaflet[1, :CUT] = 2.0, 0.0
+    whole = replace(panel, ahead={"leaflet": leaflet, "price": price})
+    model = learned(whole)
+    cheap, shown = price.copy(), leaflet.copy()
+    cheap[0, CUT:], shown[:, CUT:] = 1.4, 0.0
+    plain = model.say(look(replace(whole, ahead={"leaflet": shown, "price": price}))).mean
+    cut = model.say(look(replace(whole, ahead={"leaflet": shown, "price": cheap}))).mean
+    on = shown.copy()
+    on[1, CUT:] = 1.0
+    leaf = model.say(look(replace(whole, ahead={"leaflet": on, "price": price}))).mean
+    assert (cut[0] > 1.5 * plain[0]).all() and (leaf[1] > 1.1 * plain[1]).all()
+
+
+def test_levers_that_move_most_are_kept():
+    panel, _ = world()
+    draw = np.random.default_rng(0)
+    rare = {f"m{at}": (draw.random(panel.target.shape) < 0.01).astype("f4") for at in range(4)}
+    many = replace(panel, ahead={**rare, **panel.ahead}, kinds={**dict.fromkeys(rare, "lever"), **panel.kinds})
+    names = scanpro_learn._names(many)
+    assert names[:2] == ["price", "leaflet"] and len(names) == scanpro_learn.MOST_OWN
+
+
+def test_a_rival_is_one_of_the_same_channel():
+    panel, _ = world()
+    count = len(panel)
+    both = panel.take(np.tile(np.arange(count), 2))
+    channel = np.repeat(np.array(["a", "b"], object), count)
+    beside = scanpro_learn._beside(replace(both, keys={**both.keys, "channel": channel}))
+    assert (channel[beside] == channel[:, None]).all()
 
 
 def test_it_comes_back_as_it_was_and_damaged_bytes_are_refused():

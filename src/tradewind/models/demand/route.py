@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tradewind.core.table import Table
 from tradewind.models._kit.forecast import scanpro_learn
-from tradewind.models._kit.forecast.profile import MOST_FOR_STATS, Route, profile
+from tradewind.models._kit.forecast.profile import MANY_SERIES, MOST_FOR_STATS, Route, profile
 from tradewind.models._kit.forecast.profile import route as by_profile
 from tradewind.models._kit.panel import from_table
 
@@ -16,6 +16,8 @@ def route(table: Table) -> Route:
     """
     panel = from_table(table)
     found = by_profile(profile(panel))
-    weekly = found.name == "panel" and panel.grain.cycle == 1 and len(panel) <= MOST_FOR_STATS
-    shelf = ("scanpro",) if weekly and scanpro_learn.tells(panel) else ()
-    return Route(found.name, (*found.recipes, *shelf, "ensemble"), found.why)
+    weekly = found.name in ("panel", "few") and panel.grain.cycle == 1 and MANY_SERIES <= len(panel) <= MOST_FOR_STATS
+    if weekly and scanpro_learn.tells(panel):
+        return Route(found.name, (*found.recipes, "scanpro", "ensemble"), found.why)
+    why = f"{found.why}; no scanpro, which is for several series by week or longer whose prices moved"
+    return Route(found.name, (*found.recipes, "ensemble"), why)

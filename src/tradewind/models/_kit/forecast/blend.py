@@ -74,7 +74,7 @@ class Blend:
         for member in self.members.values():
             own = getattr(member, "notes", None)
             said += own(panel, where) if own is not None else []
-        return said
+        return list(dict.fromkeys(said))  # two members may have the same to say
 
     def dump(self) -> dict[str, bytes]:
         """Write every member's parts under its name, and the weights."""
@@ -88,11 +88,15 @@ class Blend:
 
 
 def _point(said: Said) -> Array:
-    """Return the point of least expected percentage error of a member: the one that it learned, or that of its own quantiles."""
+    """Return the point of least expected percentage error of a member: the one that it learned, or that of its own quantiles.
+
+    NaN where nothing is expected to sell: that has no percentage error, and no say.
+    """
     if said.percent is not None:
         return said.percent
     rows = said.quantiles.reshape(-1, len(TAUS)).astype("f8")
-    return percent.least(rows, np.zeros(len(rows), bool)).reshape(said.mean.shape)
+    found = percent.least(rows, np.zeros(len(rows), bool))
+    return np.where(found > 0, found, np.nan).reshape(said.mean.shape)
 
 
 def pooled(parts: Sequence[tuple[float, Array]]) -> Array:

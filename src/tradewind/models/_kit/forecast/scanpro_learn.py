@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from tradewind.models._kit.forecast import rivals, seasons, stats_paths
-from tradewind.models._kit.forecast.scanpro import ALONE, FLOOR, MOST_EFFECT, Scanpro, Terms, combined, said, term, within
+from tradewind.models._kit.forecast.scanpro import ALONE, FLOOR, MOST_EFFECT, Pairs, Scanpro, combined, said, term, within
+from tradewind.models._kit.forecast.seasons import Seasons
 from tradewind.models._kit.panel import Panel
 from tradewind.models._kit.response import WINDOW
 
@@ -26,44 +27,45 @@ JUDGED = 60  # products that this is chosen by
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """The coefficients of every series of a panel, and what acts on each of its periods, in log sales, (series, periods).
-
-    `own` levers, and what is `given`: what rivals do, and the time of the year.
-    """
+    """The coefficients of every series of a panel, and what acts on each of its periods, in log sales, (series, periods)."""
 
     names: tuple[str, ...]
-    terms: Terms
+    terms: Pairs
+    seasons: Seasons
     beta: Array  # (series, terms)
     centre: Array  # (series, levers), as the next two: see Scanpro
     low: Array
     high: Array
     own: Array
-    given: Array
+    rivals: Array
     counted: Array  # (series,): above zero where sales are counts
 
     def of(self, rows: Array) -> Found:
         """Return it of some series."""
-        parts = {part.name: getattr(self, part.name)[rows] for part in fields(self) if part.name not in ("names", "terms")}
+        parts = {part.name: getattr(self, part.name)[rows] for part in fields(self) if part.name not in ("names", "terms", "seasons")}
         return replace(self, **parts)
 
 
 def fit(found: Found, panel: Panel, horizon: int) -> Scanpro:
-    """Smooth what is left of the panel's past and continue it; `found` is of the same series.
+    """Smooth what is left of the panel's past and continue it; `found` is of the same series, the panel's plan reaches the horizon.
 
     Counts are continued at their mean, all others at their median, as `stats_spread` takes them.
     """
     past = panel.target[:, : panel.cut].astype("f8")
     known = np.isfinite(past)
     level, logged = _logged(past)
-    left = stats_paths.filled(np.where(known, logged - (found.own + found.given)[:, : panel.cut], np.nan))
-    rest = stats_paths.smoothing(left, known, stats_paths.season_of(panel.grain, panel.cut), horizon + 1)
+    acts = found.own + found.rivals + found.seasons.lift(panel)
+    left = stats_paths.filled(np.where(known, logged - acts[:, : panel.cut], np.nan))
+    cycle = stats_paths.season_of(panel.grain, panel.cut)
+    rest = stats_paths.smoothing(left, known, cycle, horizon)
     rest += np.where(found.counted, _smear(left, known, panel), 0.0)[:, None]
-    ahead = found.given[:, panel.cut : panel.cut + horizon]
-    rest[:, : ahead.shape[1]] += ahead
     most = np.where(known, logged, -30).max(1, initial=-30) + ABOVE
     sold = np.where(np.where(known, past, 0).sum(1) > 0, level, 0.0)
-    numbers = (part.astype("f4") for part in (found.beta, found.centre, found.low, found.high, sold, most, rest))
-    return Scanpro(found.names, found.terms, panel.first + panel.cut, *numbers)
+    rivals = found.rivals[:, panel.cut : panel.cut + horizon]
+    parts = (found.beta, found.centre, found.low, found.high, sold, most, rest, rivals)
+    numbers = (part.astype("f4") for part in parts)
+    repeated = cycle if cycle <= horizon else 1
+    return Scanpro(found.names, found.terms, panel.first + panel.cut, repeated, found.seasons, *numbers)
 
 
 def _smear(left: Array, known: Array, panel: Panel) -> Array:
@@ -87,21 +89,20 @@ def learn(panel: Panel, counted: Array) -> Found:
     how much is what tells those stretches of time best that were not learned from.
     """
     names = _names(panel)
-    own, given = np.zeros((2, len(panel), panel.width), "f4")
-    if not names:
-        none = np.zeros((len(panel), 0), "f4")
-        return Found((), (), none, none, none, none, own, given, counted)
+    own, rivals = np.zeros((2, len(panel), panel.width), "f4")
+    out = np.zeros((len(panel), 0))
     shelf = _Shelf.of(panel, names)
-    product = _products(panel)
-    of_products, mine = _coefficients(_sums(panel, shelf, product))
-    sides = zip(mine, shelf.low, shelf.high, strict=True)
-    out = np.array([_falling(one, shelf.terms, names, low, high) for one, low, high in sides])
-    own += combined(shelf.values, shelf.terms, out)
-    for one, beta in enumerate(of_products):
-        rows = np.flatnonzero(product == one)
-        given[rows] = shelf.of_rivals(rows, beta[len(shelf.terms) :])
-    given += seasons.learn(panel, panel.target * np.exp(-own - given)).lift(panel)
-    return Found(tuple(names), shelf.terms, out, shelf.centre, shelf.low, shelf.high, own, given, counted)
+    if names:
+        product = _products(panel)
+        of_products, mine = _coefficients(_sums(panel, shelf, product))
+        sides = zip(mine, shelf.low, shelf.high, strict=True)
+        out = np.array([_falling(one, shelf.terms, names, low, high) for one, low, high in sides])
+        own += combined(shelf.values, shelf.terms, out)
+        for one, beta in enumerate(of_products):
+            rows = np.flatnonzero(product == one)
+            rivals[rows] = shelf.of_rivals(rows, beta[len(shelf.terms) :])
+    year = seasons.learn(panel, panel.target * np.exp(-own - rivals))
+    return Found(tuple(names), shelf.terms, year, out, shelf.centre, shelf.low, shelf.high, own, rivals, counted)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +110,7 @@ class _Shelf:
     """What every series does, from its usual: `values` of each lever (series, periods), and who stands beside it."""
 
     names: list[str]
-    terms: Terms
+    terms: Pairs
     values: list[Array]
     known: Array  # (series, periods before the cut): where sales and levers are known
     centre: Array
@@ -120,19 +121,20 @@ class _Shelf:
     @classmethod
     def of(cls, panel: Panel, names: list[str]) -> _Shelf:
         """Look at a panel."""
-        values = []
         known: Array = np.isfinite(panel.target[:, : panel.cut])
+        product = _products(panel)
+        moved = []
         centre, low, high = np.zeros((3, len(panel), len(names)))
         for at, name in enumerate(names):
             value = said(panel, name, slice(None))
             seen = np.isfinite(value[:, : panel.cut])
             if name == "price":
                 centre[:, at] = np.where(seen, value[:, : panel.cut], 0).sum(1) / np.maximum(seen.sum(1), 1)
-            moved = value - centre[:, at : at + 1]
-            past = np.where(seen, moved[:, : panel.cut], 0)
-            low[:, at], high[:, at] = past.min(1), past.max(1)
-            values.append(np.nan_to_num(within(moved, low[:, at : at + 1], high[:, at : at + 1])).astype("f4"))
+            moved.append(value - centre[:, at : at + 1])
+            low[:, at], high[:, at] = _range(np.where(seen, moved[at][:, : panel.cut], 0), product)
             known = known & seen
+        sides = zip(moved, low.T, high.T, strict=True)
+        values = [np.nan_to_num(within(value, least[:, None], most[:, None])).astype("f4") for value, least, most in sides]
         return cls(names, _terms(names), values, known, centre, low, high, _beside(panel))
 
     @property
@@ -161,20 +163,35 @@ class _Shelf:
         return columns
 
 
+def _range(past: Array, product: Array) -> tuple[Array, Array]:
+    """Return the least and the most that was seen of a lever, (series,): where it never moved of the product, then of all."""
+    low, high = past.min(1), past.max(1)
+    for group in (product, np.zeros_like(product)):
+        least, most = np.full(int(group.max()) + 1, np.inf), np.full(int(group.max()) + 1, -np.inf)
+        np.minimum.at(least, group, low)
+        np.maximum.at(most, group, high)
+        still = high <= low
+        low, high = np.where(still, least[group], low), np.where(still, most[group], high)
+    return low, high
+
+
 def _names(panel: Panel) -> list[str]:
-    """Return the own levers that moved in the past, the price first."""
-    moved = []
+    """Return the own levers that moved in the past: the price, then those that moved most."""
+    moved: dict[str, float] = {}
     for name, kind in panel.kinds.items():
         if name == "price" or (kind == "lever" and (name != "discount" or "price" not in panel.ahead)):
             past = panel.ahead[name][:, : panel.cut]
             known = np.isfinite(past)
+            count = np.maximum(known.sum(1, keepdims=True), 1)
+            apart = np.where(known, past - np.where(known, past, 0).sum(1, keepdims=True) / count, 0)
+            most = max(float(np.where(known, np.abs(past), 0).max(initial=0)), 1e-9)
             if (np.where(known, past, -np.inf).max(1) > np.where(known, past, np.inf).min(1)).any():
-                moved.append(name)
-    return sorted(moved, key=lambda name: name != "price")[:MOST_OWN]
+                moved[name] = float((apart**2).mean()) / most**2
+    return sorted(moved, key=lambda name: (name != "price", -moved[name]))[:MOST_OWN]
 
 
-def _terms(names: list[str]) -> Terms:
-    bent = [(0, 0)] if names[0] == "price" else []
+def _terms(names: list[str]) -> Pairs:
+    bent = [(0, 0)] if names[:1] == ["price"] else []
     return (*((at, ALONE) for at in range(len(names))), *bent, *combinations(range(len(names)), 2))
 
 
@@ -189,19 +206,21 @@ def _beside(panel: Panel) -> Array:
     shelf = rivals.shelf_of(panel, alike)
     if shelf is None:
         return np.full((len(panel), 0), -1, "i8")
+    for name in list(panel.keys)[1:]:  # a rival is one of the same channel, or whatever else tells series apart
+        shelf = np.unique(shelf * len(panel) + np.unique(panel.keys[name].astype(str), return_inverse=True)[1], return_inverse=True)[1]
     product = _products(panel)
     count = int(product.max()) + 1
     where = np.full((int(shelf.max()) + 1, count), -1, "i8")
     where[shelf, product] = np.arange(len(panel))
-    sold = np.bincount(product, np.nan_to_num(panel.target[:, : panel.cut]).sum(1), count)
+    sold = np.append(np.nan_to_num(panel.target[:, : panel.cut]).sum(1), 0)  # the last: of nobody
     found = np.full((len(panel), MOST_RIVALS), -1, "i8")
     for one in range(count):
         rows = np.flatnonzero(product == one)
-        there = np.any(where[shelf[rows]] >= 0, axis=0)
-        there[one] = False
-        chosen = np.flatnonzero(there)
-        chosen = np.sort(chosen[np.argsort(-sold[chosen], kind="stable")[:MOST_RIVALS]])
-        found[rows, : len(chosen)] = where[shelf[rows]][:, chosen]
+        there = where[shelf[rows]]
+        there[:, one] = -1
+        chosen = np.flatnonzero((there >= 0).any(0))
+        chosen = np.sort(chosen[np.argsort(-sold[there[:, chosen]].sum(0), kind="stable")[:MOST_RIVALS]])
+        found[rows, : len(chosen)] = there[:, chosen]
     return found[:, (found >= 0).any(0)]
 
 
@@ -257,12 +276,13 @@ class _Sums:
 
         `drawn` are the rows that the usual own terms, and nothing for rivals, count for.
         """
-        kept = _without(left_out)
-        square, cross = self.square[:, kept].sum(1), self.cross[:, kept].sum(1)
-        usual, mine = np.zeros(square.shape[-1]), slice(0, self.own)
-        usual[mine] = np.linalg.solve(square[:, mine, mine].sum(0) + drawn[0] * np.eye(self.own), cross[:, mine].sum(0))
+        kept, mine = _without(left_out), slice(0, self.own)
+        whole, came = self.square[:, kept, mine, mine].sum((0, 1)), self.cross[:, kept, mine].sum((0, 1))
+        square, cross = self.square[chosen][:, kept].sum(1), self.cross[chosen][:, kept].sum(1)
+        usual = np.zeros(square.shape[-1])
+        usual[mine] = np.linalg.solve(whole + drawn[0] * np.eye(self.own), came)
         pull = np.diag(np.repeat(drawn, (self.own, len(usual) - self.own)))
-        found: Array = usual + np.linalg.solve(square[chosen] + pull, (cross[chosen] - square[chosen] @ usual)[..., None])[..., 0]
+        found: Array = usual + np.linalg.solve(square + pull, (cross - square @ usual)[..., None])[..., 0]
         return found
 
     def missed(self, chosen: slice, drawn: tuple[float, float]) -> float:
@@ -338,7 +358,7 @@ def _sums(panel: Panel, shelf: _Shelf, product: Array) -> _Sums:
     return _Sums(square * scale[:, None] * scale, cross * scale, each * mine[:, None] * scale, came * mine, product, scale)
 
 
-def _falling(beta: Array, terms: Terms, names: list[str], low: Array, high: Array) -> Array:
+def _falling(beta: Array, terms: Pairs, names: list[str], low: Array, high: Array) -> Array:
     """Return own coefficients under which a higher price never sells more, at no price and with no lever within reach."""
     if names[0] != "price":
         return beta

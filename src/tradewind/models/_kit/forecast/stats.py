@@ -27,7 +27,7 @@ from tradewind.models._kit.response import Response
 
 Array = np.ndarray[Any, Any]
 FORMAT = 2
-_KINDS: Mapping[str, type[Ridge] | type[Scanpro]] = {"ridge": Ridge, "scanpro": Scanpro}
+_REGRESSIONS: Mapping[str, type[Ridge] | type[Scanpro]] = {"ridge": Ridge, "scanpro": Scanpro}
 NONE = np.empty(0, "i8")
 
 
@@ -138,6 +138,11 @@ class Stats:
         return {"stats.safetensors": tensors.save(numbers), "stats.json": json.dumps(meta, separators=(",", ":")).encode()}
 
 
+def _misfits(one: Fitted, names: tuple[str, ...], series: int) -> bool:
+    outside = len(one.rows) > 0 and not 0 <= int(one.rows.min()) <= int(one.rows.max()) < series
+    return outside or one.name not in names or len(one.rows) != len(one.found.level)
+
+
 def _read(parts: Mapping[str, bytes], panel: Panel) -> Stats:
     meta, numbers = json.loads(parts["stats.json"]), tensors.load(parts["stats.safetensors"])
     if meta["format"] != FORMAT:
@@ -146,11 +151,11 @@ def _read(parts: Mapping[str, bytes], panel: Panel) -> Stats:
     cycle = int(meta["cycle"])
     names = tuple(map(str, meta["names"]))
     regressions = tuple(
-        Fitted(name, numbers[f"{name}/rows"], _KINDS[FAMILIES[name].way].from_parts(said, numbers, f"{name}/"))
+        Fitted(name, numbers[f"{name}/rows"], _REGRESSIONS[FAMILIES[name].way].from_parts(said, numbers, f"{name}/"))
         for name, said in meta["regressions"].items()
     )
     fits = plain.shape == lifted.shape and len(plain) == len(weights) == len(panel) and weights.shape[1] == len(names)
-    if not fits or not 1 <= cycle <= plain.shape[1] or any(one.name not in names for one in regressions):
+    if not fits or not 1 <= cycle <= plain.shape[1] or any(_misfits(one, names, len(panel)) for one in regressions):
         raise ValueError("paths and series do not fit")
     response = Response.from_parts(meta["levers"], numbers)
     spread = Spread.from_arrays(numbers, plain.shape[1])
