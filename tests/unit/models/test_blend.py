@@ -183,3 +183,15 @@ def test_members_are_those_it_may_be_made_of(ensemble):
     assert ensemble[0].members == ("stats", "boosted", "naive")
     assert set(recipe("demand", "ensemble").members) == {"stats", "scanpro", "boosted", "lstm"}
     assert isinstance(ensemble[1].learned, blend.Blend)
+
+
+class Speaker:
+    """Has something to say, and no more."""
+
+    def notes(self, panel, where):
+        return ["the same", "and so on"]
+
+
+def test_what_several_members_say_is_said_once():
+    said = blended({"one": Speaker(), "two": Speaker()}, {"one": 0.5, "two": 0.5}, {}).notes(None, None)
+    assert said[1:] == ["the same", "and so on"]

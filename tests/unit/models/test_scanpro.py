@@ -9,7 +9,7 @@ from tradewind.core.errors import Incompatible, LearnFailed, Tampered
 from tradewind.core.table import Table
 from tradewind.data.infer import infer
 from tradewind.data.read import read
-from tradewind.models import part
+from tradewind.models import part, recipe
 from tradewind.models._kit import tensors
 from tradewind.models._kit.calendar import GRAINS, Clock
 from tradewind.models._kit.forecast import scanpro, scanpro_learn
@@ -263,6 +263,22 @@ def test_without_a_price_that_moved_there_is_nothing_to_learn():
 
 @pytest.mark.parametrize(("days", "priced", "offered"), [(7, True, True), (1, True, False), (7, False, False)])
 def test_it_is_tried_on_weeks_whose_prices_moved(days, priced, offered):
+    assembled = _sales(days, priced=priced)
+    found = part("demand", "route", "route")(assembled)
+    assert found.name == "panel" and ("scanpro" in found.recipes) == offered
+    assert found.recipes[-1] == "ensemble" and ("no scanpro" in found.why) != offered
+
+
+def test_alone_it_says_that_rivals_count_as_planned_before():
+    maker = recipe("demand", "scanpro")
+    state = maker.fit(_sales(7), {}, 0)
+    asked = maker.expand(state, 2, {"store": "S1"})
+    planned = Table.from_columns({name: asked.column(name) for name in asked.names} | {"price": np.full(len(asked), 1.6)})
+    assert any("rivals count as planned before" in note for note in maker.notes(state, planned))
+    assert not any("rivals" in note for note in maker.notes(state, asked))
+
+
+def _sales(days, *, priced=True):
     draw = np.random.default_rng(0)
     series, periods = 60, 110
     day = dt.date(2023, 1, 2)
@@ -271,10 +287,7 @@ def test_it_is_tried_on_weeks_whose_prices_moved(days, priced, offered):
     price = draw.choice([1.6, 2.0], len(rows)) if priced else np.full(len(rows), 2.0)
     units = draw.poisson(30 * (2 / price) ** 2)
     columns = {"date": date, "product": product, "store": store, "units": units.astype("f8"), "price": price}
-    assembled = part("demand", "assemble", "assemble")({"sales": _table(columns)})
-    found = part("demand", "route", "route")(assembled)
-    assert found.name == "panel" and ("scanpro" in found.recipes) == offered
-    assert found.recipes[-1] == "ensemble"
+    return part("demand", "assemble", "assemble")({"sales": _table(columns)})
 
 
 def _table(columns):
