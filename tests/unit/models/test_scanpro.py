@@ -269,6 +269,11 @@ def test_it_is_tried_on_weeks_whose_prices_moved(days, priced, offered):
     assert found.recipes[-1] == "ensemble" and ("no scanpro" in found.why) != offered
 
 
+def test_it_is_tried_on_a_few_short_series_too():
+    assert part("demand", "route", "route")(_sales(7, series=12, periods=60)).recipes == ("naive", "stats", "scanpro", "ensemble")
+    assert "scanpro" not in part("demand", "route", "route")(_sales(7, series=4, periods=60)).recipes
+
+
 def test_alone_it_says_that_rivals_count_as_planned_before():
     maker = recipe("demand", "scanpro")
     state = maker.fit(_sales(7), {}, 0)
@@ -278,9 +283,8 @@ def test_alone_it_says_that_rivals_count_as_planned_before():
     assert not any("rivals" in note for note in maker.notes(state, asked))
 
 
-def _sales(days, *, priced=True):
+def _sales(days, *, priced=True, series=60, periods=110):
     draw = np.random.default_rng(0)
-    series, periods = 60, 110
     day = dt.date(2023, 1, 2)
     rows = [(day + dt.timedelta(days=days * at), f"P{one % 6}", f"S{one // 6}") for one in range(series) for at in range(periods)]
     date, product, store = (list(part) for part in zip(*rows, strict=True))

@@ -16,7 +16,7 @@ def route(table: Table) -> Route:
     """
     panel = from_table(table)
     found = by_profile(profile(panel))
-    weekly = found.name in ("panel", "few") and panel.grain.cycle == 1 and MANY_SERIES <= len(panel) <= MOST_FOR_STATS
+    weekly = found.name != "intermittent" and panel.grain.cycle == 1 and MANY_SERIES <= len(panel) <= MOST_FOR_STATS
     if weekly and scanpro_learn.tells(panel):
         return Route(found.name, (*found.recipes, "scanpro", "ensemble"), found.why)
     why = f"{found.why}; no scanpro, which is for several series by week or longer whose prices moved"
