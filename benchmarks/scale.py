@@ -51,6 +51,8 @@ def _bars(seconds: float, peak_mb: float, series: int) -> tuple[Row, ...]:
 
 
 def _recipe(row: dict[str, Any], cpu_s: float) -> Row:
+    if row["seconds"] is None:
+        return Row(f"{row['recipe']}: validation", str(row["note"]))
     share = f"{100 * row['seconds'] / cpu_s:.0f} % of all CPU seconds"
     return Row(f"{row['recipe']}: validation", f"{row['seconds']:.1f} CPU s, WAPE {row['wape']:.3f}", share)
 
