@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from tradewind.core.errors import Incompatible
+from tradewind.models._kit.forecast.ridge import MOST_EFFECT
 from tradewind.models._kit.forecast.seasons import Seasons
 from tradewind.models._kit.panel import Panel
 
@@ -22,7 +23,6 @@ Pairs = tuple[tuple[int, int], ...]
 """(lever, ALONE) for a lever, (lever, lever) for a bent one, (lever, other) for two together."""
 ALONE = -1
 FLOOR = 0.1  # added to sales in units of their level before the logarithm is taken
-MOST_EFFECT = 2.5  # logs: own levers do no more than twelvefold
 _PLAIN = ("names", "terms", "start", "cycle", "seasons")
 
 

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from tradewind.models._kit.forecast import rivals, seasons, stats_paths
-from tradewind.models._kit.forecast.scanpro import ALONE, FLOOR, MOST_EFFECT, Pairs, Scanpro, combined, said, term, within
+from tradewind.models._kit.forecast.ridge import ABOVE, MOST_EFFECT
+from tradewind.models._kit.forecast.scanpro import ALONE, FLOOR, Pairs, Scanpro, combined, said, term, within
 from tradewind.models._kit.forecast.seasons import Seasons
 from tradewind.models._kit.panel import Panel
 from tradewind.models._kit.response import WINDOW
@@ -18,7 +19,6 @@ Array = np.ndarray[Any, Any]
 MOST_OWN = 4  # own levers, the price among them
 MOST_RIVALS = 12  # products beside one, those that sell most
 MOST_OF_RIVALS = 1.5  # logs: what all of them together do at most
-ABOVE = 0.7  # how far past the highest sale ever seen a forecast may go, in logs
 LEAST_PERIODS = 26
 STRETCHES = 4  # of time, each told from the others: what a store sells in a week its sisters sell, too
 DRAWN = tuple((10.0 ** np.arange(0.5, 5.1, 0.5)).tolist())  # rows that a coefficient of nothing more than usual counts for
