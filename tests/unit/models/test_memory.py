@@ -138,8 +138,10 @@ def test_arrays_go_round(opened, target):
 
 def test_bands_follow_what_came_and_whole_numbers_only_their_own_series(target):
     target = np.full((60, 40), 14.5)  # always near the top of what was said
-    memory = memories.open_block(memories.nothing(60, HORIZON), panel(target, 10), said(60), np.zeros((60, HORIZON)))
-    memory = memories.fill(memory, panel(target, 14))
+    memory = memories.nothing(60, HORIZON)
+    for cut in range(10, 10 + 4 * HORIZON, HORIZON):
+        memory = memories.open_block(memory, panel(target, cut), said(60), np.zeros((60, HORIZON)))
+        memory = memories.fill(memory, panel(target, cut + HORIZON))
     raw = said(60).quantiles[:, 0]
     where = (np.zeros(60, "i8"), np.full(60, 10.0), np.zeros(60))
     middle = memories.bands(memory)(raw, *where, np.array([0.5]))

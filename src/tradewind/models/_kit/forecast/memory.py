@@ -27,8 +27,8 @@ class Memory:
     """Blocks of forecasts, all of one horizon: (series, blocks, steps) arrays, NaN where nothing was said or nothing came yet.
 
     `starts` holds each block's first period number. `truth` is what sold, nothing where a series was out of stock. `transform` is where
-    the actual lay in its raw forecast distribution, NaN where demand is not known, `smoothed` the same of an actual spread evenly over
-    half a unit to both sides: what quantiles of whole numbers are read off. The newest block may be open: `waiting` (series, steps,
+    the actual lay in its raw forecast distribution, NaN where demand is not known, `smoothed` the same of a whole number, spread evenly
+    over all that rounds to it: what quantiles of whole numbers are read off. The newest block may be open: `waiting` (series, steps,
     quantiles) is what was said of it, from which transforms are made as actuals arrive.
     """
 
@@ -106,11 +106,11 @@ def fill(memory: Memory, panel: Panel) -> Memory:
     if panel.out is not None:
         truth[:, -1, :known][panel.out[:, start : start + known]] = 0.0
     rng = np.random.default_rng(int(memory.starts[-1]))  # parts ties the same way every time
-    tie, shift = rng.random(came.shape), rng.random(came.shape) - 0.5
-    said = memory.waiting.astype("f8")
+    tie, share = rng.random(came.shape), rng.random(came.shape)
+    said, value = memory.waiting.astype("f8"), np.nan_to_num(came)
     transform, smoothed = memory.transform.copy(), memory.smoothed.copy()
-    for out, value in ((transform, np.nan_to_num(came)), (smoothed, np.maximum(np.nan_to_num(came) + shift, 0.0))):
-        out[:, -1] = np.where(np.isfinite(came), recalibrate.transform(said, value, tie), np.nan)
+    for out, lies in ((transform, recalibrate.transform(said, value, tie)), (smoothed, recalibrate.counted(said, value, share))):
+        out[:, -1] = np.where(np.isfinite(came), lies, np.nan)
     filled = replace(memory, truth=truth, transform=transform, smoothed=smoothed)
     return replace(filled, waiting=memory.waiting[:, :0]) if known == memory.horizon else filled
 

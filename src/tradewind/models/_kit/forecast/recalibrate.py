@@ -13,11 +13,12 @@ from tradewind.models._kit.intervals import LEVELS, TAUS
 Array = np.ndarray[Any, Any]
 GRID = np.concatenate([[0.0], 1 / (1 + np.exp(-np.linspace(-7, 7, 141))), [1.0]])
 """Probabilities at which the distribution of transforms is kept: dense in both tails."""
+STEPS = np.gradient(GRID)  # how much of all probability each of them stands for
 SHARE = 80.0  # actuals after which a pool weighs as much as the coarser pool it is part of
 FIRST = 20.0  # the same for all actuals against the raw quantiles
 FADE = 0.85  # what a block weighs against the next newer one (weighted conformal prediction, Barber et al. 2023)
+STUDENT = np.array([12.71, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201])  # 97.5 % of t with 1, 2, ... degrees
 SIZES = 3
-HORIZONS = 3
 TAIL = float(np.log((1 - TAUS[-3]) / (1 - TAUS[-1])))
 TINY = 1e-9
 LOWS = [at for at, name in enumerate(LEVELS) if name.startswith("lo")]
@@ -49,6 +50,18 @@ def transform(quantiles: Array, truth: Array, tie: Array) -> Array:
     first = np.where(truth <= TINY, 0.0, TAUS[np.clip(under, 0, count - 1)])  # nothing lies below zero
     last = TAUS[np.clip(upto - 1, 0, count - 1)]
     lies: Array = np.where(tied, first + tie * np.maximum(last - first, 0), found)
+    return lies
+
+
+def counted(quantiles: Array, truth: Array, share: Array) -> Array:
+    """Return where whole numbers lie in forecast distributions that are rounded: by `share` (0-1) on all that rounds to each.
+
+    The randomised probability integral transform of counts (Smith 1985; Czado, Gneiting and Held 2009).
+    """
+    upto = np.ones(1)
+    over = transform(quantiles, truth + 0.5, upto)
+    under = np.where(truth > TINY, transform(quantiles, np.maximum(truth - 0.5, 0.0), upto), 0.0)
+    lies: Array = under + share * (over - under)
     return lies
 
 
@@ -191,42 +204,98 @@ def worth(transforms: Array) -> float:
 def learn(transforms: Array, ahead: Array, mean: Array, state: Array, age: Array, *, horizon: int, each: float = 1.0) -> Recalibration:
     """Learn from transforms of actuals that were forecast before they came; all arrays have one entry per actual.
 
-    `age` counts blocks back from the newest; `each` is what an actual is worth (`worth`). A pool leans on the coarser pool it is part of
-    (all; promotion state; with size; with horizon) the more, the fewer actuals it holds, and all of them on the raw quantiles.
+    `age` counts blocks back from the newest; `each` is what an actual is worth (`worth`). How wide distributions are is told from all
+    actuals: a pool leans on the coarser pool it is part of (all; promotion state; with size; with horizon) the more, the fewer actuals
+    it holds, and all of them on the raw quantiles. To which side they err is believed only as far as blocks agree on it (`_agreed`).
     """
     fine = np.isfinite(transforms)
     if not fine.any():
         return untouched()
     u, ahead, mean, state, age = (np.asarray(value)[fine] for value in (transforms, ahead, mean, state, age))
-    weight = each * FADE ** age.astype("f8")
     edges = np.unique(np.round(np.array([horizon / 4, horizon / 1.8]))) if horizon >= 6 else np.empty(0)
     sizes = np.unique(np.quantile(mean, np.arange(1, SIZES) / SIZES)) if len(u) >= 20 * SIZES else np.empty(0)
-    shape = (len(edges) + 1, len(sizes) + 1, 2)
-    cells = (np.searchsorted(edges, ahead, "right"), np.searchsorted(sizes, mean, "right"), (state > 0).astype("i8"))
-    whole = _towards(GRID, u, weight, FIRST)
-    curves = np.empty((*shape, len(GRID)))
-    for pulled in (0, 1):
-        own = cells[2] == pulled
-        by_state = _towards(whole, u[own], weight[own], SHARE)
-        for size in range(shape[1]):
-            sized = own & (cells[1] == size)
-            by_size = _towards(by_state, u[sized], weight[sized], SHARE)
-            for far in range(shape[0]):
-                one = sized & (cells[0] == far)
-                curves[far, size, pulled] = _towards(by_size, u[one], weight[one], SHARE)
+    ages, block = np.unique(age, return_inverse=True)
+    cells = ((state > 0).astype("i8"), np.searchsorted(sizes, mean, "right"), np.searchsorted(edges, ahead, "right"), block)
+    told = _told(u, cells, (2, len(sizes) + 1, len(edges) + 1, len(ages)))
+    pooled = _Pooling(FADE ** ages.astype("f8"), each)
+    raw = _Pool(GRID, np.zeros(len(GRID)), np.broadcast_to(GRID, (len(ages), len(GRID))))
+    whole = pooled(raw, told.sum((0, 1, 2)), FIRST)
+    curves = np.empty((*told.shape[2::-1], len(GRID)))
+    for pulled, of_state in enumerate(told):
+        by_state = pooled(whole, of_state.sum((0, 1)), SHARE)
+        for size, sized in enumerate(of_state):
+            by_size = pooled(by_state, sized.sum(0), SHARE)
+            for far, one in enumerate(sized):
+                curves[far, size, pulled] = pooled(by_size, one, SHARE).curve
     return Recalibration(edges, sizes, curves)
 
 
-def _towards(coarser: Array, u: Array, weight: Array, share: float) -> Array:
-    """Return the distribution of transforms of a pool, drawn towards the coarser pool's."""
-    if not len(u):
-        return coarser
-    total = float(weight.sum())
-    order = np.argsort(u, kind="stable")
-    summed = np.concatenate([[0.0], np.cumsum(weight[order])])
-    found = summed[np.searchsorted(u[order], GRID, "right")]
-    mixed: Array = (found + share * coarser) / (total + share)
-    return mixed
+def _told(u: Array, cells: tuple[Array, ...], shape: tuple[int, ...]) -> Array:
+    """Return how many transforms of each cell are at most GRID: (*shape, len(GRID))."""
+    whole = (*shape, len(GRID))
+    place = np.ravel_multi_index((*cells, np.searchsorted(GRID, u)), whole)
+    found: Array = np.bincount(place, minlength=int(np.prod(whole))).reshape(whole).cumsum(-1)
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Pool:
+    """What is known of a pool of actuals, as probabilities at GRID."""
+
+    all: Array  # the distribution of its transforms, drawn towards the coarser pool's
+    aside: Array  # how far blocks agree that its actuals lie to one side
+    blocks: Array  # (blocks, len(GRID)) the distribution of each block, the coarser pool's where it has none
+
+    @property
+    def curve(self) -> Array:
+        """Return the distribution that is calibrated by."""
+        found: Array = np.maximum.accumulate(np.clip(self.all - _aside(self.all) + self.aside, 0.0, 1.0))
+        return found
+
+
+def _aside(curve: Array) -> Array:
+    """Return the part of deviations from even transforms, (..., len(GRID)), that lies to one side, alike at p and 1 - p.
+
+    What is left, opposite at p and 1 - p, says that distributions are too narrow or too wide.
+    """
+    found: Array = (curve - 1 + curve[..., ::-1]) / 2
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Pooling:
+    """Makes pools: what a block weighs, and what an actual is worth."""
+
+    fade: Array  # by block
+    each: float
+
+    def __call__(self, coarser: _Pool, told: Array, share: float) -> _Pool:
+        """Return what is known of actuals that are part of a coarser pool, from their number up to GRID by block."""
+        count = told[:, -1]
+        if not count.any():
+            return coarser
+        blocks = np.where(count[:, None] > 0, told / np.maximum(count, 1)[:, None], coarser.blocks)
+        weight = count * self.fade
+        total = float(weight.sum()) * self.each
+        mixed = (weight / weight.sum() @ blocks * total + share * coarser.all) / (total + share)
+        return _Pool(mixed, coarser.aside + _agreed(_aside(blocks) - _aside(coarser.blocks), weight), blocks)
+
+
+def _agreed(aside: Array, weight: Array) -> Array:
+    """Return the mean over blocks of (blocks, len(GRID)), as far as it is more than blocks differ by chance; a block alone says nothing.
+
+    What came over all series in one block came for a reason of that block: to which side it lay says little of the next one, however many
+    series it held. The positive-part shrinkage of James and Stein (Efron and Morris 1973) with the variance between blocks, which few
+    blocks hardly know: standard errors are counted as many as Student's t has in 95 % of means of as many blocks.
+    """
+    weight = weight / weight.sum()
+    mean: Array = weight @ aside
+    square = float((weight**2).sum())
+    if square > 1 - TINY:
+        return np.zeros(len(GRID))
+    spread = float(weight @ ((aside - mean) ** 2 @ STEPS)) / (1 - square)
+    beyond = float(np.interp(1 / square - 1, np.arange(1, len(STUDENT) + 1), STUDENT)) ** 2
+    return mean * max(0.0, 1 - beyond * spread * square / max(float(mean**2 @ STEPS), TINY))
 
 
 def _inverted(curve: Array, levels: Array) -> Array:
