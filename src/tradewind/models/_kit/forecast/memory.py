@@ -149,7 +149,8 @@ def bands(memory: Memory, *, whole: Array | None = None) -> Recalibration:
     age = np.broadcast_to((came[::-1].cumsum()[::-1] - 1)[None, :, None], shape)
     transforms = memory.transform if whole is None else np.where(whole[:, None, None], memory.smoothed, np.nan)
     flat = (value.reshape(-1) for value in (transforms, ahead, memory.mean, memory.promoted, age))
-    return recalibrate.learn(*flat, horizon=steps, each=recalibrate.worth(transforms.astype("f8")))
+    each = recalibrate.worth(transforms[:, came].astype("f8", order="C"))  # to the last bit, whether the next block is open or not
+    return recalibrate.learn(*flat, horizon=steps, each=each)
 
 
 def _cut_to_size(memory: Memory, more: int) -> Memory:
