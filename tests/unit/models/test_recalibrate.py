@@ -41,8 +41,8 @@ def test_ties_at_zero_are_parted_evenly() -> None:
 def learned(width: float, *, rows: int = 6000, horizon: int = 28) -> tuple[recalibrate.Recalibration, np.ndarray]:
     quantiles, truth = raw(rows, width=width), RNG.exponential(10, rows)
     found = recalibrate.transform(quantiles, truth, RNG.random(rows))
-    ahead = np.arange(rows) % horizon
-    return recalibrate.learn(found, ahead, np.full(rows, 10.0), np.zeros(rows), np.zeros(rows), horizon=horizon), quantiles
+    ahead, age = np.arange(rows) % horizon, np.arange(rows) // horizon % 6
+    return recalibrate.learn(found, ahead, np.full(rows, 10.0), np.zeros(rows), age, horizon=horizon), quantiles
 
 
 @pytest.mark.parametrize("width", [0.5, 1.0, 2.0])
@@ -73,40 +73,44 @@ def test_nothing_known_leaves_quantiles_alone() -> None:
     assert recalibrate.learn(none, *rows, np.zeros(10), horizon=10).curves.shape == (1, 1, 2, len(recalibrate.GRID))
 
 
+def median(*moves: float, old: int = 0) -> float:
+    """Return where the middle lies after blocks, oldest first, whose log odds were moved by so much; `old` parts the first half off."""
+    odds = np.log(np.linspace(0.001, 0.999, 500)) - np.log(np.linspace(0.999, 0.001, 500))
+    lies = 1 / (1 + np.exp(-np.concatenate([odds + move for move in moves])))
+    ages = np.arange(len(moves))[::-1] + old * (np.arange(len(moves)) < len(moves) / 2)
+    where = (np.zeros(len(lies)), np.full(len(lies), 5.0), np.zeros(len(lies)), np.repeat(ages, 500))
+    return float(np.interp(0.5, recalibrate.GRID, recalibrate.learn(lies, *where, horizon=4).curves[0, 0, 0]))
+
+
+def test_a_move_to_one_side_is_believed_as_far_as_blocks_agree() -> None:
+    whole = median(-0.5, -0.5, -0.5, -0.5)
+    assert whole == pytest.approx(1 / (1 + np.exp(-0.5)), abs=0.01)
+    assert 0.51 < median(-0.4, -0.5, -0.6, -0.5) < whole
+    assert median(0.5, -0.6, 0.4, -0.7) == pytest.approx(0.5, abs=0.005)  # a shock of this block or of that
+    assert median(-0.5) == pytest.approx(0.5, abs=0.005)  # one block: it may be its own
+
+
 def test_newer_blocks_count_more() -> None:
-    ages = np.repeat([9, 8, 7, 2, 1, 0], 400)
-    where = (np.zeros(2400), np.full(2400, 5.0), np.zeros(2400))
-    middle = np.searchsorted(recalibrate.GRID, 0.5)
-
-    def median(old: float, new: float) -> float:
-        even = np.tile(np.linspace(0, 1, 400), 6)
-        lies = even ** np.where(ages > 2, old, new)  # a power above one lies low
-        return float(recalibrate.learn(lies, *where, ages, horizon=4).curves[0, 0, 0, middle])
-
-    assert median(1.2, 1.4) > median(1.4, 1.2) > 0.55
+    assert median(-0.4, -0.4, -0.4, -0.5, -0.5, -0.5, old=6) > median(-0.5, -0.5, -0.5, -0.4, -0.4, -0.4, old=6) > 0.55
 
 
-def test_a_shift_to_one_side_is_believed_as_far_as_blocks_agree() -> None:
-    middle, even = np.searchsorted(recalibrate.GRID, 0.5), np.linspace(0, 1, 500)
-    where = (np.zeros(2000), np.full(2000, 5.0), np.zeros(2000), np.repeat([3, 2, 1, 0], 500))
-
-    def median(*powers: float) -> float:
-        return float(recalibrate.learn(np.concatenate([even**power for power in powers]), *where, horizon=4).curves[0, 0, 0, middle])
-
-    assert median(1.5, 1.5, 1.5, 1.5) == pytest.approx(0.5 ** (1 / 1.5), abs=0.01)  # all of it
-    assert 0.55 < median(1.2, 1.5, 1.7, 1.4) < 0.5 ** (1 / 1.5)  # most of it
-    assert median(0.6, 1.6, 0.7, 2.0) == pytest.approx(0.5, abs=1e-6)  # a shock of this block or of that
-    alone = recalibrate.learn(even**1.5, *(value[:500] for value in where[:3]), np.zeros(500), horizon=4)
-    assert alone.curves[0, 0, 0, middle] == pytest.approx(0.5, abs=1e-6)  # one block: it may be its own
-
-
-def test_shocks_of_blocks_widen_and_do_not_shift() -> None:
+def test_shocks_of_blocks_widen_and_do_not_move() -> None:
     even = np.linspace(0, 1, 500)
     where = (np.zeros(2000), np.full(2000, 5.0), np.zeros(2000), np.repeat([3, 2, 1, 0], 500))
-    found = recalibrate.learn(np.concatenate([even**power for power in (0.5, 2.0, 0.5, 2.0)]), *where, horizon=4)
-    low, high = (float(np.interp(at, recalibrate.GRID, found.curves[0, 0, 0])) for at in (0.1, 0.9))
-    assert low > 0.12 and high < 0.88  # more came outside of 80 % than was said
-    assert low + high == pytest.approx(1.0, abs=0.01)
+    low, high = even**2, 1 - even**2
+    found = recalibrate.learn(np.concatenate([low, high, low, high]), *where, horizon=4)
+    under, over = (float(np.interp(at, recalibrate.GRID, found.curves[0, 0, 0])) for at in (0.1, 0.9))
+    assert under > 0.15 and over < 0.85  # more came outside of 80 % than was said
+    assert under + over == pytest.approx(1.0, abs=0.02)
+
+
+def test_what_lies_far_above_is_not_put_below() -> None:
+    even = np.linspace(0, 0.97, 970)
+    lies = np.tile(np.concatenate([even, np.full(30, 1.0)]), 3)  # three of a hundred are far above all that was said
+    ages = np.repeat([2, 1, 0], 1000)
+    curve = recalibrate.learn(lies, np.zeros(3000), np.full(3000, 5.0), np.zeros(3000), ages, horizon=4).curves[0, 0, 0]
+    assert np.interp(0.002, recalibrate.GRID, curve) < 0.004
+    assert np.interp(0.99, recalibrate.GRID, curve) < 0.98
 
 
 def test_whole_numbers_lie_evenly_in_a_right_forecast_that_is_rounded() -> None:

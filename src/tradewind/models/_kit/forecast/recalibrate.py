@@ -14,6 +14,7 @@ Array = np.ndarray[Any, Any]
 GRID = np.concatenate([[0.0], 1 / (1 + np.exp(-np.linspace(-7, 7, 141))), [1.0]])
 """Probabilities at which the distribution of transforms is kept: dense in both tails."""
 STEPS = np.gradient(GRID)  # how much of all probability each of them stands for
+MOVED = GRID * (1 - GRID)  # what a move of all log odds by a little does to a distribution
 SHARE = 80.0  # actuals after which a pool weighs as much as the coarser pool it is part of
 FIRST = 20.0  # the same for all actuals against the raw quantiles
 FADE = 0.85  # what a block weighs against the next newer one (weighted conformal prediction, Barber et al. 2023)
@@ -206,7 +207,7 @@ def learn(transforms: Array, ahead: Array, mean: Array, state: Array, age: Array
 
     `age` counts blocks back from the newest; `each` is what an actual is worth (`worth`). How wide distributions are is told from all
     actuals: a pool leans on the coarser pool it is part of (all; promotion state; with size; with horizon) the more, the fewer actuals
-    it holds, and all of them on the raw quantiles. To which side they err is believed only as far as blocks agree on it (`_agreed`).
+    it holds, and all of them on the raw quantiles. That they err to one side is believed only as far as blocks agree on it (`_agreed`).
     """
     fine = np.isfinite(transforms)
     if not fine.any():
@@ -218,8 +219,7 @@ def learn(transforms: Array, ahead: Array, mean: Array, state: Array, age: Array
     cells = ((state > 0).astype("i8"), np.searchsorted(sizes, mean, "right"), np.searchsorted(edges, ahead, "right"), block)
     told = _told(u, cells, (2, len(sizes) + 1, len(edges) + 1, len(ages)))
     pooled = _Pooling(FADE ** ages.astype("f8"), each)
-    raw = _Pool(GRID, np.zeros(len(GRID)), np.broadcast_to(GRID, (len(ages), len(GRID))))
-    whole = pooled(raw, told.sum((0, 1, 2)), FIRST)
+    whole = pooled(_Pool(GRID, 0.0, np.zeros(len(ages))), told.sum((0, 1, 2)), FIRST)
     curves = np.empty((*told.shape[2::-1], len(GRID)))
     for pulled, of_state in enumerate(told):
         by_state = pooled(whole, of_state.sum((0, 1)), SHARE)
@@ -240,25 +240,23 @@ def _told(u: Array, cells: tuple[Array, ...], shape: tuple[int, ...]) -> Array:
 
 @dataclass(frozen=True, slots=True)
 class _Pool:
-    """What is known of a pool of actuals, as probabilities at GRID."""
+    """What is known of a pool of actuals."""
 
-    all: Array  # the distribution of its transforms, drawn towards the coarser pool's
-    aside: Array  # how far blocks agree that its actuals lie to one side
-    blocks: Array  # (blocks, len(GRID)) the distribution of each block, the coarser pool's where it has none
+    all: Array  # the distribution of its transforms, as probability at GRID, drawn towards the coarser pool's
+    agreed: float  # how far blocks agree that it is moved to one side
+    blocks: Array  # (blocks,) how far each block is, the coarser pool's where it has none
 
     @property
     def curve(self) -> Array:
         """Return the distribution that is calibrated by."""
-        found: Array = np.maximum.accumulate(np.clip(self.all - _aside(self.all) + self.aside, 0.0, 1.0))
+        moved = self.all + (self.agreed - float(_aside(self.all))) * MOVED
+        found: Array = np.maximum.accumulate(np.clip(moved, 0.0, 1.0))
         return found
 
 
 def _aside(curve: Array) -> Array:
-    """Return the part of deviations from even transforms, (..., len(GRID)), that lies to one side, alike at p and 1 - p.
-
-    What is left, opposite at p and 1 - p, says that distributions are too narrow or too wide.
-    """
-    found: Array = (curve - 1 + curve[..., ::-1]) / 2
+    """Return how far a distribution of transforms, (..., len(GRID)), is moved to one side: what of MOVED there is in it."""
+    found: Array = ((curve - GRID) * (MOVED * STEPS)).sum(-1) / float((MOVED**2 * STEPS).sum())
     return found
 
 
@@ -274,28 +272,27 @@ class _Pooling:
         count = told[:, -1]
         if not count.any():
             return coarser
-        blocks = np.where(count[:, None] > 0, told / np.maximum(count, 1)[:, None], coarser.blocks)
         weight = count * self.fade
         total = float(weight.sum()) * self.each
-        mixed = (weight / weight.sum() @ blocks * total + share * coarser.all) / (total + share)
-        return _Pool(mixed, coarser.aside + _agreed(_aside(blocks) - _aside(coarser.blocks), weight), blocks)
+        found = (told * self.fade[:, None]).sum(0) / weight.sum()
+        mixed = (found * total + share * coarser.all) / (total + share)
+        blocks = np.where(count > 0, _aside(told / np.maximum(count, 1)[:, None]), coarser.blocks)
+        return _Pool(mixed, coarser.agreed + _agreed(blocks - coarser.blocks, weight / weight.sum()), blocks)
 
 
-def _agreed(aside: Array, weight: Array) -> Array:
-    """Return the mean over blocks of (blocks, len(GRID)), as far as it is more than blocks differ by chance; a block alone says nothing.
+def _agreed(blocks: Array, weight: Array) -> float:
+    """Return the mean over blocks as far as it is more than blocks differ by chance; a block alone says nothing.
 
     What came over all series in one block came for a reason of that block: to which side it lay says little of the next one, however many
     series it held. The positive-part shrinkage of James and Stein (Efron and Morris 1973) with the variance between blocks, which few
     blocks hardly know: standard errors are counted as many as Student's t has in 95 % of means of as many blocks.
     """
-    weight = weight / weight.sum()
-    mean: Array = weight @ aside
-    square = float((weight**2).sum())
-    if square > 1 - TINY:
-        return np.zeros(len(GRID))
-    spread = float(weight @ ((aside - mean) ** 2 @ STEPS)) / (1 - square)
+    mean, square = float((weight * blocks).sum()), float((weight**2).sum())
+    if square > 1 - TINY or abs(mean) < TINY:
+        return 0.0
+    error = float((weight * (blocks - mean) ** 2).sum()) / (1 - square) * square
     beyond = float(np.interp(1 / square - 1, np.arange(1, len(STUDENT) + 1), STUDENT)) ** 2
-    return mean * max(0.0, 1 - beyond * spread * square / max(float(mean**2 @ STEPS), TINY))
+    return mean * max(0.0, 1 - beyond * error / mean**2)
 
 
 def _inverted(curve: Array, levels: Array) -> Array:
