@@ -148,3 +148,38 @@ def test_bands_follow_what_came_and_whole_numbers_only_their_own_series(target):
     assert (middle > 13).all() and np.isclose(raw[:, 7], 10).all()
     none = memories.bands(memory, whole=np.zeros(60, bool))(raw, *where, np.array([0.5]))
     np.testing.assert_allclose(none, 10, atol=0.2)
+
+
+def replayed(cuts, target, quantiles):
+    memory, promoted = memories.nothing(len(target), HORIZON), np.zeros((len(target), HORIZON))
+    one = Said(quantiles.mean(-1), quantiles)
+    for cut in cuts:
+        memory = memories.open_block(memory, panel(target, cut), one, promoted)
+        memory = memories.fill(memory, panel(target, cut + HORIZON))
+    return memory
+
+
+def test_right_forecasts_of_counts_that_are_often_none_keep_their_median():
+    random = np.random.default_rng(0)
+    drawn = np.maximum(random.exponential(4.0, (400, 40)) - 1.5, 0.0)
+    quantiles = np.broadcast_to(np.maximum(-4.0 * np.log(1 - TAUS) - 1.5, 0), (400, HORIZON, len(TAUS))).astype("f4")
+    memory = replayed(range(10, 30, HORIZON), np.round(drawn), quantiles)
+    counts = memories.bands(memory, whole=np.ones(400, bool))
+    rows = (quantiles[:, 0].astype("f8"), np.zeros(400, "i8"), quantiles[:, 0].mean(-1), np.zeros(400))
+    for level in (0.25, 0.5, 0.75):
+        right = np.interp(level, TAUS, quantiles[0, 0])
+        np.testing.assert_allclose(counts(*rows, np.array([level])), right, atol=0.15)
+
+
+def test_the_newest_blocks_count_most():
+    quantiles = said(60).quantiles
+    wild = np.where(np.arange(60) % 2, 14.9, 5.1)[:, None]
+    widths = []
+    for first, last in ((wild, 10.0), (10.0, wild)):
+        target = np.broadcast_to(first, (60, 80)).copy()
+        target[:, 30:] = last
+        bands = memories.bands(replayed(range(10, 50, HORIZON), target, quantiles))
+        rows = (quantiles[:, 0].astype("f8"), np.zeros(60, "i8"), np.full(60, 10.0), np.zeros(60))
+        low, high = bands(*rows, np.array([0.25, 0.75])).T
+        widths.append(float((high - low).mean()))
+    assert widths[1] > 1.3 * widths[0]

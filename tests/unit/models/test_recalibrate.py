@@ -73,44 +73,109 @@ def test_nothing_known_leaves_quantiles_alone() -> None:
     assert recalibrate.learn(none, *rows, np.zeros(10), horizon=10).curves.shape == (1, 1, 2, len(recalibrate.GRID))
 
 
-def median(*moves: float, old: int = 0) -> float:
-    """Return where the middle lies after blocks, oldest first, whose log odds were moved by so much; `old` parts the first half off."""
-    odds = np.log(np.linspace(0.001, 0.999, 500)) - np.log(np.linspace(0.999, 0.001, 500))
-    lies = 1 / (1 + np.exp(-np.concatenate([odds + move for move in moves])))
-    ages = np.arange(len(moves))[::-1] + old * (np.arange(len(moves)) < len(moves) / 2)
-    where = (np.zeros(len(lies)), np.full(len(lies), 5.0), np.zeros(len(lies)), np.repeat(ages, 500))
-    return float(np.interp(0.5, recalibrate.GRID, recalibrate.learn(lies, *where, horizon=4).curves[0, 0, 0]))
+def moved(by: float, rows: int = 500) -> np.ndarray:
+    """Return even transforms whose log odds are moved."""
+    even = (np.arange(rows) + 0.5) / rows
+    found: np.ndarray = even / (even + (1 - even) * np.exp(-by))
+    return found
+
+
+def curve(lies: list[np.ndarray], *, age: list[int] | None = None, state: list[int] | None = None, of: int = 0, at: int = 0) -> np.ndarray:
+    """Return what one cell is calibrated by, after parts of transforms, each with its block's age (the last is the newest) and state."""
+    sizes = [len(part) for part in lies]
+    ages = np.repeat(age if age is not None else np.arange(len(lies))[::-1], sizes)
+    states = np.repeat(state if state is not None else np.zeros(len(lies), "i8"), sizes)
+    count = len(ages)
+    ahead = np.arange(count) % 4 if at == 0 else np.zeros(count)
+    made = recalibrate.learn(np.concatenate(lies), ahead, np.full(count, 5.0), states, ages, horizon=4)
+    cell = made._cell(np.array([at]), np.array([5.0]), np.array([of]))
+    return made.curves.reshape(-1, len(recalibrate.GRID))[cell[0]]
+
+
+def half(found: np.ndarray) -> float:
+    return float(np.interp(0.5, recalibrate.GRID, found))
+
+
+def median(*moves: float) -> float:
+    """Return where the middle lies after blocks, oldest first, whose log odds were moved by so much."""
+    return half(curve([moved(by) for by in moves]))
 
 
 def test_a_move_to_one_side_is_believed_as_far_as_blocks_agree() -> None:
     whole = median(-0.5, -0.5, -0.5, -0.5)
-    assert whole == pytest.approx(1 / (1 + np.exp(-0.5)), abs=0.01)
-    assert 0.51 < median(-0.4, -0.5, -0.6, -0.5) < whole
+    assert whole == pytest.approx(1 / (1 + np.exp(-0.5)), abs=0.015)
+    assert 0.51 < median(-0.4, -0.5, -0.6, -0.5) < whole - 0.005
     assert median(0.5, -0.6, 0.4, -0.7) == pytest.approx(0.5, abs=0.005)  # a shock of this block or of that
-    assert median(-0.5) == pytest.approx(0.5, abs=0.005)  # one block: it may be its own
+    assert 0.51 < median(-0.15, -0.25, -0.2) < median(*[-0.15, -0.25, -0.2] * 3) - 0.005  # three blocks know less than nine
+
+
+@pytest.mark.parametrize("by", [0.5, 1.0, 2.0, 3.0])
+def test_one_block_moves_nothing_however_far_it_lies(by: float) -> None:
+    for moves in ((by,), (-by,), (0.0, 0.0, 0.0, by)):
+        found = curve([moved(one) for one in moves])
+        assert half(found) == pytest.approx(0.5, abs=0.02), moves
+        assert found[0] >= 0 and found[-1] == pytest.approx(1.0) and (np.diff(found) >= 0).all()
+        assert (np.diff(found) > 0).mean() > 0.9  # no tail is gone
+
+
+@pytest.mark.parametrize("shares", [(0.2, 0.2, 0.2, 0.2), (0.05, 0.5, 0.1, 0.4), (0.1, 0.3, 0.2, 0.1)])
+def test_a_pool_has_a_move_of_its_own_however_often_it_is_in_a_block(shares: tuple[float, ...]) -> None:
+    lies, ages, states = [], [], []
+    for age, share in enumerate(shares):
+        lies += [moved(0.0, round(2000 * (1 - share))), moved(-0.8, round(2000 * share))]
+        ages, states = [*ages, age, age], [*states, 0, 1]
+    promoted, plain = (half(curve(lies, age=ages, state=states, of=of)) for of in (1, 0))
+    assert promoted == pytest.approx(1 / (1 + np.exp(-0.8)), abs=0.03)
+    assert plain == pytest.approx(0.5, abs=0.02)
+
+
+def test_a_few_actuals_do_not_move_their_pool() -> None:
+    few = [np.array([low]) for low in (0.05, 0.10, 0.08)]
+    found = curve([moved(0.0)] * 3 + few, age=[2, 1, 0] * 2, state=[0] * 3 + [1] * 3, of=1)
+    assert half(found) == pytest.approx(0.5, abs=0.05)
+    assert np.interp(0.9, recalibrate.GRID, found) < 0.95
+
+
+def test_a_block_that_has_only_begun_moves_nothing() -> None:
+    def after(filled: int) -> list[float]:
+        ahead, lies, ages = [], [], []
+        for age in range(5):
+            for step in range(12 if age else filled):
+                lies.append(moved(0.25 * (step // 4)))
+                ahead.append(np.full(500, step))
+                ages.append(np.full(500, age))
+        rows = [np.concatenate(part) for part in (lies, ahead, ages)]
+        count = len(rows[0])
+        made = recalibrate.learn(rows[0], rows[1], np.full(count, 5.0), np.zeros(count), rows[2], horizon=12)
+        cells = made._cell(np.array([0, 4, 10]), np.full(3, 5.0), np.zeros(3))
+        return [half(one) for one in made.curves.reshape(-1, len(recalibrate.GRID))[cells]]
+
+    whole = after(12)
+    assert whole[0] > whole[1] > whole[2]
+    for filled in (1, 3, 6):
+        np.testing.assert_allclose(after(filled), whole, atol=0.015)
 
 
 def test_newer_blocks_count_more() -> None:
-    assert median(-0.4, -0.4, -0.4, -0.5, -0.5, -0.5, old=6) > median(-0.5, -0.5, -0.5, -0.4, -0.4, -0.4, old=6) > 0.55
+    ages = [11, 10, 9, 2, 1, 0]
+    low = curve([moved(by) for by in (-0.4, -0.4, -0.4, -0.5, -0.5, -0.5)], age=ages)
+    high = curve([moved(by) for by in (-0.5, -0.5, -0.5, -0.4, -0.4, -0.4)], age=ages)
+    assert half(low) > half(high) + 0.005 > 0.55
 
 
 def test_shocks_of_blocks_widen_and_do_not_move() -> None:
     even = np.linspace(0, 1, 500)
-    where = (np.zeros(2000), np.full(2000, 5.0), np.zeros(2000), np.repeat([3, 2, 1, 0], 500))
     low, high = even**2, 1 - even**2
-    found = recalibrate.learn(np.concatenate([low, high, low, high]), *where, horizon=4)
-    under, over = (float(np.interp(at, recalibrate.GRID, found.curves[0, 0, 0])) for at in (0.1, 0.9))
+    under, over = (float(np.interp(at, recalibrate.GRID, curve([low, high, low, high]))) for at in (0.1, 0.9))
     assert under > 0.15 and over < 0.85  # more came outside of 80 % than was said
     assert under + over == pytest.approx(1.0, abs=0.02)
 
 
 def test_what_lies_far_above_is_not_put_below() -> None:
-    even = np.linspace(0, 0.97, 970)
-    lies = np.tile(np.concatenate([even, np.full(30, 1.0)]), 3)  # three of a hundred are far above all that was said
-    ages = np.repeat([2, 1, 0], 1000)
-    curve = recalibrate.learn(lies, np.zeros(3000), np.full(3000, 5.0), np.zeros(3000), ages, horizon=4).curves[0, 0, 0]
-    assert np.interp(0.002, recalibrate.GRID, curve) < 0.004
-    assert np.interp(0.99, recalibrate.GRID, curve) < 0.98
+    lies = np.concatenate([np.linspace(0, 0.97, 970), np.full(30, 1.0)])  # three of a hundred are far above all that was said
+    found = curve([lies] * 3)
+    assert np.interp(0.002, recalibrate.GRID, found) < 0.004
+    assert np.interp(0.99, recalibrate.GRID, found) < 0.98
 
 
 def test_whole_numbers_lie_evenly_in_a_right_forecast_that_is_rounded() -> None:

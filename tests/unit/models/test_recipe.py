@@ -261,7 +261,7 @@ def test_long_after_the_last_blocks_are_replayed(shop, as_table):
 def test_another_format_is_refused(known):
     maker, state = known
     parts = maker.dump(state)
-    other = parts["meta.json"].replace(b'"format":2', b'"format":1')
+    other = parts["meta.json"].replace(b'"format":3', b'"format":2')
     assert other != parts["meta.json"]
     with pytest.raises(Incompatible):
         maker.load({**parts, "meta.json": other})

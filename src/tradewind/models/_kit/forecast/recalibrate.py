@@ -13,8 +13,10 @@ from tradewind.models._kit.intervals import LEVELS, TAUS
 Array = np.ndarray[Any, Any]
 GRID = np.concatenate([[0.0], 1 / (1 + np.exp(-np.linspace(-7, 7, 141))), [1.0]])
 """Probabilities at which the distribution of transforms is kept: dense in both tails."""
-STEPS = np.gradient(GRID)  # how much of all probability each of them stands for
+CELLS = np.gradient(GRID)  # how much of all probability each of them stands for
 MOVED = GRID * (1 - GRID)  # what a move of all log odds by a little does to a distribution
+MOST_MOVED, HALVINGS = 12.0, 40
+FITTED = 20  # rounds in which cells and blocks are fitted to each other
 SHARE = 80.0  # actuals after which a pool weighs as much as the coarser pool it is part of
 FIRST = 20.0  # the same for all actuals against the raw quantiles
 FADE = 0.85  # what a block weighs against the next newer one (weighted conformal prediction, Barber et al. 2023)
@@ -205,9 +207,9 @@ def worth(transforms: Array) -> float:
 def learn(transforms: Array, ahead: Array, mean: Array, state: Array, age: Array, *, horizon: int, each: float = 1.0) -> Recalibration:
     """Learn from transforms of actuals that were forecast before they came; all arrays have one entry per actual.
 
-    `age` counts blocks back from the newest; `each` is what an actual is worth (`worth`). How wide distributions are is told from all
-    actuals: a pool leans on the coarser pool it is part of (all; promotion state; with size; with horizon) the more, the fewer actuals
-    it holds, and all of them on the raw quantiles. That they err to one side is believed only as far as blocks agree on it (`_agreed`).
+    `age` counts blocks back from the newest; `each` is what an actual is worth (`worth`). A pool leans on the coarser pool it is part of
+    (all; promotion state; with size; with horizon) the more, the fewer actuals it holds, and all of them on the raw quantiles. That the
+    log odds of a pool are moved to one side is believed only as far as blocks agree on it (`_agreed`); the rest is told from all actuals.
     """
     fine = np.isfinite(transforms)
     if not fine.any():
@@ -219,12 +221,12 @@ def learn(transforms: Array, ahead: Array, mean: Array, state: Array, age: Array
     cells = ((state > 0).astype("i8"), np.searchsorted(sizes, mean, "right"), np.searchsorted(edges, ahead, "right"), block)
     told = _told(u, cells, (2, len(sizes) + 1, len(edges) + 1, len(ages)))
     pooled = _Pooling(FADE ** ages.astype("f8"), each)
-    whole = pooled(_Pool(GRID, 0.0, np.zeros(len(ages))), told.sum((0, 1, 2)), FIRST)
+    whole = pooled(_Pool(GRID, 0.0, np.zeros(len(ages))), told, FIRST)
     curves = np.empty((*told.shape[2::-1], len(GRID)))
     for pulled, of_state in enumerate(told):
-        by_state = pooled(whole, of_state.sum((0, 1)), SHARE)
+        by_state = pooled(whole, of_state, SHARE)
         for size, sized in enumerate(of_state):
-            by_size = pooled(by_state, sized.sum(0), SHARE)
+            by_size = pooled(by_state, sized, SHARE)
             for far, one in enumerate(sized):
                 curves[far, size, pulled] = pooled(by_size, one, SHARE).curve
     return Recalibration(edges, sizes, curves)
@@ -242,21 +244,24 @@ def _told(u: Array, cells: tuple[Array, ...], shape: tuple[int, ...]) -> Array:
 class _Pool:
     """What is known of a pool of actuals."""
 
-    all: Array  # the distribution of its transforms, as probability at GRID, drawn towards the coarser pool's
-    agreed: float  # how far blocks agree that it is moved to one side
-    blocks: Array  # (blocks,) how far each block is, the coarser pool's where it has none
+    shape: Array  # the distribution of its transforms, as probability at GRID, drawn towards the coarser pool's
+    agreed: float  # how far it is moved to one side, as far as blocks agree
+    moves: Array  # (blocks,) how far each block is
 
     @property
     def curve(self) -> Array:
-        """Return the distribution that is calibrated by."""
-        moved = self.all + (self.agreed - float(_aside(self.all))) * MOVED
-        found: Array = np.maximum.accumulate(np.clip(moved, 0.0, 1.0))
+        """Return the distribution that is calibrated by: all log odds of `shape` moved alike, until it is moved as far as agreed."""
+        low, high, found = -MOST_MOVED, MOST_MOVED, self.shape
+        for _ in range(HALVINGS):
+            by = 0.5 * (low + high)
+            found = self.shape / (self.shape + (1 - self.shape) * np.exp(-by))
+            low, high = (by, high) if _move(found) < self.agreed else (low, by)
         return found
 
 
-def _aside(curve: Array) -> Array:
-    """Return how far a distribution of transforms, (..., len(GRID)), is moved to one side: what of MOVED there is in it."""
-    found: Array = ((curve - GRID) * (MOVED * STEPS)).sum(-1) / float((MOVED**2 * STEPS).sum())
+def _move(curve: Array) -> Array:
+    """Return how far distributions of transforms, (..., len(GRID)), are moved to one side: what of MOVED there is in them."""
+    found: Array = ((curve - GRID) * (MOVED * CELLS)).sum(-1) / float((MOVED**2 * CELLS).sum())
     return found
 
 
@@ -268,16 +273,28 @@ class _Pooling:
     each: float
 
     def __call__(self, coarser: _Pool, told: Array, share: float) -> _Pool:
-        """Return what is known of actuals that are part of a coarser pool, from their number up to GRID by block."""
-        count = told[:, -1]
-        if not count.any():
+        """Return what is known of actuals that are part of a coarser pool, from their number up to GRID by cell and block."""
+        told = told.reshape(-1, *told.shape[-2:])
+        count = told[..., -1]
+        weight = count.sum(0) * self.fade
+        heard = float(weight.sum())
+        if not heard:
             return coarser
+        found = (told.sum(0) * self.fade[:, None]).sum(0) / heard
+        total = heard * self.each
+        moves = self._moves(_move(told / np.maximum(count, 1)[..., None]), count)
+        agreed = coarser.agreed + heard / (heard + share) * _agreed(moves - coarser.moves, weight / heard)
+        return _Pool((found * total + share * coarser.shape) / (total + share), agreed, moves)
+
+    def _moves(self, move: Array, count: Array) -> Array:
+        """Return how far each block is moved were its cells as often as on the whole, from (cells, blocks): cell plus block, fitted."""
         weight = count * self.fade
-        total = float(weight.sum()) * self.each
-        found = (told * self.fade[:, None]).sum(0) / weight.sum()
-        mixed = (found * total + share * coarser.all) / (total + share)
-        blocks = np.where(count > 0, _aside(told / np.maximum(count, 1)[:, None]), coarser.blocks)
-        return _Pool(mixed, coarser.agreed + _agreed(blocks - coarser.blocks, weight / weight.sum()), blocks)
+        block = np.zeros(count.shape[1])
+        for _ in range(FITTED):
+            cell = (weight * (move - block)).sum(1) / np.maximum(weight.sum(1), TINY)
+            block = (count * (move - cell[:, None])).sum(0) / np.maximum(count.sum(0), 1)
+        found: Array = (weight.sum(1) * cell).sum() / weight.sum() + block
+        return found
 
 
 def _agreed(blocks: Array, weight: Array) -> float:

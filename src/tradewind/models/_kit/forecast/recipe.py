@@ -28,7 +28,7 @@ from tradewind.models._kit.intervals import LEVELS, TAUS
 from tradewind.models._kit.panel import BESIDE, Panel, from_table
 
 Array = np.ndarray[Any, Any]
-FORMAT = 2
+FORMAT = 3
 CLOSED = 0.9  # share of a block's periods after which its actuals count as all in
 MOST_CATCH_UP = 12  # blocks that are replayed where an update comes late
 HORIZON = Knob("horizon", 0, 0, 366, meaning="periods ahead to learn; 0 = 30 days, 13 weeks, 12 months", tune=False)
@@ -415,7 +415,7 @@ def _raw(state: State, look: Look, said: Said, where: Asked) -> _Raw:
 def _quantiles(state: State, raw: _Raw, levels: Array) -> Array:
     """Return quantiles of what is sold: whole numbers where a series sells whole units."""
     whole = raw.whole
-    counted = np.round(_calibrated(state, raw, levels, counts=True)) if whole.any() else np.empty(0)
+    counted = np.ceil(_calibrated(state, raw, levels, counts=True) - 0.5) + 0.0 if whole.any() else np.empty(0)  # half a unit is none
     if whole.all():
         return counted
     found = _calibrated(state, raw, levels)
