@@ -72,16 +72,22 @@ def as_asked(question: Model, asked: Any) -> Table:
     if isinstance(asked, Table):
         table = asked
     elif isinstance(asked, Sequence) and not isinstance(asked, str | bytes):
+        if not asked:
+            raise _nothing(question)
         if len(asked) > MOST_ROWS:
             raise TooBig(f"{len(asked):,} rows in one question; the limit is {MOST_ROWS:,}", hint="ask in several requests")
         table = Table.from_rows(asked, question.asks)
     else:
         table = Table.from_frame(asked, question.asks)
     if len(table) == 0:
-        raise EmptyTable("nothing is asked: there are no rows", hint=f"a row has {', '.join(question.asks.names)}")
+        raise _nothing(question)
     if len(table) > MOST_ROWS:
         raise TooBig(f"{len(table):,} rows in one question; the limit is {MOST_ROWS:,}", hint="ask in several requests")
     return table.checked(question.asks)
+
+
+def _nothing(question: Model) -> EmptyTable:
+    return EmptyTable("nothing is asked: there are no rows", hint=f"a row has {', '.join(question.asks.names)}")
 
 
 def ask(ws: Workspace, model: str, number: int, *, asked: Table | None = None, wish: Wish = PLAIN) -> Answer:

@@ -285,10 +285,12 @@ def by_name(ours: Column, theirs: str) -> Match | None:
 
 
 def meant(columns: Iterable[Column], names: Sequence[str]) -> dict[str, str]:
-    """Return theirs -> ours for names that mean one of ours beyond doubt; ours that are there already are left alone."""
+    """Return theirs -> ours for names that mean one of ours beyond doubt; what is called as one of ours already is left alone."""
     found: dict[str, str] = {}
-    for ours in columns:
-        match = max((match for name in names if (match := by_name(ours, name))), key=lambda match: match.score, default=None)
+    wanted = list(columns)
+    free = [name for name in names if name not in {ours.name for ours in wanted}]
+    for ours in wanted:
+        match = max((match for name in free if (match := by_name(ours, name))), key=lambda match: match.score, default=None)
         if match and match.score >= 0.9 and ours.name not in (*names, *found.values()) and match.theirs not in found:
             found[match.theirs] = ours.name
     return found

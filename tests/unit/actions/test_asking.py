@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tradewind.core.errors import BadValue, NotFound, NotReady
+from tradewind.core.errors import BadValue, EmptyTable, NotFound, NotReady
 from tradewind.desk import Desk
 
 
@@ -63,6 +63,13 @@ def test_what_cannot_be_asked_is_refused_with_a_hint(served: Desk, given: dict[s
     with pytest.raises(BadValue) as caught:
         served.predict("toy_demand", horizon=7, **given)
     assert caught.value.hint
+
+
+def test_no_row_is_no_question(served: Desk) -> None:
+    for nothing in ([], ()):
+        with pytest.raises(EmptyTable, match="nothing is asked") as told:
+            served.predict("toy_demand", nothing)
+        assert "product" in told.value.hint
 
 
 def test_what_the_recipe_does_not_know_is_its_word(served: Desk) -> None:

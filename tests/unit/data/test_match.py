@@ -4,7 +4,7 @@ import polars as pl
 import pytest
 
 from tradewind.core.catalog import TABLES
-from tradewind.data.match import assign, by_name, candidates, fold, is_index
+from tradewind.data.match import assign, by_name, candidates, fold, is_index, meant
 
 
 @pytest.mark.parametrize(
@@ -27,6 +27,13 @@ def test_by_name_prefers_the_same_name_to_a_synonym_to_a_part():
     scores = [by_name(units, name).score for name in ("units", "Qty", "total_units")]
     assert scores == sorted(scores, reverse=True)
     assert by_name(units, "colour") is None
+
+
+def test_what_is_called_as_one_of_ours_means_no_other():
+    orders, sales = TABLES["orders"], TABLES["sales"]
+    wanted = [orders.get("quantity"), sales.get("units"), sales.get("product")]
+    assert meant(wanted, ["units", "sku"]) == {"sku": "product"}
+    assert meant(wanted[:1], ["units"]) == {"units": "quantity"}, "where units are not asked for they are the quantity"
 
 
 def test_row_numbers_are_no_columns():

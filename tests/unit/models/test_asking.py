@@ -157,6 +157,13 @@ def test_texts_become_the_flags_that_were_learned(panel):
     assert where.ignored == () and locate(panel, question).ignored == ("holiday",)
 
 
+def test_a_text_is_no_plan_of_a_number(panel):
+    with pytest.raises(BadValue, match=r'"price" must hold numbers, not "1,000"'):
+        locate(panel, asked(("tea", "S1", 0), ("tea", "S1", 1), price=words(None, "1,000")))
+    where = locate(panel, asked(("tea", "S1", 0), price=words(None)))
+    assert where.plan == {} and where.ignored == (), "who says nothing leaves the known plan alone"
+
+
 def test_open_is_told_apart_from_levers(panel):
     where = locate(panel, asked(("tea", "S1", 0), ("tea", "S1", 1), open=np.array([0.0, np.nan])))
     assert where.open.tolist()[0] == 0 and np.isnan(where.open[1]) and where.plan == {} and where.ignored == ()

@@ -151,11 +151,11 @@ def _plan(panel: Panel, asked: Table, when: str) -> tuple[dict[str, Array], tupl
         if said:
             plan |= said
             continue
-        if panel.kinds.get(name, RIVALS) in BESIDE or values.dtype.kind not in "biuf":
-            if values.dtype == object or np.isfinite(values.astype("f8") if values.dtype.kind in "biuf" else np.ones(1)).any():
+        if panel.kinds.get(name, RIVALS) in BESIDE:
+            if values.dtype.kind not in "biuf" or np.isfinite(values.astype("f8")).any():
                 ignored.append(name)
             continue
-        numbers = values.astype("f4")
+        numbers = values.astype("f4") if values.dtype.kind in "biuf" else _numbers(name, values)
         if numbers.min() > 0 and numbers.max() < np.inf:  # all there, and fine as a column of any kind
             plan[name] = numbers
             continue
@@ -167,6 +167,14 @@ def _plan(panel: Panel, asked: Table, when: str) -> tuple[dict[str, Array], tupl
         if np.isfinite(numbers).any():
             plan[name] = numbers
     return plan, tuple(ignored)
+
+
+def _numbers(name: str, values: Array) -> Array:
+    """Return a planned column in which nothing stands, NaN; raises BadValue for a text, which is no number."""
+    texts = [text for text in values.tolist() if text is not None and str(text) not in ("", "nan", "NaT")]
+    if texts:
+        raise BadValue(f'column "{name}" must hold numbers, not "{texts[0]}"', hint="leave a value out to keep the planned one")
+    return np.full(len(values), np.nan, "f4")
 
 
 def _spoken(panel: Panel, name: str, values: Array) -> dict[str, Array]:

@@ -111,7 +111,8 @@ def _unplanned(state: State, asked: Table) -> list[str]:
     used = [name.removeprefix(PREFIX) for name in state.panel.ahead if name.startswith(PREFIX)]
     late: dict[str, list[str]] = {}
     for channel, first in sorted(state.facts.get("assumed", {}).items()):
-        given = PREFIX + channel in asked and bool(np.isfinite(asked.column(PREFIX + channel).astype("f8")).all())
+        said = asked.column(PREFIX + channel) if PREFIX + channel in asked else np.empty(0, object)
+        given = said.dtype.kind in "biuf" and bool(np.isfinite(said.astype("f8")).all())
         if channel in used and not given and np.datetime64(first) <= last:
             late.setdefault(first, []).append(channel)
     return [f"no spend is planned for {', '.join(names)} from {first}: the usual of late is taken" for first, names in sorted(late.items())]
