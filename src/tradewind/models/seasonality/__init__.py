@@ -15,7 +15,12 @@ _KEYS = (
     Column("date", Role.TIME, Type.DATE, required=True, meaning="the period asked for, past or to come"),
 )
 _PLAN = (
-    Column("price", Role.LEVER, meaning="price over its usual level; left out, what was known stands, and 1 after that", minimum=0),
+    Column(
+        "price",
+        Role.LEVER,
+        meaning="of one product its price, of several over their usual level; left out, the planned or usual one",
+        minimum=0,
+    ),
     Column("promotion", Role.LEVER, meaning="share of usual sales that is on promotion", minimum=0, maximum=1),
 )
 

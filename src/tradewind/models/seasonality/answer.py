@@ -14,7 +14,7 @@ from tradewind.core.errors import BadValue, EmptyTable, MissingColumn, NotFound
 from tradewind.core.table import Table
 from tradewind.models._kit.intervals import LEVELS, TAUS
 from tradewind.models.seasonality import COMPONENTS, MODEL, state, tell
-from tradewind.models.seasonality.seasons import AHEAD, phase
+from tradewind.models.seasonality.seasons import AHEAD, LOWEST, phase
 from tradewind.models.seasonality.state import Components
 
 Array = np.ndarray[Any, Any]
@@ -83,7 +83,7 @@ class Answering:
     def notes(self, state: Components, asked: Table) -> list[str]:
         """Say what cannot be told, what was repaired, and what the best windows rest on."""
         series, numbers = located(state, asked)
-        return tell.notes(state, series, numbers)
+        return [*tell.notes(state, series, numbers), *tell.planned(state, series, asked)]
 
 
 def _dump(made: Components) -> dict[str, bytes]:
@@ -149,16 +149,19 @@ def parts_of(made: Components, series: Array, numbers: Array, asked: Table) -> d
     for season in made.seasons:
         at = phase(season, made.clock, numbers)
         found[season.name] = made.index[season.name][series, at].astype("f8"), made.index_error[season.name][series, at].astype("f8")
-    for label in ("event", "plan"):
-        total, square = np.zeros(len(series)), np.zeros(len(series))
-        for place, name in enumerate(made.names):
-            if (name in made.levers) != (label == "plan"):
-                continue
-            value = column_at(made, name, series, numbers, asked)
+    total, square, plan = np.zeros(len(series)), np.zeros(len(series)), np.zeros(len(series))
+    pulled = np.zeros((len(series), len(made.levers)))
+    for place, name in enumerate(made.names):
+        value = column_at(made, name, series, numbers, asked)
+        if name in made.levers:
+            pulled[:, made.levers.index(name)] = value
+            plan += made.coefficient[series, place] * value
+        else:
             total += made.coefficient[series, place] * value
             square += (made.coefficient_error[series, place] * value) ** 2
-        found[label] = total, np.sqrt(square)
-    return found
+    # levers that were pulled together are known together, however little of it is known to be whose
+    both = np.einsum("ri,rij,rj->r", pulled, made.together[series].astype("f8"), pulled)
+    return found | {"event": (total, np.sqrt(square)), "plan": (plan, np.sqrt(np.maximum(both, 0)))}
 
 
 def column_at(made: Components, name: str, series: Array, numbers: Array, asked: Table) -> Array:
@@ -169,11 +172,12 @@ def column_at(made: Components, name: str, series: Array, numbers: Array, asked:
     rows = series if len(whole) > 1 else np.zeros(len(series), "i8")
     value = np.where(inside, whole[rows, np.clip(at, 0, whole.shape[1] - 1)], 0.0).astype("f8")
     if name in made.levers and name in asked:
-        said = asked.column(name).astype("f8")
+        said, kind = asked.column(name).astype("f8"), made.facts["kinds"][name]
         if (said < 0).any():
             raise BadValue(f'column "{name}" must hold numbers of zero or more', hint="leave a value out to keep the known one")
-        moved = np.log(np.maximum(said, 1e-6)) if made.facts.get("kinds", {}).get(name) == "price" else said
-        value = np.where(np.isfinite(said), moved, value)
+        none = made.centre[name][series, 0].astype("f8")
+        moved = np.log(np.maximum(said, LOWEST) / np.maximum(none, LOWEST)) if kind == "price" else said - none
+        value = np.where(np.isfinite(said), np.nan_to_num(moved), value)
     return value
 
 

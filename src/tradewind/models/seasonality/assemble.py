@@ -11,7 +11,8 @@ from tradewind.core.errors import EmptyTable, MissingColumn, NotFound
 from tradewind.core.schema import Column, Role, Schema, Type
 from tradewind.core.table import Table
 from tradewind.models._kit.calendar import Clock, clock_of, event_days
-from tradewind.models.seasonality.seasons import AHEAD, RANGE
+from tradewind.models.seasonality.planned import FURTHEST, ahead, fitting, numbered, runs
+from tradewind.models.seasonality.seasons import AHEAD, RANGE, USUAL
 
 TARGET = "units"
 MOST_EVENTS = 30
@@ -22,7 +23,9 @@ def assemble(tables: Mapping[str, Table], *, country: str = "", subdivision: str
     """Return the modelling table: a row per series and period up to a year after the last figure; those to come have no units.
 
     A series is a category where products have one, else a product; stores are added up. Prices are the mean of the products' own prices
-    over their usual ones, and promotions the share of usual sales that is on promotion, so a change of range is no change of price.
+    over their usual ones (times the usual one where a series is one product), and promotions the share of usual sales that is on
+    promotion, so a change of range is no change of price. Prices and promotions planned after the last figure are in it; where nothing
+    is planned the price is the usual one.
     Without `sales`, the target of `outcomes` by geo. `country` adds public holidays, offline. Raises NotFound, MissingColumn, EmptyTable.
     """
     if "sales" in tables:
@@ -51,17 +54,11 @@ def _columns(clock: Clock) -> dict[str, Column]:
     columns = {name: Column(name, Role.ENTITY, Type.TEXT) for name in ("category", "product", "geo")}
     columns["date"] = Column("date", Role.TIME, Type.TIMESTAMP if clock.grain.name == "hour" else Type.DATE)
     columns[TARGET] = Column(TARGET, Role.TARGET, unit="units", required=True)
-    columns["price"] = Column("price", Role.LEVER, minimum=0, meaning="over its usual level")
+    columns["price"] = Column("price", Role.LEVER, minimum=0, meaning="of one product its price, of several over their usual level")
+    columns[USUAL] = Column(USUAL, Role.STATIC, minimum=0, meaning="the price that counts as none")
     columns["promotion"] = Column("promotion", Role.LEVER, minimum=0, maximum=1)
     columns[RANGE] = Column(RANGE, Role.PAST, minimum=0, maximum=1, meaning="share of usual sales that was on sale")
     return columns
-
-
-def _at(frame: Any, clock: Clock) -> Any:
-    import polars as pl
-
-    frame = frame.filter(pl.col("date").is_not_null())
-    return frame.with_columns(pl.Series("_at", clock.number(Table.from_frame(frame.select("date")).column("date"))))
 
 
 def _of_sales(tables: Mapping[str, Table]) -> tuple[Any, dict[str, Column], Clock, Any]:
@@ -72,22 +69,44 @@ def _of_sales(tables: Mapping[str, Table]) -> tuple[Any, dict[str, Column], Cloc
     _needed(sales, "sales", "date", "product", "units")
     clock = clock_of(np.unique(sales.column("date")))
     cell = ["product", *(["store"] if "store" in sales else [])]
-    frame = _at(sales.frame, clock).drop_nulls(cell)
+    frame = numbered(sales.frame, clock).drop_nulls(cell)
     frame = _priced(frame, tables.get("prices"), cell, clock)
-    levers = [pl.col(name).cast(pl.Float64).mean() for name in ("price", "promotion") if name in frame.columns]
+    levers = [pl.col(name).cast(pl.Float64).mean() for name in ("price", "promotion", "_held") if name in frame.columns]
     known = pl.when(pl.col("units").is_not_null().any()).then(pl.col("units").cast(pl.Float64).sum()).alias(TARGET)
     frame = frame.group_by([*cell, "_at"], maintain_order=True).agg(known, *levers)
     frame = _promoted(frame, tables.get("promotions"), cell, clock)
     frame = frame.with_columns(pl.col(TARGET).mean().over(cell).fill_null(0.0).alias("_weight"))
     if "price" in frame.columns:
-        usual = pl.col("price").filter(pl.col("price") > 0).median().over(cell)
-        apart = pl.when(pl.col("price") > 0).then((pl.col("price") / usual).log()).clip(-1.5, 1.5)
+        sold = pl.col("price").filter(pl.col("price") > 0, pl.col(TARGET).is_not_null()).median().over(cell)
+        frame = frame.with_columns(sold.alias("_usual"))
+        apart = pl.when(pl.col("price") > 0).then((pl.col("price") / pl.col("_usual")).log()).clip(-FURTHEST, FURTHEST)
         frame = frame.with_columns(apart.alias("_apart"))
     products = tables.get("products")
     grouped = "product"
     if products is not None and "category" in products and products.frame["category"].drop_nulls().len() > 0:
         kinds = products.frame.select("product", "category").unique("product", keep="first")
         frame, grouped = frame.join(kinds, on="product", how="left").with_columns(pl.col("category").fill_null("other")), "category"
+    places, kept = _regions(past := _past(frame), tables.get("stores"), cell, clock), _range(past, cell, grouped, clock)
+    plan = ahead(frame, grouped, cell, clock, (tables.get("prices"), tables.get("promotions")))
+    frame = _by_series(past, grouped).join(kept, on=[grouped, "_at"], how="left")
+    frame = frame if plan is None else pl.concat([frame, plan], how="diagonal_relaxed")
+    return _in_money(frame, past, grouped), _columns(clock), clock, places
+
+
+def _past(frame: Any) -> Any:
+    """Return the rows up to the last figure: those after it are a plan."""
+    import polars as pl
+
+    known = frame.filter(pl.col(TARGET).is_not_null() & pl.col(TARGET).is_not_nan())
+    if known.height == 0:
+        raise EmptyTable("no figure is known: every row of the target is empty")
+    return frame.filter(pl.col("_at") <= known["_at"].max())
+
+
+def _by_series(frame: Any, grouped: str) -> Any:
+    """Return figures, the price over the usual one and the share on promotion by series and period."""
+    import polars as pl
+
     made = [pl.when(pl.col(TARGET).is_not_null().any()).then(pl.col(TARGET).sum()).alias(TARGET)]
     weight = pl.col("_weight")
     if "_apart" in frame.columns:
@@ -95,10 +114,20 @@ def _of_sales(tables: Mapping[str, Table]) -> tuple[Any, dict[str, Column], Cloc
         made.append(((pl.col("_apart") * weight).sum() / there.sum()).fill_nan(None).exp().alias("price"))
     if "promotion" in frame.columns:
         made.append(((pl.col("promotion").fill_null(0.0) * weight).sum() / weight.sum()).fill_nan(0.0).clip(0, 1).alias("promotion"))
-    places = _regions(frame, tables.get("stores"), cell, clock)
-    kept = _range(frame, cell, grouped, clock)
-    frame = frame.group_by([grouped, "_at"], maintain_order=True).agg(made).join(kept, on=[grouped, "_at"], how="left")
-    return frame, _columns(clock), clock, places
+    return frame.group_by([grouped, "_at"], maintain_order=True).agg(made)
+
+
+def _in_money(frame: Any, past: Any, grouped: str) -> Any:
+    """Return prices of a series that is one product in money, and add the usual price of every series: 1 where it is several."""
+    import polars as pl
+
+    if "price" not in frame.columns:
+        return frame
+    cells = past.unique(["product", *(["store"] if "store" in past.columns else [])]).filter(pl.col("_usual") > 0)
+    mean = (pl.col("_usual") * pl.col("_weight")).sum() / pl.col("_weight").sum()
+    money = pl.when((pl.col("product").n_unique() == 1) & (mean > 0)).then(mean).otherwise(1.0).alias(USUAL)
+    frame = frame.join(cells.group_by(grouped).agg(money), on=grouped, how="left")
+    return frame.with_columns(pl.col(USUAL).fill_null(1.0)).with_columns(pl.col("price") * pl.col(USUAL))
 
 
 def _range(frame: Any, cell: list[str], grouped: str, clock: Clock) -> Any:
@@ -142,25 +171,22 @@ def _priced(frame: Any, prices: Table | None, cell: list[str], clock: Clock) -> 
 
     if prices is None or "price" not in prices or len(prices) == 0:
         return frame
-    rows = _at(prices.frame, clock).drop_nulls("price")
-    on = ["product", *(["store"] if "store" in cell and "store" in rows.columns and rows["store"].is_not_null().all() else [])]
+    rows = numbered(prices.frame, clock).drop_nulls("price")
+    on = fitting(rows, cell)
     one = rows.group_by([*on, "_at"]).agg(pl.col("price").last().cast(pl.Float64).alias("_held")).sort("_at")
     frame = frame.sort("_at").join_asof(one, on="_at", by=on, strategy="backward", check_sortedness=False)
     own = pl.coalesce("price", "_held") if "price" in frame.columns else pl.col("_held")
-    return frame.with_columns(own.alias("price")).drop("_held")
+    return frame.with_columns(own.alias("price"))
 
 
 def _promoted(frame: Any, promotions: Table | None, cell: list[str], clock: Clock) -> Any:
     """Add whether a promotion ran, from start to end."""
     import polars as pl
 
-    if promotions is None or len(promotions) == 0 or "start" not in promotions or "end" not in promotions:
+    days, on = runs(promotions, cell, clock)
+    if days is None:
         return frame
-    rows = promotions.frame.filter(pl.col("end") >= pl.col("start")).drop_nulls("product")
-    rows = rows.with_columns(pl.date_ranges("start", "end").alias("date")).explode("date", empty_as_null=False)
-    on = ["product", *(["store"] if "store" in cell and "store" in rows.columns and rows["store"].is_not_null().all() else [])]
-    length = {"week": 7.0, "month": 30.4, "quarter": 91.3}.get(clock.grain.name, 1.0)
-    days = _at(rows.select(*on, "date").unique(), clock).group_by([*on, "_at"]).agg((pl.len() / length).clip(0, 1).alias("_runs"))
+    days = days.drop("_discount")
     frame = frame.join(days, on=[*on, "_at"], how="left", maintain_order="left")
     own = pl.col("promotion").fill_null(0.0) if "promotion" in frame.columns else pl.lit(0.0)
     return frame.with_columns(pl.max_horizontal(pl.col("_runs").fill_null(0.0), own).alias("promotion")).drop("_runs")
@@ -179,7 +205,7 @@ def _of_outcomes(outcomes: Table) -> tuple[Any, dict[str, Column], Clock, Any]:
             "outcomes have no column whose season is meant", hint=f"name it {' or '.join(NAMES[:3])}; there are: {', '.join(numbers)}"
         )
     clock = clock_of(np.unique(outcomes.column("date")))
-    frame = _at(outcomes.frame, clock)
+    frame = numbered(outcomes.frame, clock)
     geo = ["geo"] if "geo" in frame.columns else []
     frame = frame.drop_nulls(geo) if geo else frame
     roles = {column.name: column.role for column in outcomes.schema}
@@ -203,9 +229,15 @@ def _ahead(frame: Any, keys: list[str], clock: Clock) -> Any:
     whole = cells.join(frame, on=[*keys, "_at"], how="left", maintain_order="left")
     dates = pl.Series("date", clock.date(whole["_at"].to_numpy()).astype("M8[ms]"))
     whole = whole.with_columns(dates if clock.grain.name == "hour" else dates.cast(pl.Date)).sort([*keys, "_at"])
-    if "price" in whole.columns:  # a price holds until the next one; after the last figure it is the usual one
-        held = pl.col("price").forward_fill().backward_fill().over(keys) if keys else pl.col("price").forward_fill().backward_fill()
-        whole = whole.with_columns(pl.when(pl.col("_at") <= end).then(held).otherwise(1.0).alias("price"))
+    if "price" in whole.columns:  # a price holds until the next one; after the last figure it is the planned one, or else the usual one
+        past = pl.when(pl.col("_at") <= end).then(pl.col("price"))
+        held, most = past.forward_fill().backward_fill(), past.quantile(0.5, "lower")
+        held, most = (held.over(keys), most.over(keys)) if keys else (held, most)
+        usual = pl.coalesce(USUAL, most) if USUAL in whole.columns else most
+        if USUAL in whole.columns:
+            whole = whole.with_columns(pl.col(USUAL).forward_fill().backward_fill().over(keys))
+        whole = whole.with_columns(usual.alias(USUAL))
+        whole = whole.with_columns(pl.when(pl.col("_at") <= end).then(held).otherwise(pl.coalesce("price", USUAL)).alias("price"))
     return whole.with_columns(pl.col("promotion").fill_null(0.0)) if "promotion" in whole.columns else whole
 
 
@@ -214,7 +246,7 @@ def _dated(frame: Any, days: Any, clock: Clock, columns: dict[str, Column], plac
     import polars as pl
 
     if days.height:
-        days = _at(days, clock).filter(pl.col("_at").is_between(frame["_at"].min(), frame["_at"].max()))
+        days = numbered(days, clock).filter(pl.col("_at").is_between(frame["_at"].min(), frame["_at"].max()))
     if days.height == 0:
         return frame.drop("_at")
     local = "geo" in frame.columns

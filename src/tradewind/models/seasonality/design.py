@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from tradewind.models._kit.panel import EVENTS, Panel
-from tradewind.models.seasonality.seasons import BEND, YEARLY, Season, basis, of_history, phase
+from tradewind.models.seasonality.seasons import BEND, LOWEST, USUAL, YEARLY, Season, basis, of_history, phase
 
 Array = np.ndarray[Any, Any]
 WINDOWS = ((-8, -4), (-3, -1), (0, 0), (1, 3))
@@ -36,6 +36,7 @@ class Design:
     names: tuple[str, ...]
     levers: tuple[str, ...]
     columns: dict[str, Array]  # over history and plan
+    centre: dict[str, Array]  # of each lever, (series, 3): what counts as none, the lowest and the highest seen
     prior: Array
     bends: slice
     slow: Array  # places of the bends and of the year
@@ -66,11 +67,12 @@ def design_of(panel: Panel, periods: int) -> Design:
         parts.append(columns[phase(season, panel.clock, numbers)])
         prior += free.tolist()
     column = windows(panel)
-    levers = []
+    levers, centres = [], {}
     for name, kind in panel.kinds.items():
         if kind not in EVENTS:
             levers.append(name)
-            column[name] = lever_of(panel, name)
+            column[name] = lever_of(panel, name, centre := centre_of(panel, name))
+            centres[name] = centre
     moved = {name: value for name, value in column.items() if np.ptp(value[:, :periods], 1).max(initial=0) > 1e-9}
     prior += [_freedom(panel, name, lever=name in levers) for name in moved]
     return Design(
@@ -81,6 +83,7 @@ def design_of(panel: Panel, periods: int) -> Design:
         tuple(moved),
         tuple(name for name in levers if name in moved),
         moved,
+        {name: value for name, value in centres.items() if name in moved},
         np.array(prior),
         slice(2, 2 + len(knots)),
         np.r_[2 : 2 + len(knots), places.get("year", slice(0, 0))],
@@ -93,16 +96,39 @@ def _freedom(panel: Panel, name: str, *, lever: bool) -> float:
     return EVENT if name.endswith((", on", ", before")) else AROUND
 
 
-def lever_of(panel: Panel, name: str) -> Array:
+def centre_of(panel: Panel, name: str) -> Array:
+    """Return what counts as none of a lever, and the lowest and highest value of the history, (series, 3) in the lever's own unit.
+
+    None is the usual price where the table says it, else the median one; of a number the mean; of a share or flag zero. NaN where a
+    series has no value at all.
+    """
+    past = np.broadcast_to(panel.ahead[name].astype("f8")[:, : panel.cut], (len(panel), panel.cut))
+    began = np.isfinite(panel.target[:, : panel.cut]).argmax(1)
+    past = np.where(np.arange(panel.cut) >= began[:, None], past, np.nan)
+    kind = panel.kinds[name]
+    known = np.isfinite(past) & ((past > 0) | (kind != "price"))
+    ends = np.where(known, past, np.inf).min(1), np.where(known, past, -np.inf).max(1)
+    none = np.zeros(len(panel))
+    if kind == "price":
+        none = np.array(
+            [np.quantile(row[there], 0.5, method="lower") if there.any() else np.nan for row, there in zip(past, known, strict=True)]
+        )
+        if name == "price" and USUAL in panel.static:
+            said = panel.static[USUAL].astype("f8")
+            none = np.where(np.isfinite(said) & (said > 0), said, none)
+    elif kind == "number":
+        none = np.where(known, past, 0).sum(1) / np.maximum(known.sum(1), 1)
+    found = np.stack([none, *ends], 1)
+    return np.where(known.any(1)[:, None], found, np.nan)
+
+
+def lever_of(panel: Panel, name: str, centre: Array) -> Array:
     """Return a lever from what counts as none: a price by its logarithm, a share or flag from zero, a number from its mean."""
-    value = panel.ahead[name].astype("f8")
+    value, none = panel.ahead[name].astype("f8"), centre[:, :1]
     if panel.kinds[name] == "price":
-        value = np.log(np.maximum(value, 1e-6))
+        value, none = np.log(np.maximum(value, LOWEST)), np.log(np.maximum(none, LOWEST))
     if panel.kinds[name] in ("price", "number"):
-        past = value[:, : panel.cut]
-        known = np.isfinite(past)
-        middle = np.where(known, past, 0).sum(1) / np.maximum(known.sum(1), 1)
-        value = value - (0.0 if panel.kinds[name] == "price" else middle[:, None])
+        value = value - none
     found: Array = np.nan_to_num(value)
     return found
 

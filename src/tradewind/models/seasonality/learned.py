@@ -41,6 +41,8 @@ class Own:
     columns: dict[str, Array] | None = None
     coefficient: Array | None = None
     error: Array | None = None
+    together: Array | None = None  # covariance of the levers' coefficients, (series, levers, levers)
+    centre: dict[str, Array] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +124,8 @@ def components(given: Given, made: Made, *, look: bool) -> Components:
         {name: columns[name] for name in own.names},
         coefficient,
         own_error,
+        np.zeros((len(panel), 0, 0)) if own.together is None else own.together,
+        own.centre or {},
         spread * made.wider,
         shape,
         strengths(trend, seasonal, left),

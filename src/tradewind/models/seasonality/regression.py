@@ -56,7 +56,17 @@ def _components(given: learned.Given, design: Design, fitted: Any, *, look: bool
     start = design.shared.shape[1]
     coefficient, own_error = fitted.beta[:, start:], draws[:, :, start:].std(1)
     pooled = draws[:, :, start:].mean(0).std(0) if len(draws) else np.zeros(0)
-    own = learned.Own(design.names, design.levers, design.columns, coefficient, own_error)
+    at = [start + design.names.index(name) for name in design.levers]
+    together = [np.atleast_2d(np.cov(row[:, at].astype("f8"), rowvar=False, ddof=0)) if at else np.zeros((0, 0)) for row in draws]
+    own = learned.Own(
+        design.names,
+        design.levers,
+        design.columns,
+        coefficient,
+        own_error,
+        np.reshape(together, (len(draws), len(at), len(at))),
+        design.centre,
+    )
     step = trend[:, -1] - trend[:, max(trend.shape[1] - 2, 0)]
     made = learned.Made(trend, error, step, design.seasons, index, index_error, own, pooled, fitted.wider)
     return learned.components(given, made, look=look)

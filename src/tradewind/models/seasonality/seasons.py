@@ -33,6 +33,9 @@ class Season:
 YEAR = 365.25
 RANGE = "range"
 """Column that says which share of usual sales was on sale."""
+LOWEST = 1e-6  # of a price, that has a logarithm
+USUAL = "usual_price"
+"""Column that says which price of a series counts as none."""
 SEASONS: Mapping[str, tuple[Season, ...]] = {
     "hour": (
         Season("day", 24, 24.0, 7.0, 0, 0.7),

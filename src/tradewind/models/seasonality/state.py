@@ -16,7 +16,7 @@ from tradewind.models._kit.intervals import TAUS
 from tradewind.models.seasonality.seasons import SEASONS, Season
 
 Array = np.ndarray[Any, Any]
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +24,9 @@ class Components:
     """log figure = trend + indices + coefficient * columns; every `_error` is a standard error in logs.
 
     `trend` is (series, periods of the history). `index` has (series, phases) per season that could be told. `column` has a matrix
-    (series or 1, history and known plan) per event window and lever; `centre` is what counts as none. `noise` is the spread of what is
-    left, `shape` its quantiles over that spread at TAUS. `level` is what logarithms are over.
+    (series or 1, history and known plan) per event window and lever. `centre` has (series, 3) per lever, in the unit of a question: what
+    counts as none, the lowest and the highest seen; `together` (series, levers, levers) is the covariance of their coefficients.
+    `noise` is the spread of what is left, `shape` its quantiles over that spread at TAUS.
     """
 
     clock: Clock
@@ -42,6 +43,8 @@ class Components:
     column: Mapping[str, Array]
     coefficient: Array  # (series, columns)
     coefficient_error: Array
+    together: Array
+    centre: Mapping[str, Array]
     noise: Array
     shape: Array
     strength: Mapping[str, Array]  # season or "trend" -> (series,) 0-1
@@ -71,9 +74,9 @@ class Components:
 
     def arrays(self) -> dict[str, Array]:
         """Return the numbers by name."""
-        plain = ("trend", "trend_error", "slope", "coefficient", "coefficient_error", "noise", "shape")
+        plain = ("trend", "trend_error", "slope", "coefficient", "coefficient_error", "together", "noise", "shape")
         out = {name: getattr(self, name).astype("f4") for name in plain}
-        for part in ("index", "index_error", "column", "strength"):
+        for part in ("index", "index_error", "column", "centre", "strength"):
             out |= {f"{part}/{name}": value.astype("f4") for name, value in getattr(self, part).items()}
         return out
 
@@ -107,7 +110,7 @@ def _read(parts: Mapping[str, bytes]) -> Components:
     meta, numbers = json.loads(parts["components.json"]), tensors.load(parts["components.safetensors"])
     if meta["format"] != FORMAT:
         raise Incompatible(f"components of format {meta['format']} are not known here", hint="train the model again")
-    grouped: dict[str, dict[str, Array]] = {"index": {}, "index_error": {}, "column": {}, "strength": {}}
+    grouped: dict[str, dict[str, Array]] = {"index": {}, "index_error": {}, "column": {}, "centre": {}, "strength": {}}
     for name, value in numbers.items():
         part, _, rest = name.partition("/")
         if rest:
@@ -128,6 +131,7 @@ def _read(parts: Mapping[str, bytes]) -> Components:
         **plain,
     )
     whole = found.coefficient.shape == (len(found), len(names)) and all(name in found.column for name in names)
+    whole &= all(name in found.centre for name in found.levers) and found.together.shape == (len(found), *[len(found.levers)] * 2)
     if not whole or len(found.shape) != len(TAUS) or any(len(value) != len(found) for value in found.keys.values()):
         raise ValueError("components and series do not fit")
     return found

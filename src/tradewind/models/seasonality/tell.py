@@ -17,6 +17,7 @@ MOST_SERIES = 60  # series told one by one
 DEVIATIONS = {80: 1.2816, 95: 1.96}
 BEST = 0.15  # share of the coming year that counts as its best windows
 WINDOWS = 3
+FURTHER = 0.1  # of the range seen, by which a number may lie outside of it unsaid
 SMOOTHED = {"hour": 672, "day": 28, "week": 4, "month": 1, "quarter": 1}
 Row = tuple[int, str, str, str, float, float]
 """Series (-1: all together), lever, at, kind, effect in its unit, standard error."""
@@ -143,3 +144,36 @@ def notes(made: Components, series: Array, numbers: Array) -> list[str]:
     for _, number, step, _ in steps[:5]:
         said.append(f"the trend steps by {100 * (np.exp(step) - 1):+.0f} % around {made.clock.date(np.array([number]))[0]}")
     return said
+
+
+def planned(made: Components, series: Array, asked: Table) -> list[str]:
+    """Say what the levers of a question count over, which of them count for nothing, and which lie outside of what was seen."""
+    said = []
+    for name in ("price", "promotion", *(name for name in made.levers if name not in ("price", "promotion"))):
+        value = asked.column(name).astype("f8") if name in asked else np.zeros(0)
+        there = np.isfinite(value)
+        if not there.any():
+            continue
+        if name not in made.levers:
+            said.append(f"{name} was not there in training, or never moved: a planned one changes nothing")
+            continue
+        none, low, high = made.centre[name][series[there]].astype("f8").T
+        unknown = int((~np.isfinite(none)).sum())
+        if unknown:
+            said.append(f"{unknown} of {len(none)} questions are of series without any known {name}: a planned one changes nothing there")
+        if made.facts["kinds"][name] == "price" and unknown < len(none):
+            at = int(np.flatnonzero(np.isfinite(none))[0])
+            said.append(f"a planned {name} counts over the usual one, such as {none[at]:g}{_several(made, none[at])}")
+        away = FURTHER * (high - low) if made.facts["kinds"][name] == "number" else 0.01 * high
+        outside = (value[there] < low - away) | (value[there] > high + away)
+        if outside.any():
+            at = int(np.flatnonzero(outside)[0])
+            example = f"such as {value[there][at]:g}, seen {low[at]:g} to {high[at]:g}"
+            said.append(
+                f"{int(outside.sum())} of {len(none)} planned values of {name} lie outside what was seen ({example}): take them as a guess"
+            )
+    return said
+
+
+def _several(made: Components, usual: float) -> str:
+    return " (several products together: 1 is their usual level)" if "category" in made.keys and usual == 1 else ""
