@@ -202,3 +202,53 @@ def test_questions_that_cannot_be_answered(example):
         MADE.predict(state, Table.from_columns({"category": np.array(["food"], object), "date": np.array(["2055-01-01"], "M8[D]")}))
     with pytest.raises(Incompatible):
         MADE.load({})
+
+
+def young(few):
+    """Return a long series and one that has only its last figures."""
+    frame = pl.DataFrame({"date": [START + dt.timedelta(days=at) for at in range(500)], "product": ["old"] * 500, "units": wave(500)})
+    rng = np.random.default_rng(3)
+    late = frame.tail(few).with_columns(pl.lit("new").alias("product"), pl.Series("units", 30 * np.exp(0.1 * rng.normal(size=few))))
+    return align(assemble({"sales": Table.from_frame(pl.concat([frame, late]))}))[0]
+
+
+@pytest.mark.parametrize("few", [2, 10])
+def test_a_young_series_stops_no_other(few):
+    judge, table = module("seasonality", "judge"), young(few)
+    exams = judge.exams(table, folds=2, seed=0)
+    for exam in exams:
+        assert set(exam.asked.column("product").tolist()) == {"old"}
+        MADE.predict(MADE.fit(exam.seen, {}, 0), exam.asked)
+    state = MADE.fit(table, {}, 0)
+    asked = Table.from_columns({"product": np.array(["new"], object), "date": np.array(["2024-05-10"], "M8[D]")})
+    if few == 10:
+        said = MADE.predict(state, asked)
+        assert said.column("mean").item() == pytest.approx(30, rel=0.25)
+        assert said.column("hi95") > said.column("lo95") * 1.2
+        return
+    with pytest.raises(NotFound, match="too little is known of new: it has fewer than 8 figures"):
+        MADE.predict(state, asked)
+    with pytest.raises(NotFound, match="too little is known of new"):
+        MADE.expand(state, 3, {"product": "new"})
+    assert any("1 series is left out, with fewer than 8 figures: new" in note for note in MADE.notes(state, MADE.expand(state, 3, {})))
+
+
+def test_the_bands_of_a_young_series_are_those_of_its_own_figures():
+    state = MADE.fit(young(20), {}, 0)
+    new = int(np.flatnonzero(state.keys["product"] == "new")[0])
+    assert 0.015 < state.trend_error[new, -10] < 0.06  # 20 figures that stray by a tenth
+
+
+def test_figures_below_zero_are_no_amounts():
+    judge = module("seasonality", "judge")
+    for made in (lambda table: MADE.fit(table, {}, 0), lambda table: judge.exams(table, folds=1, seed=0)):
+        with pytest.raises(LearnFailed, match="95 of 100 figures lie below zero"):
+            made(rows([-50] * 95 + [3] * 5))
+
+
+def test_a_wape_over_nothing_is_refused():
+    judge = module("seasonality", "judge")
+    exam = judge.exams(rows(wave(120)), folds=1, seed=0)[0]
+    nothing = type(exam)(exam.seen, exam.asked, exam.truth.with_columns({"units": np.full(len(exam.truth), -3.0)}))
+    with pytest.raises(LearnFailed, match="every hidden figure is zero"):
+        judge.marks([nothing], [MADE.predict(MADE.fit(exam.seen, {}, 0), exam.asked)])

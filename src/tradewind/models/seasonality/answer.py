@@ -14,7 +14,7 @@ from tradewind.core.errors import BadValue, EmptyTable, MissingColumn, NotFound
 from tradewind.core.table import Table
 from tradewind.models._kit.intervals import LEVELS, TAUS
 from tradewind.models.seasonality import COMPONENTS, MODEL, state, tell
-from tradewind.models.seasonality.seasons import AHEAD, LOWEST, phase
+from tradewind.models.seasonality.seasons import AHEAD, JOINED, LOWEST, phase
 from tradewind.models.seasonality.state import Components
 
 Array = np.ndarray[Any, Any]
@@ -69,6 +69,10 @@ class Answering:
             values = {str(value) for value in (wanted if isinstance(wanted, list | tuple | set) else [wanted])}
             fits &= np.isin(state.keys[name].astype(str), sorted(values))
         if not fits.any():
+            names = [name for name in state.keys if name != "series"]
+            for key in (tuple(told.split(JOINED)) for told in state.facts["left"]):
+                if all(str(where[name]) == own for name, own in zip(names, key, strict=True) if name in where):
+                    raise _too_little(state, key)
             raise NotFound(f"no series has {', '.join(f'{name} {value}' for name, value in where.items())}", hint=_there(state))
         chosen = np.flatnonzero(fits)
         count = count if horizon is not None else max(min(count, MOST // len(chosen)), min(count, LEAST))
@@ -134,8 +138,15 @@ def _located(made: Components, asked: Table) -> tuple[Array, Array]:
     missing = next((key for key in wanted if key not in index), None)
     if missing is not None:
         near = difflib.get_close_matches(missing[0], [key[0] for key in index], 3, 0.4)
+        if JOINED.join(missing) in made.facts["left"]:
+            raise _too_little(made, missing)
         raise NotFound(f"nothing is known of {', '.join(missing)}", hint=f"like it: {', '.join(near)}" if near else _there(made))
     return np.array([index[key] for key in wanted], "i8"), numbers
+
+
+def _too_little(made: Components, key: tuple[str, ...]) -> NotFound:
+    why = made.facts["left"][JOINED.join(key)]
+    return NotFound(f"too little is known of {', '.join(key)}: it has {why}", hint="train again when there are more, or ask for another")
 
 
 def _there(made: Components) -> str:

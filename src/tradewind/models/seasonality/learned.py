@@ -14,11 +14,13 @@ from tradewind.models._kit.forecast.stats_paths import filled
 from tradewind.models._kit.intervals import TAUS
 from tradewind.models._kit.panel import Panel, from_table
 from tradewind.models.seasonality import turning
-from tradewind.models.seasonality.seasons import BLOCK, RANGE, Season, of_history, phase, told
+from tradewind.models.seasonality.seasons import BLOCK, JOINED, LEAST, RANGE, Season, of_history, phase, told
 from tradewind.models.seasonality.state import Components
 
 Array = np.ndarray[Any, Any]
-LEAST = 8  # periods below which there is nothing to take apart
+NEGATIVE = 0.5  # share of figures below zero from which on they are no amounts
+FEW, NONE = f"fewer than {LEAST} figures", "no figure above zero"
+TOLD = 5  # names in a note
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +32,7 @@ class Given:
     level: Array
     kept: Array  # log share of the range that was on sale
     notes: tuple[str, ...]
+    left: dict[str, str]  # series that are left out, and why
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,19 +64,19 @@ class Made:
 
 
 def given(table: Table) -> Given:
-    """Read the modelling table; raises LearnFailed for a history too short or all zero."""
+    """Read the modelling table; raises LearnFailed for a history too short, all zero, or mostly below zero."""
+    amounts(table)
     panel = from_table(table)
     if panel.cut < LEAST:
         raise LearnFailed(f"{panel.cut} periods are too few to take apart", hint=f"load at least {LEAST}, two years to see a year's season")
     past = panel.target[:, : panel.cut].astype("f8")
     known = np.isfinite(past)
     sold = np.where(known, past, 0).sum(1)
-    if not (sold > 0).any():
-        raise LearnFailed("every figure is zero: there is no season in nothing", hint="check the column that was loaded as units")
-    rows = np.flatnonzero(sold > 0)
-    notes = cleaned(table, panel, "units")
-    if len(rows) < len(panel):
-        notes.append(f"{len(panel) - len(rows)} series are all zero and are left out")
+    rows = np.flatnonzero((sold > 0) & (known.sum(1) >= LEAST))
+    left = _left(panel, known.sum(1), rows)
+    if len(rows) == 0:
+        raise LearnFailed(f"no series has {LEAST} figures", hint="wait until there are more, or load something coarser")
+    notes = [*cleaned(table, panel, "units"), *_told(left)]
     panel, past, known = panel.take(rows), past[rows], known[rows]
     flat = int((np.nanmax(past, 1) == np.nanmin(past, 1)).sum())
     if flat:
@@ -84,7 +87,37 @@ def given(table: Table) -> Given:
         kept = np.log(np.where(np.isfinite(share) & (share > 0), share, 1.0))
     whole = past / np.exp(kept)
     level = np.where(known, whole, 0).sum(1) / known.sum(1)
-    return Given(panel, whole / level[:, None], level, kept, tuple(notes))
+    return Given(panel, whole / level[:, None], level, kept, tuple(notes), left)
+
+
+def amounts(table: Table) -> None:
+    """Raise LearnFailed where no figure lies above zero or most lie below it: what is left at zero has no season."""
+    amount = table.column("units").astype("f8")
+    below, known = int((amount < 0).sum()), int(np.isfinite(amount).sum())
+    if known and below == 0 and not (amount > 0).any():
+        raise LearnFailed("every figure is zero: there is no season in nothing", hint="check the column that was loaded as units")
+    if below > NEGATIVE * known:
+        raise LearnFailed(
+            f"{below:,} of {known:,} figures lie below zero, where a figure counts as none: too little is left to take apart",
+            hint="check the sign, and the column that was loaded: a season is told of amounts",
+        )
+
+
+def _left(panel: Panel, count: Array, rows: Array) -> dict[str, str]:
+    """Return the series that are left out by name, and why."""
+    kept, names = set(rows.tolist()), list(panel.index)
+    return {JOINED.join(names[row]): FEW if 0 < count[row] < LEAST else NONE for row in range(len(panel)) if row not in kept}
+
+
+def _told(left: dict[str, str]) -> list[str]:
+    """Say how many series are left out for each reason, and the first of them by name."""
+    said = []
+    for why in (NONE, FEW):
+        names = [name.replace(JOINED, ", ") for name, own in left.items() if own == why]
+        if names:
+            more = ", ..." if len(names) > TOLD else ""
+            said.append(f"{len(names)} series {'is' if len(names) == 1 else 'are'} left out, with {why}: {', '.join(names[:TOLD])}{more}")
+    return said
 
 
 def components(given: Given, made: Made, *, look: bool) -> Components:
@@ -140,6 +173,7 @@ def _facts(given: Given, made: Made, coefficient: Array) -> dict[str, Any]:
     facts: dict[str, Any] = {
         "notes": [*given.notes, *_unseen(given, made.seasons)],
         "untold": [season.name for season in of_history(panel.grain.name, panel.cut)[1]],
+        "left": given.left,
         "periods": panel.cut,
         "drift": _drift(made.trend),
         "kinds": {name: panel.kinds[name] for name in own.levers},

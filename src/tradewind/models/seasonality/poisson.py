@@ -19,6 +19,7 @@ STEPS, PLAIN = 7, 4
 FAR = 3.0  # standardised residuals beyond it count less
 CHUNK = 48  # series worked on at once
 DRAWS = 200
+THIN, PARTS = 0.5, 8  # share of known periods below which a series draws from its own ones alone, in so many blocks at least
 CAUTION = 1.4  # each coefficient is charged more than one figure
 
 
@@ -105,14 +106,27 @@ def _drawn(work: _Work, beta: Array, used: Array, inverse: Array, blocks: Array)
     count = work.known.sum(1)
     free = np.sqrt(np.maximum(count, 1) / np.maximum(count - used, 1))
     left = np.where(work.known, (work.y - work.mean) / np.sqrt(np.maximum(work.loose[:, None] * work.mean, 1e-12)), np.nan)
-    capped = np.nan_to_num(np.clip(left, -FAR, FAR)) * free[:, None]
+    share = np.maximum(count, 1) / left.shape[1]
+    thin = np.where(share < THIN, 1.0, 1 / np.sqrt(share))  # a block of no figures would say that there is no error
+    capped = np.nan_to_num(np.clip(left, -FAR, FAR)) * (free * thin)[:, None]
     root = work.x * (np.sqrt(work.mean / work.loose[:, None]) * work.known)[:, :, None]
     draws = np.empty((len(beta), DRAWS, beta.shape[1]), "f4")
     chance = np.random.default_rng(blocks[:, 0]).normal(size=(beta.shape[1], DRAWS))
     for row in range(len(beta)):
-        moved = inverse[row] @ (root[row].T @ capped[row][blocks].T + chance / work.prior[row][:, None])
+        drawn = blocks if share[row] >= THIN else _own_blocks(np.flatnonzero(work.known[row]), blocks, work.block)
+        moved = inverse[row] @ (root[row].T @ capped[row][drawn].T + chance / work.prior[row][:, None])
         draws[row] = (beta[row][:, None] + moved).T
     return Fitted(beta, draws, left, free)
+
+
+def _own_blocks(there: Array, blocks: Array, block: int) -> Array:
+    """Return draws like `blocks` from some periods alone: those of a series that is known for a small part of the time."""
+    size = int(np.clip(len(there) // PARTS, 1, block))
+    count = -(-blocks.shape[1] // size)
+    starts = np.random.default_rng(blocks[:, 0]).integers(0, max(len(there), 1), (len(blocks), count))
+    at = (starts[:, :, None] + np.arange(size)).reshape(len(blocks), -1)[:, : blocks.shape[1]]
+    found: Array = there[at % max(len(there), 1)]
+    return found
 
 
 def _step(work: _Work, *, first: bool) -> tuple[Array, Array, Array, Array]:

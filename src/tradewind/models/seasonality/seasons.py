@@ -31,6 +31,9 @@ class Season:
 
 
 YEAR = 365.25
+JOINED = "\x1f"  # between the keys of a series
+LEAST = 8
+"""Figures below which there is nothing to take apart."""
 RANGE = "range"
 """Column that says which share of usual sales was on sale."""
 LOWEST = 1e-6  # of a price, that has a logarithm
