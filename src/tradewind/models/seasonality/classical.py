@@ -38,9 +38,9 @@ class Classical(Answering):
         left = logged - trend
         index, error = {}, {}
         for season in seasons:
-            mean, spread = learned.by_phase(left, known, season, panel)
-            index[season.name], error[season.name] = centred(mean), spread
+            index[season.name] = centred(learned.by_phase(left, known, season, panel))
             left = left - index[season.name][:, phase(season, panel.clock, panel.numbers()[: panel.cut])]
+            error[season.name] = learned.phase_error(left, known, season, panel)
         rest = left.std(1) / np.sqrt(max(width, 1))
         slope = (trend[:, -1] - trend[:, max(0, panel.cut - width)]) / max(width, 1)
         made = learned.Made(trend, np.repeat(rest[:, None], panel.cut, 1), slope, seasons, index, error)

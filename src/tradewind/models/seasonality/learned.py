@@ -18,6 +18,8 @@ from tradewind.models.seasonality.seasons import BLOCK, JOINED, LEAST, RANGE, Se
 from tradewind.models.seasonality.state import Components
 
 Array = np.ndarray[Any, Any]
+NEAR = 10  # days around a day of the year that tell it too
+CALM = 10
 NEGATIVE = 0.5  # share of figures below zero from which on they are no amounts
 FEW, NONE = f"fewer than {LEAST} figures", "no figure above zero"
 TOLD = 5  # names in a note
@@ -141,7 +143,7 @@ def components(given: Given, made: Made, *, look: bool) -> Components:
     shape = np.quantile((ratio / spread[:, None])[known], TAUS)
     facts = _facts(given, made, coefficient)
     if "year" in seasonal:
-        facts["shifts"] = shifts(given, made.index["year"], left)
+        facts["shifts"] = shifts(given, made.index["year"], left, _taken(given, made))
     return Components(
         panel.clock,
         panel.first,
@@ -213,10 +215,11 @@ def _unseen(given: Given, seasons: tuple[Season, ...]) -> list[str]:
     return said
 
 
-def shifts(given: Given, index: Array, left: Array) -> list[tuple[int, int, float, float]]:
+def shifts(given: Given, index: Array, left: Array, wider: Array) -> list[tuple[int, int, float, float]]:
     """Return (series, year, days later than usual, standard error) of every whole year: what is left against the slope of the index.
 
-    A season that comes s days late leaves -s times its slope, so s is a regression; its error is over blocks of time.
+    A season that comes s days late leaves -s times its slope, so s is a regression. Its error is over blocks of time of all years
+    together, as one year has few, widened by what the fit took (`wider`, a factor per series) and by how few blocks there are.
     """
     panel = given.panel
     season = next(season for season in seasons_of(panel) if season.name == "year")
@@ -224,8 +227,8 @@ def shifts(given: Given, index: Array, left: Array) -> list[tuple[int, int, floa
     days = 366 / season.phases
     slope = (np.roll(index, -1, 1) - np.roll(index, 1, 1)) / (2 * days)
     at, years = phase(season, panel.clock, numbers), panel.clock.date(numbers).astype("M8[Y]").astype("i8") + 1970
-    block = BLOCK[panel.grain.name]
-    found = []
+    block = max(1, min(BLOCK[panel.grain.name], round(season.length / 4)))
+    found, squares, free = [], np.zeros(len(left)), 0
     for year in np.unique(years).tolist():
         mine = np.flatnonzero(years == year)
         if len(mine) < 0.95 * season.length:
@@ -233,11 +236,32 @@ def shifts(given: Given, index: Array, left: Array) -> list[tuple[int, int, floa
         x, y = slope[:, at[mine]], np.nan_to_num(left[:, mine])
         power = np.maximum((x**2).sum(1), 1e-12)
         late = -(x * y).sum(1) / power
-        score = x * (y + late[:, None] * x)
-        sums = np.add.reduceat(score, np.arange(0, len(mine), block), 1)
-        error = np.sqrt((sums**2).sum(1)) / power
-        found += [(row, year, float(late[row]), float(error[row])) for row in range(len(late))]
-    return found
+        sums = np.add.reduceat(x * (y + late[:, None] * x), np.arange(0, len(mine), block), 1)
+        squares, free = squares + (sums**2).sum(1), free + sums.shape[1] - 1
+        found.append((year, late, power, sums.shape[1]))
+    if not found:
+        return []
+    spread = np.sqrt(squares / free) * wider * few(free)
+    return [
+        (row, year, float(late[row]), float(spread[row] * np.sqrt(count) / power[row]))
+        for year, late, power, count in found
+        for row in range(len(late))
+    ]
+
+
+def _taken(given: Given, made: Made) -> Array:
+    """Return by how much figures stray more than what a fit leaves of them: as the recipe says, else by what trend and seasons take."""
+    if not isinstance(made.wider, float):
+        return made.wider
+    cut = given.panel.cut
+    used = sum(season.phases / (2 * _near(season) + 1) + cut / season.length for season in made.seasons)
+    return np.full(len(given.panel), np.sqrt(cut / max(cut - used, 0.1 * cut)))
+
+
+def few(free: float) -> float:
+    """Return by how much an error known from so many figures is to be widened for a 95 % interval: Student's over the normal one."""
+    z = 1.96
+    return 1 + (z**2 + 1) / (4 * free) + (5 * z**4 + 16 * z**2 + 3) / (96 * free**2)
 
 
 def _quantile_width(ratio: Array) -> Array:
@@ -256,20 +280,57 @@ def _drift(trend: Array) -> float:
     return float(np.sqrt(np.mean((moved - moved.mean(1, keepdims=True)) ** 2) / lag)) if moved.size else 0.0
 
 
-def by_phase(values: Array, known: Array, season: Season, panel: Panel) -> tuple[Array, Array]:
-    """Return the mean of each phase and its standard error, (series, phases): a day of the year with its neighbours."""
-    at = phase(season, panel.clock, panel.numbers()[: panel.cut])
-    near = 10 if season.phases == 366 else 0  # a day of the year alone has two or three figures
-    total, square, count = (np.zeros((len(values), season.phases)) for _ in range(3))
-    for place in range(season.phases):
-        away = np.abs(at - place)
-        mine = np.minimum(away, season.phases - away) <= near
+def by_phase(values: Array, known: Array, season: Season, panel: Panel) -> Array:
+    """Return the mean of each phase, (series, phases): a day of the year with its neighbours."""
+    mean = np.zeros((len(values), season.phases))
+    for place, mine in enumerate(_windows(season, panel)):
         there = known[:, mine]
-        part = np.where(there, values[:, mine], 0)
-        total[:, place], square[:, place], count[:, place] = part.sum(1), (part**2).sum(1), there.sum(1)
-    mean = total / np.maximum(count, 1)
-    variance = np.maximum(square / np.maximum(count, 1) - mean**2, 0)
-    return mean, np.sqrt(variance / np.maximum(count - 1, 1))
+        mean[:, place] = np.where(there, values[:, mine], 0).sum(1) / np.maximum(there.sum(1), 1)
+    return mean
+
+
+def _windows(season: Season, panel: Panel) -> list[Array]:
+    """Return the periods that tell each phase."""
+    at = phase(season, panel.clock, panel.numbers()[: panel.cut])
+    return [np.flatnonzero(np.minimum(away := np.abs(at - place), season.phases - away) <= _near(season)) for place in range(season.phases)]
+
+
+def _near(season: Season) -> int:
+    return NEAR if season.phases == 366 else 0  # a day of the year alone has two or three figures
+
+
+def phase_error(rest: Array, known: Array, season: Season, panel: Panel) -> Array:
+    """Return the standard error of each phase's mean, (series, phases), from what figures leave beside it, trend taken out.
+
+    One cycle of the season is one figure of a phase, its level taken out: what errs together inside a cycle is no more than one. Cycles
+    are few, so the variance of a phase is held against that of all phases as if CALM cycles had said it.
+    """
+    cycle = _cycle(season, panel)
+    count = np.maximum(np.array([np.bincount(cycle, row, int(cycle[-1]) + 1) for row in known.astype("f8")]), 1)
+    level = np.array([np.bincount(cycle, row, int(cycle[-1]) + 1) for row in np.where(known, rest, 0.0)]) / count
+    rest = rest - level[:, cycle]
+    squares, number = np.zeros((2, len(rest), season.phases))
+    for place, mine in enumerate(_windows(season, panel)):
+        if len(mine) == 0:
+            continue
+        starts = np.flatnonzero(np.diff(cycle[mine], prepend=-1))
+        there = np.add.reduceat(known[:, mine].astype("f8"), starts, 1)
+        mean = np.add.reduceat(np.where(known[:, mine], rest[:, mine], 0.0), starts, 1) / np.maximum(there, 1)
+        squares[:, place], number[:, place] = (mean**2).sum(1), (there > 0).sum(1)
+    cycles, phases = max(panel.cut / season.length, 1.5), season.phases / (2 * _near(season) + 1)
+    free = cycles * phases / ((cycles - 1) * (phases - 1))  # levels of cycles and means of phases were taken from the same figures
+    whole = squares.sum(1) / np.maximum(number.sum(1), 1)
+    found: Array = np.sqrt(free * (CALM * whole[:, None] + squares) / (CALM + number) / np.maximum(number, 1))
+    return found * few((cycles - 1) * (phases - 1))
+
+
+def _cycle(season: Season, panel: Panel) -> Array:
+    """Return the number of the cycle of the season that each period of the history lies in, from 0."""
+    numbers = panel.numbers()[: panel.cut]
+    dates = panel.clock.date(numbers)
+    found = dates.astype("M8[Y]").astype("i8") if season.name == "year" else dates.astype("M8[D]").astype("i8")
+    found = (found + 3) // 7 if season.name == "week" else found
+    return np.unique(found, return_inverse=True)[1]
 
 
 def without_gaps(figures: Array) -> Array:

@@ -108,7 +108,8 @@ def _drawn(work: _Work, beta: Array, used: Array, inverse: Array, blocks: Array)
     left = np.where(work.known, (work.y - work.mean) / np.sqrt(np.maximum(work.loose[:, None] * work.mean, 1e-12)), np.nan)
     share = np.maximum(count, 1) / left.shape[1]
     thin = np.where(share < THIN, 1.0, 1 / np.sqrt(share))  # a block of no figures would say that there is no error
-    capped = np.nan_to_num(np.clip(left, -FAR, FAR)) * (free * thin)[:, None]
+    parted = np.sqrt(1 / (1 - work.block / max(left.shape[1], 2 * work.block)))  # what is left adds up to none over all blocks
+    capped = np.nan_to_num(np.clip(left, -FAR, FAR)) * (free * thin * parted)[:, None]
     root = work.x * (np.sqrt(work.mean / work.loose[:, None]) * work.known)[:, :, None]
     draws = np.empty((len(beta), DRAWS, beta.shape[1]), "f4")
     chance = np.random.default_rng(blocks[:, 0]).normal(size=(beta.shape[1], DRAWS))

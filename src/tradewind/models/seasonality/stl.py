@@ -44,11 +44,9 @@ class Stl(Answering):
             if panel.cut < 2 * period:
                 period = panel.cut // 2  # two years less a few days
             trend, seasonal = _taken_apart(left, period, robust=bool(knobs["robust"]))
-            rest = left - trend - seasonal
-            mean, _ = learned.by_phase(seasonal, known, season, panel)
-            _, spread = learned.by_phase(rest, known, season, panel)
-            index[season.name], error[season.name] = centred(mean), spread
+            index[season.name] = centred(learned.by_phase(seasonal, known, season, panel))
             left = left - index[season.name][:, phase(season, panel.clock, panel.numbers()[: panel.cut])]
+            error[season.name] = learned.phase_error(left - trend, known, season, panel)
         noise = (left - trend).std(1)
         window = round(seasons[-1].length)
         slope = (trend[:, -1] - trend[:, max(0, panel.cut - window)]) / max(min(window, panel.cut - 1), 1)
