@@ -12,6 +12,7 @@ from tradewind.core.table import Table
 from tradewind.models._kit.calendar import holiday_dates
 
 EXPECTED = "expected"  # the kind of an event that says: this was known, do not report it
+KEYS = ("metric", "product", "store")
 AHEAD = 400  # days of the calendar beyond the last figure
 LEVERS = ("promotion", "discount", "display", "feature")
 MOST_MECHANICS = 8
@@ -23,7 +24,8 @@ def assemble(tables: Mapping[str, Table], *, country: str = "", subdivision: str
     Sales make a series of every product x store, of every product, of every store and of everything (an empty key means all);
     identical rows count once and are marked. `outcomes` alone make a series of every numeric column and region (`metric`, `store`).
     Orders alone are added up to sales; in any case every order line is a row of its own, told by `order`, without `units`.
-    Events of kind "expected" mark the periods of the product or store they name, or all. Raises MissingColumn and EmptyTable.
+    Events of kind "expected" mark the periods of the product or store they name, or all, those without a row too.
+    Raises MissingColumn and EmptyTable.
     """
     import polars as pl
 
@@ -38,7 +40,7 @@ def assemble(tables: Mapping[str, Table], *, country: str = "", subdivision: str
     events = tables["events"].frame if "events" in tables else None
     frame = _expected(frame, events, columns)
     frame = _calendar(frame, _named(events, country, subdivision, frame), columns)
-    keys = [name for name in ("metric", "product", "store") if name in frame.columns]
+    keys = [name for name in KEYS if name in frame.columns]
     if "orders" in tables:
         frame = _with_lines(frame, tables["orders"], columns)
     described = tuple(columns.get(name, Column(name)) for name in frame.columns)
@@ -290,7 +292,7 @@ def _with_lines(frame: Any, orders: Table, columns: dict[str, Column]) -> Any:
 
 
 def _expected(frame: Any, events: Any, columns: dict[str, Column]) -> Any:
-    """Mark the periods that someone said were to be expected."""
+    """Mark the periods that someone said were to be expected; those without a row get one, so that a missing load can be marked, too."""
     import polars as pl
 
     if events is None or "kind" not in events.columns:
@@ -299,8 +301,9 @@ def _expected(frame: Any, events: Any, columns: dict[str, Column]) -> Any:
     if days.height == 0:
         return frame
     columns[EXPECTED] = Column(EXPECTED, Role.EVENT)
+    on = [key for key in KEYS if key in days.columns and key in frame.columns]
+    frame = _with_absent(frame, days["date"])
     mark = pl.lit(0.0)
-    on = [key for key in ("metric", "product", "store") if key in days.columns and key in frame.columns]
     day = frame["date"].cast(pl.Date)
     for row in days.select("date", *on).unique(maintain_order=True).iter_rows(named=True):
         here = day == row["date"]
@@ -308,7 +311,30 @@ def _expected(frame: Any, events: Any, columns: dict[str, Column]) -> Any:
             if row[key]:
                 here &= (frame[key] == str(row[key])).fill_null(value=False)
         mark = pl.max_horizontal(mark, pl.lit(here.cast(pl.Float64)))
-    return frame.with_columns(mark.alias(EXPECTED))
+    return frame.with_columns(mark.alias(EXPECTED)).filter(~pl.col("_absent") | (pl.col(EXPECTED) > 0)).drop("_absent")
+
+
+def _with_absent(frame: Any, days: Any) -> Any:
+    """Add a row without a figure for every series that has none on one of the days, where periods are days or shorter; `_absent` tells.
+
+    The total of everything gets none: without keys and figure a row would be one of the calendar.
+    """
+    import polars as pl
+
+    keys = [name for name in KEYS if name in frame.columns]
+    frame = frame.with_columns(pl.lit(value=False).alias("_absent"))
+    date = pl.col("date").cast(pl.Date)
+    steps = frame.select(date.unique().sort().diff().min()).item()
+    if not keys or steps is None or steps.days > 1:
+        return frame
+    wanted = days.cast(pl.Date).filter(days.cast(pl.Date).is_between(*frame.select(date.min().alias("a"), date.max().alias("b")).row(0)))
+    moments = frame.select((pl.col("date") - date.cast(frame.schema["date"])).unique().alias("_time"))
+    moments = pl.DataFrame({"date": wanted.unique()}).join(moments, how="cross")
+    moments = moments.select((pl.col("date").cast(frame.schema["date"]) + pl.col("_time")).cast(frame.schema["date"]).alias("date"))
+    fixed = [name for name in ("worth", "category", "brand") if name in frame.columns]
+    series = frame.filter(pl.any_horizontal(pl.col(keys).is_not_null())).select(*keys, *fixed).unique(subset=keys, keep="last")
+    absent = series.join(moments, how="cross").join(frame.select("date", *keys), on=["date", *keys], how="anti", nulls_equal=True)
+    return pl.concat([frame, absent.with_columns(pl.lit(value=True).alias("_absent"))], how="diagonal_relaxed")
 
 
 def _named(events: Any, country: str, subdivision: str, frame: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Who is above and below whom: products and stores, their totals, everything."""
+"""Who is above and below whom: products and stores, their totals, everything; and what an expected part excuses above it."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 
 Array = np.ndarray[Any, Any]
+MOST, SOME = 0.5, 0.2  # share of a total's gap from which on it is the gap of the parts that were expected, or may be
+USUAL = 1.3  # spreads within which four of five figures lie
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,3 +39,24 @@ def family_of(keys: Mapping[str, Array]) -> Family:
             if pair != ("", "") or not store or ("", store) not in place:
                 below.setdefault(place[pair], []).append(at)
     return Family(above, {at: tuple(found) for at, found in below.items()})
+
+
+def excused(family: Family, known: Array, value: Array, expected: Array, spread: Array) -> Array:
+    """Tell which totals' gaps are those of parts that someone said were expected; all are series x periods.
+
+    `known` is above zero where it was said. It is so where the parts have MOST of the gap, or SOME of it and the rest is usual. A part
+    without a figure has its whole expectation as gap; the smallest parts and the next smaller ones may add up differently: more counts.
+    """
+    gap = np.where(np.isfinite(value), value, 0.0) - expected
+    said = known > 0
+    parts = np.where(said, gap, 0.0)
+    small, near = np.zeros(gap.shape), np.zeros(gap.shape)
+    for at in np.flatnonzero(said.any(1)).tolist():
+        if at not in family.below:
+            for above in family.above.get(at, ()):
+                small[above] += parts[at]
+    for total, below in family.below.items():
+        near[total] = parts[list(below)].sum(0)
+    explained = np.where(np.abs(small) > np.abs(near), small, near)
+    share = explained / np.where(gap != 0, gap, np.inf)
+    return np.asarray((share >= MOST) | ((share >= SOME) & (np.abs(gap - explained) <= USUAL * spread)))

@@ -24,26 +24,32 @@ class Ranks:
     distances: Array  # at LEVELS
     logs: bool = False  # scores are log odds, or minus the log of a share
 
-    def p(self, score: Array) -> Array:
-        """Return the conformal p-value of scores (Vovk, Gammerman and Shafer 2005, 2.2)."""
+    def p(self, score: Array, *, own: Array | bool = False) -> Array:
+        """Return the conformal p-value of scores (Vovk, Gammerman and Shafer 2005, 2.2); `own` are ranked against the others only."""
         above = len(self.scores) - np.searchsorted(self.scores, score, "left")
-        return np.asarray((1 + above) / (1 + len(self.scores)))
+        return self._without(np.asarray((1 + above) / (1 + len(self.scores))), own)
 
-    def rare(self, score: Array) -> Array:
+    def _without(self, share: Array, own: Array | bool) -> Array:
+        """Return the shares of scores seen as those among the others: a score is not one of those that look as odd as it does."""
+        count = max(len(self.scores), 1)
+        return np.where(own, np.maximum((share * (1 + len(self.scores)) - 1) / count, 1 / count), share)
+
+    def rare(self, score: Array, *, own: Array | bool = False) -> Array:
         """Return the share of usual figures that score as high, told apart beyond the highest one seen too.
 
-        Among the scores seen this is the conformal p-value, without its steps. The highest hundredth follow an exponential law of the
-        same mean excess (peaks over a threshold; Davison and Smith 1990, with shape zero). Where scores are log odds the excess is at
-        least one: odds of c come up by chance with a share of 1/c (Wald 1945, 3.2), and a few quiet scores do not prove less.
+        Among the scores seen this is the conformal p-value, without its steps; `own` are ranked against the others only. The highest
+        hundredth follow an exponential law of the same mean excess (peaks over a threshold; Davison and Smith 1990, with shape zero).
+        Where scores are log odds the excess is at least one: odds of c come up by chance with a share of 1/c (Wald 1945, 3.2), and a
+        few quiet scores do not prove less.
         """
         first, share, start, top, excess = self._tail
-        inside = np.interp(score, first, share)
-        beyond = top * np.exp(-np.maximum(score - start, 0.0) / excess)
+        inside = self._without(np.interp(score, first, share), own)
+        beyond = self._without(np.asarray(top), own) * np.exp(-np.maximum(score - start, 0.0) / excess)
         return np.maximum(np.where(score > start, beyond, inside), RAREST)
 
-    def odds(self, score: Array, budget: float) -> Array:
+    def odds(self, score: Array, budget: float, *, own: Array | bool = False) -> Array:
         """Return log(budget / share): zero where an alert at the budget begins, log 9 where one of nine such alerts would do so."""
-        return np.asarray(np.log(budget) - np.log(self.rare(score)))
+        return np.asarray(np.log(budget) - np.log(self.rare(score, own=own)))
 
     @cached_property
     def _tail(self) -> tuple[Array, Array, float, float, float]:

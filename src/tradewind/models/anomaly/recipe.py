@@ -109,10 +109,11 @@ class Watching:
 
     def notes(self, state: Watch, asked: Table) -> list[str]:
         """Say what repairs were made, and how far p-values can be told apart."""
-        finest = 1 / (1 + len(state.ranks.scores))
+        count = len(state.ranks.scores)
         said = list(state.notes)
-        if finest > state.budget / 5:
-            said.append(f"the past is short: no p-value is below {finest:.3f}")
+        if 1 / (1 + count) > state.budget / 5:
+            past, new = 1 / max(count, 1), 1 / (1 + count)
+            said.append(f"the past is short: no p-value of a past figure is below {past:.3f}, of a new one below {new:.3f}")
         return said
 
 
@@ -255,7 +256,7 @@ def _walked(state: Watch, asked: Table, series: Array, moments: Array, later: Ar
     first = max(known - max(BACK, quality.WEEKS) - 2, 0) if later.all() else 0  # all of the past is large, and only its end matters
     past = state.cells.between(first, known).take(names)
     holiday = np.isin(whole.astype("M8[D]"), part.holidays)
-    fresh = joined(part, ruled(cells, past.value, figures=part.figures, holiday=holiday))
+    fresh = joined(part, ruled(part, cells, past.value, holiday=holiday))
     if not np.isfinite(fresh.value[row[later & ~single], at[~told]]).all():
         raise BadValue("all figures of a period are judged from the figures themselves", hint="send a row for each of them beside it")
     if later.all() and not (fresh.p <= state.budget).any():

@@ -12,7 +12,7 @@ import numpy as np
 from tradewind.models._kit.resting import regular_after
 from tradewind.models.anomaly import hidden, quality, series, together
 from tradewind.models.anomaly.engine import Day, Engine, Past
-from tradewind.models.anomaly.family import Family, family_of
+from tradewind.models.anomaly.family import Family, excused, family_of
 from tradewind.models.anomaly.grid import DAY, Beat, Grid
 from tradewind.models.anomaly.lines import Lines
 from tradewind.models.anomaly.ranks import LEVELS, Ranks, thinned
@@ -135,7 +135,7 @@ def begin(
     cells = live if causal else _seen_whole(grid, live, engines)
     odds = cells.odds - _apart(cells.odds, usual, level, budget)[:, None]
     past = Ranks(thinned(odds[usual]), ranks.distances, logs)
-    cells = _judged(grid, replace(cells, odds=past.odds(odds, budget)), past.p(odds))
+    cells = _judged(watch, grid, replace(cells, odds=past.odds(odds, budget, own=usual)), past.p(odds, own=usual))
     return _with_vectors(replace(moved, cells=cells, ranks=ranks, milder=milder), live, usual, seed)
 
 
@@ -270,19 +270,23 @@ def _deviation(family: str, mean: Array, spread: Array) -> Array:
     return np.sqrt(np.maximum(mean, 1e-3) + spread * mean**2) if family == "counts" else spread
 
 
-def _judged(grid: Grid, cells: Cells, p: Array) -> Cells:
+def _judged(watch: Watch, grid: Grid, cells: Cells, p: Array) -> Cells:
     """Return the verdicts with p-values, and the data rules applied."""
     cells = replace(cells, p=np.where(_as_said(cells.value, cells.expected) | (cells.known > 0), 1.0, p))
     none = np.zeros((len(p), 0))
-    return ruled(cells, none, figures=len(p), duplicated=grid.inputs.get("duplicated"), holiday=np.isin(grid.dates, grid.holidays))
+    return ruled(watch, cells, none, duplicated=grid.inputs.get("duplicated"), holiday=np.isin(grid.dates, grid.holidays))
 
 
-def ruled(cells: Cells, before: Array, *, figures: int, duplicated: Array | None = None, holiday: Array | None = None) -> Cells:
+def ruled(watch: Watch, cells: Cells, before: Array, *, duplicated: Array | None = None, holiday: Array | None = None) -> Cells:
     """Return the verdicts with the data rules applied, and the rate of false alarms of each period; `before` are earlier figures.
 
-    The first `figures` series are figures: no rule asks anything of the others.
+    No rule asks anything of all figures of a place together. A total whose gap is mostly that of expected parts is expected, too.
     """
-    past, some = before[:figures, max(0, before.shape[1] - quality.WEEKS) :], slice(0, figures)
+    past, some = before[: watch.figures, max(0, before.shape[1] - quality.WEEKS) :], slice(0, watch.figures)
+    if (cells.known > 0).any():
+        quiet = excused(watch.family, cells.known, cells.value, cells.expected, cells.spread)
+        said = {"known": 1.0, "p": 1.0, "odds": -RULED}
+        cells = replace(cells, **{name: np.where(quiet, sure, getattr(cells, name)) for name, sure in said.items()})
     mark = np.zeros(cells.value.shape, "i1")
     double = None if duplicated is None else duplicated[some]
     mark[some] = quality.marks(cells.value[some], cells.expected[some], cells.spread[some], double, before=past, holiday=holiday)
@@ -412,7 +416,7 @@ def moved_on(watch: Watch, grid: Grid) -> Watch:
         inputs[name] = np.full(shape, np.nan)
         inputs[name][place[there]] = said[there][:, new]
     moved, cells = walk(watch, grid.moments[new], value, inputs, skipped=skipped)
-    cells = joined(watch, ruled(cells, before, figures=watch.figures, duplicated=inputs.get("duplicated"), holiday=holiday))
+    cells = joined(watch, ruled(watch, cells, before, duplicated=inputs.get("duplicated"), holiday=holiday))
     told = () if there.all() else (f"{int((~there).sum())} series are new and will be watched after the next training",)
     notes = tuple(dict.fromkeys((*watch.notes, *told)))
     return replace(moved, cells=watch.cells.beside(cells), notes=notes, holidays=days)
