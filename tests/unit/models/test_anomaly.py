@@ -303,7 +303,7 @@ def test_what_is_planted_is_counted_like_the_rest_and_kept_apart() -> None:
 
 
 def test_exams_hold_the_end_back_and_marks_are_the_average_precision() -> None:
-    rows = [sales(usual(at), product=f"P{at}") for at in range(5)]
+    rows = [sales(usual(at), product=f"P{at}") for at in range(40)]
     frame = {name: np.concatenate([table.column(name) for table in rows]) for name in ("date", "product", "units")}
     table = assemble({"sales": Table.from_columns(frame)})
     found = judge.exams(table, folds=2, seed=3)
@@ -320,8 +320,10 @@ def test_exams_hold_the_end_back_and_marks_are_the_average_precision() -> None:
     assert len(marks.loss) == wrong.sum()
     blind = judge.marks(found, [_verdicts(exam, np.zeros(len(exam.truth))) for exam in found])
     assert blind.metrics["average_precision"] == pytest.approx(wrong.mean())
-    with pytest.raises(LearnFailed):
+    with pytest.raises(LearnFailed, match="20 periods") as refused:
         judge.exams(assemble({"sales": sales(usual()[:20], DAYS[:20])}), folds=3, seed=0)
+    assert "at least 38 periods" in refused.value.hint
+    assert judge.exams(assemble({"sales": sales(usual()[:38], DAYS[:38])}), folds=3, seed=0), "what is asked for is enough"
 
 
 def test_a_series_that_begins_in_the_exam_is_not_asked_about() -> None:

@@ -31,11 +31,12 @@ class Planted:
     kind: Array
 
 
-def plant(value: Array, promoted: Array, first: int, *, rate: float, seed: int) -> Planted:
+def plant(value: Array, promoted: Array, first: int, *, rate: float, seed: int, size: float = 1.0) -> Planted:
     """Put `rate` incidents per series into the periods from `first` on; whole numbers stay whole.
 
     Counts are thinned (binomial) or added to (Poisson), so that what is planted is as noisy as the rest; other figures are multiplied,
-    or moved by as many usual deviations as the factor is tenths from one where some lie below zero.
+    or moved by as many usual deviations as the factor is tenths from one where some lie below zero. `size` is the share of what a factor
+    is away from one.
     """
     rng = np.random.default_rng(seed)
     out, wrong, kinds = value.copy(), np.zeros(value.shape, bool), np.full(value.shape, -1, "i1")
@@ -47,7 +48,7 @@ def plant(value: Array, promoted: Array, first: int, *, rate: float, seed: int) 
             if found is None:
                 continue
             window = slice(found, found + KINDS[kind][2])
-            out[row, window] = _changed(rng, value[row], promoted[row], window, kind)
+            out[row, window] = _changed(rng, value[row], window, _factor(value[row], promoted[row], kind, size))
             wrong[row, window], kinds[row, window] = True, kind
             busy[max(0, found - APART) : window.stop + APART] = True
     return Planted(out, wrong, kinds)
@@ -64,14 +65,19 @@ def _place(rng: np.random.Generator, kind: int, busy: Array, promoted: Array, fi
     return None
 
 
-def _changed(rng: np.random.Generator, value: Array, promoted: Array, window: slice, kind: int) -> Array:
+def _factor(value: Array, promoted: Array, kind: int, size: float) -> float:
+    """Return what figures in an incident of a kind are multiplied by."""
     factor = KINDS[kind][1]
-    here = value[window]
     if not np.isfinite(factor):
         known = np.isfinite(value)
         on, off = value[known & (promoted > 0.5)], value[known & (promoted <= 0.05)]
         usual = off.mean() / on.mean() if len(on) and len(off) and on.mean() > 0 else MOST_LEFT
         factor = float(min(usual, MOST_LEFT))
+    return 1 + size * (factor - 1)
+
+
+def _changed(rng: np.random.Generator, value: Array, window: slice, factor: float) -> Array:
+    here = value[window]
     known = value[np.isfinite(value)]
     if known.min() < 0:
         return np.asarray(here + 10 * (factor - 1) * np.std(known))

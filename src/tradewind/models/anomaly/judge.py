@@ -11,35 +11,57 @@ from tradewind.core.errors import LearnFailed
 from tradewind.core.model import Exam, Marks
 from tradewind.core.table import Table
 from tradewind.models.anomaly.grid import AT_LEAST, KEYS, VALUE, Grid, read, texts, time_of
-from tradewind.models.anomaly.inject import plant
+from tradewind.models.anomaly.inject import APART, plant
 from tradewind.models.anomaly.odd_orders import told_apart
 
 Array = np.ndarray[Any, Any]
 RATE = 12.0  # incidents planted per series and year of days
 YEAR = 365.25
 HELD = 0.4  # share of the past that all exams together ask about
-LONGEST = 120  # periods of one exam
+LONGEST, SHORTEST = 120, 5  # periods of one exam
 MOST_SERIES = 150
+ENOUGH = 40  # incidents that tell recipes apart; where fewer are planted, the same figures are examined again with others in them
+SIZES = (1.0, 0.5, 0.25)  # of the incidents of one round after the other: where full ones are easy, small ones tell recipes apart
+MOST_ROUNDS = 9  # times that one stretch of the past is examined
+TELLING = 3  # groups from which an error can be told
+LEAST = 1.0  # incidents planted per series in a round after the first
+ROUND = 1_000  # what the seeds of two rounds are apart
 
 
 def exams(table: Table, *, folds: int, seed: int) -> list[Exam]:
     """Return exams on the totals of products (where there are stores), or on the series there are; at most 150, drawn by seed.
 
-    Incidents are planted in what is asked only. The truth has `wrong` (1: part of an incident), its kind, series and period.
-    Raises LearnFailed where the past is too short.
+    Incidents are planted in what is asked only; where few fit, there are up to MOST_ROUNDS exams on each stretch of the past, each with
+    other incidents, and smaller ones among them. The truth has `wrong` (1: part of an incident), its kind, series, period
+    and stretch. Raises LearnFailed where the past is too short.
     """
     judged = _chosen(table, seed)
     grid = read(judged)
     periods = len(grid.moments)
-    length = min(LONGEST, int(HELD * periods) // max(folds, 1))
-    if length < 5 or periods - folds * length < 2 * AT_LEAST:
-        raise LearnFailed(f"{periods} periods are too few to plant incidents in", hint="give at least 60 periods, or fewer folds")
+    length = _length(periods, folds)
+    if not _fits(periods, folds):
+        least = next(count for count in range(periods, 10**6) if _fits(count, folds))
+        raise LearnFailed(f"{periods} periods are too few to plant incidents in", hint=f"give at least {least} periods, or fewer folds")
     when = judged.column(time_of(judged)).astype("M8[us]")
-    made = []
-    for fold in range(folds):
-        end = periods - (folds - 1 - fold) * length
-        made.append(_exam(judged, grid.until(end), when, end - length, seed + fold))
+    made: list[Exam] = []
+    planted = 0
+    for turn in range(MOST_ROUNDS):
+        for fold in range(folds):
+            end = periods - (folds - 1 - fold) * length
+            made.append(_exam(judged, grid.until(end), when, end - length, fold=fold, turn=turn, seed=seed + fold + ROUND * turn))
+            planted += _incidents(made[-1].truth)
+        if planted >= ENOUGH and turn % len(SIZES) in ((len(SIZES) - 1,) if turn else (0,)):
+            break
     return made
+
+
+def _length(periods: int, folds: int) -> int:
+    return min(LONGEST, int(HELD * periods) // max(folds, 1))
+
+
+def _fits(periods: int, folds: int) -> bool:
+    length = _length(periods, folds)
+    return length >= SHORTEST and periods - folds * length >= 2 * AT_LEAST
 
 
 def _chosen(table: Table, seed: int) -> Table:
@@ -58,10 +80,20 @@ def _chosen(table: Table, seed: int) -> Table:
     return table.take(keep)
 
 
-def _exam(table: Table, grid: Grid, when: Array, first: int, seed: int) -> Exam:
+def _incidents(truth: Table) -> int:
+    """Return how many incidents are in what is asked: runs of wrong periods of one series."""
+    wrong = truth.column("wrong") > 0.5
+    series, at = truth.column("series")[wrong], truth.column("at")[wrong]
+    order = np.lexsort((at, series))
+    return int(wrong.any()) + int(((np.diff(series[order]) != 0) | (np.diff(at[order]) > APART)).sum())
+
+
+def _exam(table: Table, grid: Grid, when: Array, first: int, *, fold: int, turn: int, seed: int) -> Exam:
     promoted = np.nan_to_num(grid.inputs["promotion"]) if "promotion" in grid.inputs else np.zeros(grid.value.shape)
     days = float((grid.moments[-1] - grid.moments[first]).astype("M8[us]".replace("M8", "m8")).astype("i8")) / 86_400e6
-    planted = plant(grid.value, promoted, first, rate=RATE * max(days, 1.0) / YEAR if grid.beat.step == 86_400_000_000 else 3.0, seed=seed)
+    rate = RATE * max(days, 1.0) / YEAR if grid.beat.step == 86_400_000_000 else 3.0
+    rate = max(rate, LEAST) if turn else rate
+    planted = plant(grid.value, promoted, first, rate=rate, seed=seed, size=SIZES[turn % len(SIZES)])
     names = [name for name in KEYS if name in table]
     keys = list(zip(*(texts(table, name) for name in names), strict=True)) if names else [("all",)] * len(table)
     row = np.array([grid.index.get(key, -1) for key in keys], "i8")
@@ -76,7 +108,8 @@ def _exam(table: Table, grid: Grid, when: Array, first: int, seed: int) -> Exam:
     question = table.take(asked)
     question = question.with_columns({VALUE: value})
     truth = {"wrong": planted.wrong[place].astype("f8"), "kind": planted.kind[place].astype("f8"), "series": place[0], "at": place[1]}
-    return Exam(_with_calendar(table, seen, asked, when), question, Table.from_columns(truth))
+    stretch = np.full(len(question), fold)
+    return Exam(_with_calendar(table, seen, asked, when), question, Table.from_columns(truth | {"stretch": stretch}))
 
 
 def _with_calendar(table: Table, seen: Array, asked: Array, when: Array) -> Table:
@@ -97,12 +130,15 @@ def marks(exams: Sequence[Exam], answers: Sequence[Table]) -> Marks:
     """Return the average precision over all judged figures, and how the alerts did at the stated budget.
 
     `missed` is one minus the average precision, which is the mean over wrong figures of one minus the precision at their score: these are
-    the losses. `false_alarms` is the share of alerts that are none, `budget_used` the share of clean figures with an alert.
+    the losses. `false_alarms` is the share of alerts that are none, `budget_used` the share of clean figures with an alert. A series
+    errs together on one stretch of the past, in however many exams; where there are fewer than TELLING of these, exams are apart.
     """
     wrong = np.concatenate([exam.truth.column("wrong") for exam in exams]) > 0.5
     score = np.concatenate([answer.column("score") for answer in answers])
     alert = np.concatenate([answer.column("alert") for answer in answers]) > 0
-    group = np.concatenate([exam.truth.column("series") + 100_000 * at for at, exam in enumerate(exams)])
+    group = np.concatenate([exam.truth.column("series") + 100_000 * exam.truth.column("stretch") for exam in exams])
+    if len(np.unique(group[wrong])) < TELLING:
+        group = np.repeat(np.arange(len(exams)), [len(exam.truth) for exam in exams])
     if not wrong.any():
         raise LearnFailed("no incident could be planted", hint="load a longer past")
     precision = precisions(wrong, score)
