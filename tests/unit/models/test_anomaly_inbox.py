@@ -103,3 +103,59 @@ def test_the_one_wild_month_of_five_years_is_an_alert() -> None:
     for recipe in ("naive", "decompose", "driven"):
         found = inbox({"outcomes": Table.from_columns({"date": months, "revenue": revenue})}, recipe)
         assert [np.datetime64(row["date"]) for row in found] == [months[40]], recipe
+
+
+def test_a_missing_day_is_one_incident_that_counts_its_money_once() -> None:
+    units = figures(4)
+    lost = np.median(units[:, [OUT - 14, OUT - 7, OUT + 7, OUT + 14]], 1).sum()
+    units[:, OUT : OUT + 1] = np.nan
+    found = of_days(inbox({"sales": sold(units)}), OUT, OUT)
+    assert {(row["incident"], row["class"]) for row in found} == {(f"all/all/{DAYS[OUT]}", "data")}
+    assert len({row["severity"] for row in found}) == 1
+    assert abs(found[0]["severity"] / lost - 1) < 0.1
+
+
+def test_totals_are_part_of_the_incident_of_a_part_far_beyond_its_size() -> None:
+    units, promotion = figures(5), np.zeros((len(SHOPS) * SHOP, len(DAYS)))
+    for series in range(len(units)):
+        for start in range(8 + series % SHOP, 190, 21):
+            promotion[series, start : start + 6] = 1
+            units[series, start : start + 6] = np.round(units[series, start : start + 6] * 2.2)
+    first = int(np.flatnonzero(np.diff(promotion[2]) > 0)[-2]) + 1
+    broken = [2, 2 + SHOP, 2 + 2 * SHOP]
+    units[broken, first : first + 6] = np.round(units[broken, first : first + 6] / 2.2)
+    found = of_days(inbox({"sales": sold(units, promotion=promotion)}), first, first + 5)
+    mine = [row for row in found if row["product"] in ("", "P2")]
+    assert {row["incident"].rsplit("/", 1)[0] for row in mine} == {"P2/all"}
+    assert {row["class"] for row in mine} == {"promotion"}
+    assert any(row["product"] == "" for row in mine)
+
+
+def test_an_incident_to_the_other_side_is_another_and_adds_nothing() -> None:
+    units = figures(6)
+    units[3, OUT : OUT + 2] = 5
+    units[3, OUT + 2 : OUT + 4] *= 3
+    series = [row for row in inbox({"sales": sold(units)}) if (row["product"], row["store"]) == ("P3", "S1")]
+    names = {row["incident"] for row in of_days(series, OUT, OUT + 3)}
+    assert len(names) == 2
+    for name in names:
+        rows = [row for row in series if row["incident"] == name]
+        assert len({np.sign(row["gap"]) for row in rows}) == len({row["severity"] for row in rows}) == 1
+        np.testing.assert_allclose(rows[0]["severity"], abs(sum(row["gap"] for row in rows)), rtol=1e-6)
+
+
+def test_one_alert_asked_alone_names_the_incident_it_has_among_all() -> None:
+    units = figures(7)
+    units[:SHOP, OUT] *= 0.2
+    units[2 * SHOP + 1, OUT + 5] = 0
+    chosen = models.recipe("anomaly", "driven")
+    state = chosen.fit(assemble({"sales": sold(units)}), settle(chosen.knobs, {}), 0)
+    asked = chosen.expand(state, len(DAYS), {})
+    told = chosen.predict(state, asked)
+    alerts = np.flatnonzero((told.column("alert") > 0) & (told.column("date") >= DAYS[OUT]) & (told.column("date") <= DAYS[OUT + 5]))
+    assert len(alerts) > 5
+    for at in alerts.tolist():
+        alone = chosen.predict(state, asked.take(np.arange(len(asked)) == at))
+        for name in ("incident", "class", "driver"):
+            assert alone.column(name)[0] == told.column(name)[at]
+        np.testing.assert_allclose(alone.column("severity")[0], told.column("severity")[at])

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,12 +10,11 @@ from tradewind.core.errors import Unexpected
 from tradewind.core.table import Table
 from tradewind.models.anomaly import MODEL, hidden, quality
 from tradewind.models.anomaly.grid import KEYS
+from tradewind.models.anomaly.incidents import Scene, incident_of, largest, scene_of
 from tradewind.models.anomaly.watch import Cells, Watch
 
 Array = np.ndarray[Any, Any]
-OWN = 0.7  # share of a total's gap from which on one part alone is the incident
 EMPTY = 0.15  # share of what was expected below which nothing could be bought
-BACK = 60  # periods an incident is followed back
 BANDS = ("lo95", "lo90", "lo80", "lo50", "p50", "hi50", "hi80", "hi90", "hi95")
 COMBINATION, RELATION = "combination", "relation"
 
@@ -73,53 +70,31 @@ def _least(watch: Watch) -> Array:
     return least
 
 
-@dataclass(frozen=True, slots=True)
-class _Scene:
-    """All that is looked at to say what an alert belongs to; `names` says which series of the watch each row is, `place` the reverse."""
-
-    watch: Watch
-    cells: Cells
-    names: Array
-    place: Array
-    gaps: Array
-    alert: Array
-
-    def near(self, row: int, kin: Mapping[int, tuple[int, ...]]) -> list[int]:
-        """Return the rows of the series above or below a row's that are looked at."""
-        found = (int(self.place[one]) for one in kin.get(int(self.names[row]), ()))
-        return [one for one in found if one >= 0]
-
-
 def _incidents(watch: Watch, cells: Cells, rows: Array, at: Array, *, names: Array, alert: Array) -> dict[str, Array]:
     """Return incident, severity, class and driver of the asked cells; empty and zero where there is no alert."""
-    place = np.full(len(watch.chances), -1, "i8")
-    place[names] = np.arange(len(names))
-    gaps = np.where(np.isfinite(cells.value), cells.value, 0.0) - cells.expected
-    scene = _Scene(watch, cells, names, place, gaps, alert)
+    scene = scene_of(watch, cells, names, alert)
     incident, driver, of = (np.full(len(rows), "", object) for _ in range(3))
     severity = np.zeros(len(rows))
     for cell in np.flatnonzero(alert[rows, at]).tolist():
         row, day = int(rows[cell]), int(at[cell])
-        share, top = _largest(scene, row, day)
-        owner = _owner(scene, row, day, share, top)
-        first, last = _reach(alert[owner], day)
+        found = incident_of(scene, row, day)
+        incident[cell], severity[cell] = found.name, found.severity
         if names[row] >= watch.figures:
-            incident[cell], of[cell] = _title(watch, int(names[row]), cells.moments[first]), RELATION
+            of[cell] = RELATION
             driver[cell], severity[cell] = _combined(scene, row, day)
             continue
-        incident[cell] = _title(watch, int(names[owner]), cells.moments[first])
-        severity[cell] = float(np.abs(gaps[owner, first : last + 1]).sum() * watch.worth[names[owner]])
-        of[cell] = _class(cells, row, day)
+        share, top = largest(scene, row, day)
+        of[cell] = _class(cells, found.owner if top is not None else row, day)  # a total is what its part is
         if of[cell] != "data" and top is not None and share > 0:
             driver[cell] = f"{_named(watch, int(names[top]))}: {min(share, 1.0):.0%} of the gap"
-        elif of[cell] != "data" and owner != row:
-            driver[cell] = f"part of {_named(watch, int(names[owner]))}"
+        elif of[cell] != "data" and found.owner != row:
+            driver[cell] = f"part of {_named(watch, int(names[found.owner]))}"
         else:
             driver[cell] = _driver(cells, row, day, of[cell])
     return {"incident": incident, "severity": severity, "class": of, "driver": driver}
 
 
-def _combined(scene: _Scene, row: int, day: int) -> tuple[str, float]:
+def _combined(scene: Scene, row: int, day: int) -> tuple[str, float]:
     """Say which figures a combination is odd by, and what these are away from what was expected of them."""
     watch, cells = scene.watch, scene.cells
     vectors = watch.together.within(scene.place) if watch.together is not None else None
@@ -131,45 +106,9 @@ def _combined(scene: _Scene, row: int, day: int) -> tuple[str, float]:
     return said, float((np.abs(scene.gaps[rows, day]) * watch.worth[scene.names[rows]]).sum())
 
 
-def _owner(scene: _Scene, row: int, day: int, share: float, top: int | None) -> int:
-    """Return whose incident an alert is: that of a part with most of the gap, of the total it moved with, or its own."""
-    if top is not None:
-        return top if share >= OWN and scene.alert[top, day] else row
-    for above in scene.near(row, scene.watch.family.above):
-        together = scene.alert[above, day] and scene.gaps[above, day] * scene.gaps[row, day] > 0
-        if together and _largest(scene, above, day)[0] < OWN:
-            return above
-    return row
-
-
-def _largest(scene: _Scene, row: int, day: int) -> tuple[float, int | None]:
-    """Return which part has most of a total's gap, and its share."""
-    parts = scene.near(row, scene.watch.family.below)
-    if not parts:
-        return 0.0, None
-    share = scene.gaps[parts, day] / scene.gaps[row, day] if scene.gaps[row, day] else np.zeros(len(parts))
-    best = int(np.argmax(share))
-    return float(share[best]), parts[best]
-
-
-def _reach(alert: Array, day: int) -> tuple[int, int]:
-    """Return the first and last period of the incident a period belongs to: one quiet period does not end it."""
-    first = last = day
-    while first > max(day - BACK, 0) and alert[max(first - 2, 0) : first].any():
-        first -= 1 if alert[first - 1] else 2
-    while last < min(day + BACK, len(alert) - 1) and alert[last + 1 : last + 3].any():
-        last += 1 if alert[last + 1] else 2
-    return max(first, 0), last
-
-
-def _title(watch: Watch, series: int, moment: Any) -> str:
-    names = [str(watch.keys[name][series]) or "all" for name in KEYS if name in watch.keys]
-    return "/".join([*names, str(moment.astype("M8[D]") if moment == moment.astype("M8[D]") else moment.astype("M8[s]"))])
-
-
 def _class(cells: Cells, row: int, day: int) -> str:
     mark, value, expected = int(cells.mark[row, day]), cells.value[row, day], cells.expected[row, day]
-    if mark in (quality.MISSING, quality.DOUBLE):
+    if mark in quality.LOADS:
         return "data"
     if mark == quality.ZERO or (expected > 1 and 0 <= value < EMPTY * expected):
         return "supply"

@@ -9,6 +9,7 @@ import numpy as np
 Array = np.ndarray[Any, Any]
 MARKS = ("", "missing load", "zero while open", "duplicate")
 MISSING, ZERO, DOUBLE = 1, 2, 3
+LOADS = (MISSING, DOUBLE)  # what is wrong with a load, not with what happened
 SILENT = 0.6  # share of the series that report on most days and are silent at once: then the load is missing, not the sale
 BUSY = 12.0  # figures expected of a series from which on nothing at all is a fault
 SURE = 3.0  # spreads by which nothing must lie below what was expected

@@ -13,9 +13,10 @@ from tradewind.core.model import Knob
 from tradewind.core.table import Table
 from tradewind.models._kit.resting import regular_after
 from tradewind.models.anomaly import MODEL, keep, odd_orders, quality
-from tradewind.models.anomaly.answer import BACK, answer
+from tradewind.models.anomaly.answer import answer
 from tradewind.models.anomaly.engine import Engine, Past
 from tradewind.models.anomaly.grid import AT_LEAST, DAY, KEYS, VALUE, Grid, read, texts, time_of
+from tradewind.models.anomaly.incidents import BACK
 from tradewind.models.anomaly.lines import AT_LEAST as AT_LEAST_LINES
 from tradewind.models.anomaly.lines import Orders, learn
 from tradewind.models.anomaly.watch import RULED, Cells, Watch, begin, held_out, joined, moved_on, part_of, ruled, walk
@@ -287,14 +288,10 @@ def _with_members(state: Watch, names: Array) -> Array:
 
 
 def _near(state: Watch, series: Array, at: Array) -> tuple[Cells, Array, Array, Array]:
-    """Return the verdicts on the asked series and those above and below them only."""
-    family = state.family
-    wanted = set(series.tolist())
-    for one in tuple(wanted):
-        wanted |= set(family.above.get(one, ())) | set(family.below.get(one, ()))
-    for one in tuple(wanted) if (state.cells.p[series, at] <= state.budget).any() else ():
-        wanted |= set(family.below.get(one, ()))
-    names = _with_members(state, np.array(sorted(wanted), "i8"))
+    """Return the verdicts on the asked series only, some periods around; on all series where an alert must be told whose incident it is."""
     first = max(int(at.min()) - BACK - 2, 0)
-    cells = state.cells.between(first, int(at.max()) + BACK + 2).take(names)
-    return cells, np.searchsorted(names, series), at - first, names
+    cells = state.cells.between(first, int(at.max()) + BACK + 2)
+    if (state.cells.p[series, at] <= state.budget).any():
+        return cells, series, at - first, np.arange(len(state.chances))
+    names = _with_members(state, np.unique(series))
+    return cells.take(names), np.searchsorted(names, series), at - first, names
