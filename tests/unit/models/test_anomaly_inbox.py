@@ -159,3 +159,31 @@ def test_one_alert_asked_alone_names_the_incident_it_has_among_all() -> None:
         for name in ("incident", "class", "driver"):
             assert alone.column(name)[0] == told.column(name)[at]
         np.testing.assert_allclose(alone.column("severity")[0], told.column("severity")[at])
+
+
+def test_a_day_that_one_shop_repeats_is_of_its_load() -> None:
+    units = figures(8)
+    units[SHOP : 2 * SHOP, OUT] = units[SHOP : 2 * SHOP, OUT - 1]
+    found = [row for row in inbox({"sales": sold(units)}) if row["kind"] == "duplicate"]
+    assert {(row["incident"], row["class"]) for row in found} == {(f"all/S2/{DAYS[OUT]}", "data")}
+    assert len([row for row in found if row["store"] == "S2"]) == SHOP + 1
+    few = figures(8, mean=0.7)
+    few[SHOP : 2 * SHOP, OUT] = few[SHOP : 2 * SHOP, OUT - 1]
+    assert not [row for row in inbox({"sales": sold(few)}) if row["kind"] == "duplicate"], "small counts come up again by chance"
+
+
+def test_a_day_that_was_added_up_twice_is_of_its_load_and_a_good_day_is_not() -> None:
+    for shops, name in ((1, "all/S1"), (3, "all/all")):
+        units = figures(9)
+        units[: shops * SHOP, OUT] *= 2
+        found = of_days(inbox({"sales": sold(units)}), OUT, OUT)
+        mine = [row for row in found if row["store"] in ("", *SHOPS[:shops])]
+        assert {(row["class"], row["kind"]) for row in mine} == {("data", "duplicate")}
+        assert {row["incident"] for row in mine} == {f"{name}/{DAYS[OUT]}"}
+        assert {("", "")} <= {(row["product"], row["store"]) for row in found}, "the total is odd by its shop's load"
+    units = figures(9)
+    units[:, OUT] = np.random.default_rng(10).poisson(2 * units[:, OUT])
+    assert {row["class"] for row in of_days(inbox({"sales": sold(units)}), OUT, OUT)} == {"demand"}
+    packs = 2 * figures(9)
+    packs[:, OUT] *= 2
+    assert {row["class"] for row in of_days(inbox({"sales": sold(packs)}), OUT, OUT)} == {"demand"}, "they are always even"

@@ -1,4 +1,4 @@
-"""Who is above and below whom: products and stores, their totals, everything; and what an expected part excuses above it."""
+"""Who is above and below whom, who is loaded together, and what an expected part excuses above it."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 Array = np.ndarray[Any, Any]
+TOGETHER = 5  # series that must be loaded together before they can tell that their load is wrong
 MOST, SOME = 0.5, 0.2  # share of a total's gap from which on it is the gap of the parts that were expected, or may be
 USUAL = 1.3  # spreads within which four of five figures lie
 
@@ -39,6 +40,30 @@ def family_of(keys: Mapping[str, Array]) -> Family:
             if pair != ("", "") or not store or ("", store) not in place:
                 below.setdefault(place[pair], []).append(at)
     return Family(above, {at: tuple(found) for at, found in below.items()})
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What is loaded together: one place, say. `lowest` are its series that are no total, `rows` these and their totals."""
+
+    lowest: Array
+    rows: Array
+
+
+def batches_of(keys: Mapping[str, Array], family: Family, count: int) -> tuple[Batch, ...]:
+    """Return all of the first `count` series, and those of every value of a key with TOGETHER series to a value, as batches."""
+    every = np.arange(count)
+    low = np.array([at not in family.below for at in range(count)], bool)
+    found = [Batch(every[low], every)]
+    for column in keys.values():
+        said = column[:count]
+        values = sorted({value for value in said[low].tolist() if value})
+        if 1 < len(values) <= low.sum() / TOGETHER:
+            for value in values:
+                here = said == value
+                if (here & low).sum() >= TOGETHER:
+                    found.append(Batch(every[here & low], every[here]))
+    return tuple(found)
 
 
 def excused(family: Family, known: Array, value: Array, expected: Array, spread: Array) -> Array:

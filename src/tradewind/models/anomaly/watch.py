@@ -12,7 +12,7 @@ import numpy as np
 from tradewind.models._kit.resting import regular_after
 from tradewind.models.anomaly import hidden, quality, series, together
 from tradewind.models.anomaly.engine import Day, Engine, Past
-from tradewind.models.anomaly.family import Family, excused, family_of
+from tradewind.models.anomaly.family import Batch, Family, batches_of, excused, family_of
 from tradewind.models.anomaly.grid import DAY, Beat, Grid
 from tradewind.models.anomaly.lines import Lines
 from tradewind.models.anomaly.ranks import LEVELS, Ranks, thinned
@@ -90,6 +90,11 @@ class Watch:
     def family(self) -> Family:
         """Return who is above and below whom."""
         return family_of(self.keys)
+
+    @cached_property
+    def batches(self) -> tuple[Batch, ...]:
+        """Return which series are loaded together."""
+        return batches_of(self.keys, self.family, self.figures)
 
     @cached_property
     def worth(self) -> Array:
@@ -289,7 +294,12 @@ def ruled(watch: Watch, cells: Cells, before: Array, *, duplicated: Array | None
         cells = replace(cells, **{name: np.where(quiet, sure, getattr(cells, name)) for name, sure in said.items()})
     mark = np.zeros(cells.value.shape, "i1")
     double = None if duplicated is None else duplicated[some]
-    mark[some] = quality.marks(cells.value[some], cells.expected[some], cells.spread[some], double, before=past, holiday=holiday)
+    judged = cells.value[some], cells.expected[some], cells.spread[some]
+    mark[some] = quality.marks(*judged, double, before=past, holiday=holiday, batches=watch.batches)
+    load = np.isin(mark, quality.LOADS)
+    if load.any():  # a total that is odd by parts with a wrong load is odd by it, too
+        above = excused(watch.family, load, cells.value, cells.expected, cells.spread) & (cells.p <= watch.budget) & (mark == 0)
+        mark = np.where(above, np.where((mark == quality.DOUBLE).any(0), quality.DOUBLE, quality.MISSING), mark)
     broken = (mark > 0) & (cells.known == 0)
     p = np.where(broken, np.minimum(cells.p, 1e-6), cells.p)
     odds = np.where(broken, np.maximum(cells.odds, RULED), cells.odds)
