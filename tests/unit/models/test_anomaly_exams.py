@@ -7,8 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tradewind import models
+from tradewind.core.errors import BadValue
+from tradewind.core.model import settle
 from tradewind.core.table import Table
-from tradewind.models.anomaly import judge
+from tradewind.models.anomaly import MODEL, judge
 from tradewind.models.anomaly.assemble import assemble
 from tradewind.models.anomaly.inject import plant
 
@@ -55,3 +58,23 @@ def test_exams_on_one_stretch_err_together_and_a_small_incident_is_smaller() -> 
     value = np.full((40, 300), 1000.5)
     far = [np.abs(plant(value, np.zeros(value.shape), 100, rate=4, seed=1, size=size).value - value).sum() for size in (1.0, 0.5)]
     assert far[1] == pytest.approx(far[0] / 2)
+
+
+@pytest.mark.parametrize("recipe", MODEL.recipes)
+def test_a_figure_beyond_reckoning_is_left_out_and_said_and_a_new_one_refused(recipe: str) -> None:
+    units = usual()
+    units[170] = 1e300
+    table = assemble({"sales": sales(units)})
+    chosen = models.recipe("anomaly", recipe)
+    state = chosen.fit(table, settle(chosen.knobs, {}), 0)
+    told = chosen.predict(state, chosen.expand(state, len(DAYS), {}))
+    assert DAYS[170] not in told.column("date").tolist() and len(told) == len(DAYS) - 1
+    assert any("must be a slip" in note for note in chosen.notes(state, told))
+    assert all(np.isfinite(told.column(name)).all() for name in ("score", "mean", "lo95", "hi95", "severity"))
+    with pytest.raises(BadValue, match="must be a slip"):
+        asked = {"date": DAYS[-1:] + 1, "product": table.column("product")[:1], "units": np.array([1e300])}
+        chosen.predict(state, Table.from_columns(asked))
+    for exam in judge.exams(table, folds=3, seed=0):
+        seen = chosen.fit(exam.seen, settle(chosen.knobs, {}), 0)
+        assert np.isfinite(chosen.predict(seen, exam.asked).column("lo95")).all()
+        assert exam.asked.column("units").max() < 1e18

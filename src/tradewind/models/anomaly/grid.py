@@ -20,6 +20,7 @@ VALUE = "units"
 DAY = 86_400_000_000  # microseconds
 AT_LEAST = 8  # figures a series needs before anything can be called unusual
 REGULAR = 0.9  # share of the steps that must be the common one, or a multiple of it
+BEYOND = 1e18  # a figure larger than that is a slip, and nothing can be reckoned with it
 MOST_CELLS = 60_000_000
 INPUTS = (Role.LEVER, Role.KNOWN, Role.EVENT)
 
@@ -121,14 +122,15 @@ def texts(table: Table, name: str) -> list[str]:
 def read(table: Table) -> Grid:
     """Lay rows out as a grid; raises MissingColumn, EmptyTable, InvalidInput.
 
-    Rows whose value and keys are all empty say only when events are on. Several figures in one cell are added up, and it is said.
+    Rows whose value and keys are all empty say only when events are on. Several figures in one cell are added up, and it is said, and
+    so are those beyond BEYOND, which are left out.
     """
     when = time_of(table)
     if VALUE not in table:
         raise MissingColumn(f'column "{VALUE}" is missing', hint=f"there are: {', '.join(table.names)}")
     moments = table.column(when).astype("M8[us]")
     value = table.column(VALUE).astype("f8")
-    value = np.where(np.isfinite(value), value, np.nan)
+    value, slips = _possible(value)
     keys = [name for name in KEYS if name in table]
     named = list(zip(*(texts(table, name) for name in keys), strict=True)) if keys else [("all",)] * len(table)
     keys = keys or ["metric"]
@@ -150,8 +152,15 @@ def read(table: Table) -> Grid:
     labels = _labels(table, series, use, len(book))
     made = {name: _text(part) for name, part in zip(keys, zip(*book, strict=True), strict=True)}
     events = _calendar(table, moments, beat, columns, use | calendar)
-    found = Grid(beat, made, columns, grid, inputs, kinds, labels, events, (*notes, *more))
+    found = Grid(beat, made, columns, grid, inputs, kinds, labels, events, (*slips, *notes, *more))
     return _rested(found) if beat.step == DAY else found
+
+
+def _possible(value: Array) -> tuple[Array, list[str]]:
+    """Return figures without those that nothing can be reckoned with, and say how many these are."""
+    slips = np.isfinite(value) & (np.abs(value) > BEYOND)
+    said = [f"{int(slips.sum())} figures are beyond {BEYOND:.0e}, which must be a slip: they are left out"] if slips.any() else []
+    return np.where(np.isfinite(value) & ~slips, value, np.nan), said
 
 
 def _rested(grid: Grid) -> Grid:

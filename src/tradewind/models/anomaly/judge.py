@@ -10,7 +10,7 @@ import numpy as np
 from tradewind.core.errors import LearnFailed
 from tradewind.core.model import Exam, Marks
 from tradewind.core.table import Table
-from tradewind.models.anomaly.grid import AT_LEAST, KEYS, VALUE, Grid, read, texts, time_of
+from tradewind.models.anomaly.grid import AT_LEAST, BEYOND, KEYS, VALUE, Grid, read, texts, time_of
 from tradewind.models.anomaly.inject import APART, plant
 from tradewind.models.anomaly.odd_orders import told_apart
 
@@ -97,7 +97,7 @@ def _exam(table: Table, grid: Grid, when: Array, first: int, *, fold: int, turn:
     names = [name for name in KEYS if name in table]
     keys = list(zip(*(texts(table, name) for name in names), strict=True)) if names else [("all",)] * len(table)
     row = np.array([grid.index.get(key, -1) for key in keys], "i8")
-    calendar = ~np.isfinite(table.column(VALUE).astype("f8"))
+    calendar = ~(np.abs(table.column(VALUE).astype("f8")) <= BEYOND)  # no figure, or one that was left out
     at = np.searchsorted(grid.moments, when, "right") - 1
     older: Array = np.asarray(np.isfinite(grid.value[:, :first]).any(1))  # a series that begins later was never seen by those who are asked
     asked = (row >= 0) & older[row] & ~calendar & (at >= first) & (when <= grid.moments[-1])

@@ -15,7 +15,7 @@ from tradewind.models._kit.resting import regular_after
 from tradewind.models.anomaly import MODEL, keep, odd_orders, quality
 from tradewind.models.anomaly.answer import answer
 from tradewind.models.anomaly.engine import Engine, Past
-from tradewind.models.anomaly.grid import AT_LEAST, DAY, KEYS, VALUE, Grid, read, texts, time_of
+from tradewind.models.anomaly.grid import AT_LEAST, BEYOND, DAY, KEYS, VALUE, Grid, read, texts, time_of
 from tradewind.models.anomaly.incidents import BACK
 from tradewind.models.anomaly.lines import AT_LEAST as AT_LEAST_LINES
 from tradewind.models.anomaly.lines import Orders, learn
@@ -233,6 +233,8 @@ def _walked(state: Watch, asked: Table, series: Array, moments: Array, later: Ar
         raise BadValue(
             "a period after the last one known needs its figure", hint=f'send "{VALUE}" with every row, or update the model first'
         )
+    if single.any() and (np.abs(asked.column(VALUE)[single].astype("f8")) > BEYOND).any():
+        raise BadValue(f"a figure beyond {BEYOND:.0e} must be a slip", hint="correct it, or leave its row out")
     names = _with_members(state, np.unique(series))
     row = np.searchsorted(names, series)
     new = np.unique(moments[later])
