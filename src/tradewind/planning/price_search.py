@@ -14,6 +14,7 @@ SOME = 32  # draws that the search itself looks at
 STEPS = 120
 GRID = 9  # prices per product where endings are free
 MOST_CANDIDATES = 24
+REACH = 1.5  # of today's price, the most that is planned unless it is locked: beyond it units fall at least in proportion to the price
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,8 @@ class Field:
     matrix: Array
     matrix_second: Array
     weight: float  # of the second form in what is expected
+    lowest: Array  # prices ever seen, NaN where not known
+    highest: Array
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +75,8 @@ def field_of(said: Mapping[str, Array]) -> Field:
         places = np.arange(len(category))
         matrix[:, places, places] += said[f"own{end}"]
         made.append(matrix + _caught(matrix, units_, category, said["stays"]))
-    return Field(said["product"], price, cost, units_, said["signed"] > 0.5, made[0], made[1], float(said["weight"][0]))
+    seen = (said[name].astype("f8") for name in ("lowest", "highest"))
+    return Field(said["product"], price, cost, units_, said["signed"] > 0.5, made[0], made[1], float(said["weight"][0]), *seen)
 
 
 def _caught(matrix: Array, units: Array, category: Array, stays: Array) -> Array:
@@ -94,7 +98,10 @@ def _moved(field: Field, price: Array, *, second: bool) -> Array:
 def _sold(field: Field, price: Array, some: slice, *, second: bool) -> Array:
     """Return draws of units, D x P."""
     matrix = (field.matrix_second if second else field.matrix)[some]
-    found: Array = field.units * np.exp(np.clip(matrix @ _moved(field, price, second=second), -5, 5))
+    inside = np.minimum(price, REACH * field.price)
+    own = np.diagonal(matrix, axis1=1, axis2=2) * (REACH if second else 1.0)
+    beyond = np.minimum(own, -1.0) * (price / inside - 1)
+    found: Array = field.units * np.exp(np.minimum(matrix @ _moved(field, inside, second=second), 5) + beyond)
     return found
 
 

@@ -33,6 +33,8 @@ KNOWN = (
 )
 OBJECTIVES = ("profit", "revenue", "volume")
 ROUNDS = 5
+MOVE = 0.1  # the largest change where none is stated
+SAME = 1e-5  # of a price, up to which it is one that was seen
 
 
 def plan(respond: Respond, wishes: Mapping[str, Any]) -> Planned:
@@ -47,16 +49,26 @@ def plan(respond: Respond, wishes: Mapping[str, Any]) -> Planned:
     if wishes.get("budget") is not None:
         raise BadValue("prices are planned without a budget", hint="limits are by name: " + ", ".join(KNOWN))
     asked, lock, given = wishes.get("asked"), dict(wishes.get("lock") or {}), dict(wishes.get("limits") or {})
-    field = _field(respond, asked)
-    limits = _limits(field, asked, lock, given)
+    named = set(lock) | ({str(name) for name in asked.column("product").tolist()} if asked is not None else set())
+    field, absent = _field(respond, asked, named)
+    absent |= _unpayable(field, named - set(lock), _number(given, "move", MOVE, low=0.0, high=0.5))
+    limits = _limits(field, asked, lock, {**given, "frozen": [*(given.get("frozen") or ()), *(absent & set(field.names.tolist()))]})
     points = int(_number(given, "front", 0))
     if points:
         return _front(field, limits, points)
-    return _recommended(field, limits, _number(given, "chance", SURE, low=SURE, high=0.999))
+    done = _recommended(field, limits, _number(given, "chance", SURE, low=SURE, high=0.999))
+    return _told(done, field, absent)
 
 
-def _field(respond: Respond, asked: Table | None) -> Field:
-    said = respond({"about": "prices"})
+def _field(respond: Respond, asked: Table | None, named: set[str]) -> tuple[Field, set[str]]:
+    """Return the field, and the products that nothing is planned for; raises BadValue where one of them was `named`, or nothing is left.
+
+    A product without a cost stays at its price and earns nothing; one without a price is no part of the field.
+    """
+    said = dict(respond({"about": "prices"}))
+    priced = np.isfinite(said["price"].astype("f8"))
+    absent = {str(name) for name in said["product"][~priced].tolist()}
+    said = {name: values if name in ("stays", "weight") else values[..., priced] for name, values in said.items()}
     names = said["product"].tolist()
     cost = said["cost"].astype("f8").copy()
     if asked is not None and "cost" in asked:
@@ -64,10 +76,21 @@ def _field(respond: Respond, asked: Table | None) -> Field:
         cost = np.array([told[name] if np.isfinite(told.get(name, np.nan)) else own for name, own in zip(names, cost, strict=True)])
     if len(names) > MOST:
         raise BadValue(f"{len(names)} products are too many for one plan", hint=f"at most {MOST}: plan by category")
-    missing = [name for name, own in zip(names, cost, strict=True) if not np.isfinite(own)]
+    without = ~np.isfinite(cost)
+    absent |= {str(name) for name in said["product"][without].tolist()}
+    missing = sorted(absent & named) or (sorted(absent) if without.all() else [])
     if missing:
-        raise BadValue(f"{len(missing)} products have no cost: {', '.join(missing[:5])}", hint="load unit_cost, or give cost with the rows")
-    return price_search.field_of({**said, "cost": cost})
+        raise BadValue(
+            f"{len(missing)} products have no cost or no price, so none can be planned for them: {', '.join(missing[:5])}",
+            hint="load unit_cost and prices, or give cost with the rows",
+        )
+    return price_search.field_of({**said, "cost": np.where(without, said["price"].astype("f8"), cost)}), absent
+
+
+def _unpayable(field: Field, named: set[str], move: float) -> set[str]:
+    """Return the products whose cost lies above every price within the largest move; those `named` are refused later, by their limits."""
+    rows = field.signed & (field.cost > field.price * (1 + move) + 1e-9)
+    return {str(name) for name in field.names[rows].tolist()} - named
 
 
 def _limits(field: Field, asked: Table | None, lock: Mapping[str, Any], given: Mapping[str, Any]) -> Limits:
@@ -76,7 +99,7 @@ def _limits(field: Field, asked: Table | None, lock: Mapping[str, Any], given: M
         raise BadValue(f"there is no limit {strange[0]!r}", hint=f"limits: {', '.join(KNOWN)}")
     count = len(field.names)
     place = {name: at for at, name in enumerate(field.names.tolist())}
-    move = _number(given, "move", 0.1, low=0.0, high=0.5)
+    move = _number(given, "move", MOVE, low=0.0, high=0.5)
     low, high = field.price * (1 - move), field.price * (1 + move)
     free = field.signed.copy()
     if asked is not None:
@@ -202,6 +225,33 @@ def _said(field: Field, price: Array, outcome: Outcome, *, asked: Outcome | None
         f" ({100 * outcome.low:+.1f} to {100 * outcome.high:+.1f} %), with a chance of {100 * outcome.chance:.0f} % to gain."
     )
     return Planned(table, facts, words)
+
+
+def _told(planned: Planned, field: Field, absent: set[str]) -> Planned:
+    """Return the plan without rows of products that nothing is planned for, and say who they are and where prices were never seen."""
+    rows = np.flatnonzero([str(name) not in absent for name in planned.table.column("product").tolist()])
+    table, words, facts = planned.table.take(rows), planned.words, list(planned.facts)
+    place = {name: at for at, name in enumerate(field.names.tolist())}
+    at = np.array([place[name] for name in table.column("product").tolist()], int)
+    price, moved = table.column("price"), np.abs(table.column("change")) > 1e-6
+    sides = {
+        "above the highest": moved & (price > field.highest[at] * (1 + SAME)),
+        "below the lowest": moved & (price < field.lowest[at] * (1 - SAME)),
+    }
+    for side, outside in sides.items():
+        facts.append(Fact(f"{side.split()[0]}_seen", int(outside.sum()), "prices", f"that lie {side} price ever seen"))
+        if outside.any():
+            names = _some(table.column("product")[outside].tolist())
+            words += f" {int(outside.sum())} of the new prices lie {side} price ever seen there, where demand is a guess: {names}."
+    facts.append(Fact("left_out", len(absent), "products", "without a cost or a price, or whose cost no allowed price covers"))
+    if absent:
+        words += f" Nothing is planned for {len(absent)} products without a cost or a price, or whose cost no allowed price covers:"
+        words += f" {_some(sorted(absent))}."
+    return Planned(table, tuple(facts), words)
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:5]) + (" and others" if len(names) > 5 else "")
 
 
 def _facts(outcome: Outcome, changed: int) -> tuple[Fact, ...]:

@@ -13,7 +13,9 @@ from tradewind.core.catalog import TABLES
 from tradewind.core.errors import BadValue, LearnFailed
 from tradewind.core.table import Table
 from tradewind.models import recipe
+from tradewind.models._kit import tensors
 from tradewind.models._kit.trade.shrink import Prior, Shrunk, alone, draws, pooled, shrink
+from tradewind.models.price import judge
 from tradewind.models.price.assemble import assemble
 from tradewind.models.price.rest import kept
 
@@ -181,3 +183,73 @@ def test_what_other_categories_catch_counts_in_the_gain_of_one_price():
     caught = one.predict(split, rows).frame.row(0, named=True)
     assert caught["gain"] > apart["gain"] + 1
     assert any("50 % of what leaves" in words for words in one.notes(split, rows))
+
+
+def lacking(**columns) -> Table:
+    """Return products A and B where A lacks what is told to be None."""
+    rows = {"product": ["A", "B"], "category": ["c", "c"], "unit_cost": [3.0, 3.0]}
+    rows |= {name: [value, rows[name][1]] for name, value in columns.items()}
+    return Table.from_frame(pl.DataFrame(rows), TABLES["products"])
+
+
+@pytest.mark.parametrize(("cost", "why"), [(None, "no cost known"), (50.0, "its cost of 50 lies above its price")])
+def test_a_product_whose_cost_says_nothing_is_left_out_and_the_others_are_served(cost, why):
+    one = recipe("price", "bayes")
+    state = one.load(one.dump(one.fit(assemble(shop(-1.5) | {"products": lacking(unit_cost=cost)}), {}, 0)))
+    every = one.expand(state, None, {})
+    assert every.column("product").tolist() == ["B"]
+    assert one.predict(state, every).column("verdict")[0] in ("change", "keep")
+    with pytest.raises(BadValue, match=why):
+        one.expand(state, None, {"product": "A"})
+    with pytest.raises(BadValue, match="product 'A'"):
+        one.predict(state, asked())
+    assert one.predict(state, asked(cost=3.0)).column("verdict")[0] == "change"
+    both = Table.from_columns({"product": np.array(["B", "B"], object)})
+    assert any(f"A ({why}" in note for note in one.notes(state, both))
+
+
+def test_a_price_that_nobody_ever_paid_gains_nothing_and_is_said_to_be_outside():
+    one, state = learned(elasticity=-2.5)
+    far = [one.predict(state, asked(price=price)).frame.row(0, named=True) for price in (100.0, 1e3, 1e9)]
+    assert [row["revenue"] for row in far] == sorted((row["revenue"] for row in far), reverse=True) and far[0]["revenue"] < 1.0
+    assert all(row["gain"] < 0 and row["chance"] < 0.05 and row["chance_second"] < 0.05 for row in far)
+    assert any("outside of all that were seen" in note and "A at 100 " in note for note in one.notes(state, asked(price=100.0)))
+    assert not any("outside" in note for note in one.notes(state, asked(price=5.0)))
+    with pytest.raises(BadValue, match="finite"):
+        one.predict(state, asked(price=np.inf))
+
+
+def test_no_draw_earns_more_and_more_beyond_what_was_seen():
+    one, state = learned(elasticity=-0.3, noise=0.3)
+    sold = [one.predict(state, asked(price=price)).frame.row(0, named=True)["revenue"] for price in (15.0, 30.0, 90.0)]
+    assert sold == sorted(sold, reverse=True)
+    one, state = learned(elasticity=-4.0)
+    sold = [one.predict(state, asked(price=price)).frame.row(0, named=True)["revenue"] for price in (0.001, 0.1, 2.0)]
+    assert sold[0] <= sold[1] * (1 + 1e-6) and sold[1] <= sold[2] * (1 + 1e-6)
+
+
+def test_a_version_without_the_prices_seen_still_answers():
+    one, state = learned(elasticity=-1.5)
+    parts = dict(one.dump(state))
+    kept = tensors.load(parts["price.safetensors"])
+    parts["price.safetensors"] = tensors.save({name: value for name, value in kept.items() if name != "seen"})
+    old = one.load(parts)
+    assert not any("outside" in note for note in one.notes(old, asked(price=100.0)))
+
+
+def test_sales_without_any_price_are_refused_in_learning():
+    tables = shop(-1.5)
+    frame = tables["sales"].frame.with_columns(price=pl.lit(None, pl.Float64))
+    with pytest.raises(BadValue, match="no price is known"):
+        recipe("price", "bayes").fit(assemble(tables | {"sales": Table.from_frame(frame, TABLES["sales"])}), {}, 0)
+
+
+def test_weeks_without_a_price_are_not_examined():
+    tables = shop(-1.5) | {"products": lacking(unit_cost=None)}
+    last = pl.col("date") == tables["sales"].frame["date"].max()
+    frame = tables["sales"].frame.with_columns(price=pl.when(~last).then(pl.col("price")))
+    table = assemble(tables | {"sales": Table.from_frame(frame, TABLES["sales"])})
+    one = recipe("price", "bayes")
+    for exam in judge.exams(table, folds=2, seed=0):
+        assert np.isfinite(exam.asked.column("price")).all()
+        assert len(one.predict(one.fit(exam.seen, {}, 0), exam.asked)) == len(exam.truth)

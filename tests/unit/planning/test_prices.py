@@ -37,6 +37,8 @@ def shop(own: float = -1.5, spread: float = 0.1, cost: float = 0.5, *, stays: fl
                 "units": np.full(COUNT, 100.0),
                 "weight": np.array([0.5]),
                 "signed": np.ones(COUNT),
+                "lowest": np.full(COUNT, 9.0),
+                "highest": np.full(COUNT, 11.0),
                 "stays": np.full(100, stays),
             }
         )
@@ -126,3 +128,41 @@ def test_more_than_what_leaves_is_never_caught():
     assert (kept <= 1e-9).all()
     other = np.arange(COUNT)[:, None] % 2 != np.arange(COUNT)[None] % 2
     assert (field.matrix[:, other] > 0.2).all()
+
+
+def lacking(**columns):
+    """Return a respond function in which the first product has other numbers."""
+    whole = shop()
+
+    def respond(request):
+        said = dict(whole(request))
+        for name, value in columns.items():
+            said[name] = said[name].copy()
+            said[name][0] = value
+        return said
+
+    return respond
+
+
+@pytest.mark.parametrize("columns", [{"cost": np.nan}, {"cost": 11.5}, {"price": np.nan}])
+def test_a_product_that_no_price_can_be_planned_for_is_left_out_and_told(columns):
+    planned = prices.plan(lacking(**columns), wishes(move=0.08))
+    assert planned.table.column("product").tolist() == [f"P{at}" for at in range(1, COUNT)]
+    np.testing.assert_allclose(planned.table.column("price"), 10.8, atol=1e-3)
+    assert fact(planned, "left_out") == 1 and "P0." in planned.words
+    with pytest.raises(BadValue):
+        prices.plan(lacking(**columns), wishes(asked=Table.from_columns({"product": np.array(["P0", "P1"], object)})))
+
+
+def test_prices_never_seen_are_told():
+    planned = prices.plan(shop(), wishes(move=0.3))
+    assert fact(planned, "above_seen") == COUNT and "above the highest price ever seen" in planned.words
+    inside = prices.plan(shop(), wishes(move=0.08))
+    assert fact(inside, "above_seen") == 0 and "ever seen" not in inside.words
+
+
+def test_a_locked_price_far_outside_earns_nothing():
+    price = np.full(COUNT, 10.0)
+    field = prices._field(shop(own=-0.5), None, set())[0]
+    earned = [price_search.outcome(field, np.where(np.arange(COUNT) == 0, far, price)).revenue for far in (20.0, 1e3, 1e9)]
+    assert earned == sorted(earned, reverse=True) and earned[-1] < 0

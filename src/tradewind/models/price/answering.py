@@ -25,15 +25,17 @@ from tradewind.models.price.recommend import (
     usual_price,
 )
 from tradewind.models.price.state import Priced
+from tradewind.models.price.unpriced import unpriced
 
 Array = np.ndarray[Any, Any]
 OUTER = ("lo80", "hi80", "lo95", "hi95")
+SAME = 1e-5  # of a price, up to which it is one that was seen
 
 
 def answered(state: Priced, asked: Table) -> Table:
     """Return one row per question; columns of money only where every cost is known. Raises BadValue."""
     asks = questions(state, asked)
-    rows = [_row(state, one) for one in asks]
+    rows = _rows(state, asked)
     names = [name for name in rows[0] if all(name in row for row in rows)]
     columns: dict[str, Array] = {"product": state.book.products[[one.product for one in asks]]}
     for name in names:
@@ -42,20 +44,31 @@ def answered(state: Priced, asked: Table) -> Table:
     return Table.from_columns(columns, MODEL.gives)
 
 
+def _rows(state: Priced, asked: Table) -> list[dict[str, Any]]:
+    """Answer every question, once for the answer and what is to be said of it; raises BadValue."""
+    kept, whose, found = state.memo.get("answered", (None, None, []))
+    if kept is not asked or whose is not state:
+        found = [_row(state, one) for one in questions(state, asked)]
+        state.memo["answered"] = asked, state, found
+    return list(found)
+
+
 def _row(state: Priced, one: Question) -> dict[str, Any]:
     first = market(state, one)
     costed = bool(np.isfinite(first.cost).all())
     tried = bool(np.isfinite(one.told["price"]))
-    if not costed and not tried:
-        name = state.book.products[one.product]
-        raise BadValue(f"product {name!r} has no cost: no price can be called best", hint="give cost with the question, or load unit_cost")
+    name = str(state.book.products[one.product])
     now = usual_price(first)
-    signed = _signed(state, one)
+    if not np.isfinite(now):
+        raise BadValue(f"product {name!r} has no price: nothing can be said of one", hint="load sales with prices, or prices")
+    if not costed and not tried:
+        raise BadValue(f"product {name!r} has no cost: no price can be called best", hint="give cost with the question, or load unit_cost")
+    signed = _signed(state, one.product, one.series)
     second = market(state, one, second=True) if costed else first
     if tried:
         ratio, verdict = one.told["price"] / now, "tried"
     elif signed:
-        ratio = best(first, second, one)
+        ratio = best(first, second, one, name)
         verdict = "keep" if abs(ratio - 1) < 1e-9 else "change"
     else:
         ratio, verdict = 1.0, "unsure"
@@ -79,11 +92,16 @@ def _row(state: Priced, one: Question) -> dict[str, Any]:
     return said
 
 
-def _signed(state: Priced, one: Question) -> bool:
+def left_out(state: Priced) -> dict[str, str]:
+    """Return the products that still sell and get no recommendation, each with the reason."""
+    return unpriced(state, lambda series: _signed(state, int(state.book.product[series[0]]), series))
+
+
+def _signed(state: Priced, product: int, series: Array) -> bool:
     """Tell whether data say anything of how demand answers to this price, and that it falls with it."""
-    if state.book.place(PRICE) < 0 or state.learned[one.product] < FEWEST_LEARNED:
+    if state.book.place(PRICE) < 0 or state.learned[product] < FEWEST_LEARNED:
         return False
-    own = state.book.draws_of(PRICE, one.series).mean(1)
+    own = state.book.draws_of(PRICE, series).mean(1)
     return bool((own < 0).mean() >= SIGNED)
 
 
@@ -108,7 +126,7 @@ def notes(state: Priced, asked: Table) -> list[str]:
     prior = [str(state.book.products[at]) for at in products if state.learned[at] < FEWEST_LEARNED]
     if prior:
         said.append(f"Prices of {len(prior)} products hardly moved, so nothing is recommended for them: {', '.join(prior[:5])}.")
-    unsigned = [str(state.book.products[one.product]) for one in asks if not _signed(state, one)]
+    unsigned = [str(state.book.products[one.product]) for one in asks if not _signed(state, one.product, one.series)]
     unsigned = sorted(set(unsigned) - set(prior))
     if unsigned:
         said.append(
@@ -120,4 +138,28 @@ def notes(state: Priced, asked: Table) -> list[str]:
         said.append(f"About {share} is bought in other categories of the store, and counts in the gain.")
     if not np.isfinite(state.book.cost).all():
         said.append("Siblings without a known cost do not count in the gain.")
-    return said + unasked(MODEL.asks, asked)
+    return [*said, *_unseen(state, asks, _rows(state, asked)), *_absent(state, asks), *unasked(MODEL.asks, asked)]
+
+
+def _unseen(state: Priced, asks: list[Question], rows: list[dict[str, Any]]) -> list[str]:
+    """Say which prices, tried or recommended, lie outside of all that a product ever had in these stores."""
+    said: dict[str, None] = {}
+    for one, row in zip(asks, rows, strict=True):
+        low, high = np.fmin.reduce(state.seen[one.series, 0]), np.fmax.reduce(state.seen[one.series, 1])
+        if row["price"] < low * (1 - SAME) or row["price"] > high * (1 + SAME):
+            name = str(state.book.products[one.product])
+            said.setdefault(f"{name} at {row['price']:.6g} (seen from {low:.6g} to {high:.6g})")
+    if not said:
+        return []
+    return [f"Of {len(said)} prices outside of all that were seen demand is a guess: {', '.join(list(said)[:5])}."]
+
+
+def _absent(state: Priced, asks: list[Question]) -> list[str]:
+    """Say which products get no recommendation, where recommendations for several are asked."""
+    if len(asks) < 2 or any(np.isfinite(one.told["price"]) for one in asks):
+        return []
+    there = {str(state.book.products[one.product]) for one in asks}
+    why = [f"{name} ({reason})" for name, reason in left_out(state).items() if name not in there]
+    if not why:
+        return []
+    return [f"No price is recommended for {len(why)} products, left out where all are asked: {', '.join(why[:5])}."]

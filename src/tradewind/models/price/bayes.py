@@ -31,7 +31,7 @@ class Bayes:
         return answering.answered(state, asked)
 
     def expand(self, state: Priced, horizon: int | None, where: Mapping[str, Any]) -> Table:
-        """Return every product that still sells and fits; raises NotFound, BadValue."""
+        """Return every product that still sells, fits and can be recommended a price; raises NotFound, BadValue."""
         book = state.book
         strange = [name for name in where if name not in ("product", "category", "brand")]
         if strange:
@@ -44,7 +44,15 @@ class Bayes:
                 keep &= np.isin(values.astype(str), [str(one) for one in wanted])
         if not keep.any():
             raise NotFound("no product that still sells fits", hint="leave out `where`")
-        return Table.from_columns({"product": book.products[keep]})
+        absent = answering.left_out(state)
+        able = [at for at in np.flatnonzero(keep).tolist() if str(book.products[at]) not in absent]
+        if not able:
+            names = [str(name) for name in book.products[keep].tolist()][:5]
+            raise BadValue(
+                f"no price can be recommended for any product: {', '.join(f'{name} ({absent[name]})' for name in names)}",
+                hint="load unit_cost, or give rows with product and cost, or with a price to try",
+            )
+        return Table.from_columns({"product": book.products[able]})
 
     def respond(self, state: Priced, request: Mapping[str, Any]) -> dict[str, Array]:
         """Return what the planner of prices optimises over."""

@@ -9,7 +9,7 @@ import numpy as np
 from tradewind.core.errors import LearnFailed
 from tradewind.core.model import Exam, Marks
 from tradewind.core.table import Table
-from tradewind.models._kit.trade.exam import blocks, hidden, marked, plans
+from tradewind.models._kit.trade.exam import blocks, hidden, keys, marked, plans
 
 FEWEST = 10  # periods that must be left to learn from
 BLOCK = 4
@@ -20,11 +20,31 @@ def exams(table: Table, *, folds: int, seed: int) -> list[Exam]:
     found = []
     for cutoff, end in blocks(table, folds, block=BLOCK, fewest=FEWEST):
         made = plans(table, hidden(table, cutoff, end), cutoff, end, seed)
+        made = _priced(made) if made is not None else None
         if made is not None:
             found.append(made)
     if not found:
         raise LearnFailed("no series sold before and after any cutoff", hint="load a longer history")
     return found
+
+
+def _priced(exam: Exam) -> Exam | None:
+    """Return the exam without rows that have no price, or whose series had none before; None where nothing is left.
+
+    A price that nobody knows cannot be asked about, and without one a recommendation would be asked for: that is no sale.
+    """
+    if "price" not in exam.asked:
+        return exam
+    seen = exam.seen
+    before = np.zeros(len(seen), bool)
+    for name in ("regular", "price"):
+        if name in seen:
+            before |= np.isfinite(seen.column(name).astype("f8"))
+    known = set(keys(seen, np.flatnonzero(before)))
+    price = exam.asked.column("price").astype("f8")
+    asked = keys(exam.asked, np.arange(len(price)))
+    rows = np.flatnonzero((price > 0) & np.isfinite(price) & np.array([key in known for key in asked], bool))
+    return Exam(exam.seen, exam.asked.take(rows), exam.truth.take(rows)) if len(rows) else None
 
 
 def marks(exams: Sequence[Exam], answers: Sequence[Table]) -> Marks:

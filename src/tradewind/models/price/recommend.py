@@ -19,6 +19,7 @@ MOVE = 0.1  # the largest change where none is stated
 GRID = 21  # prices tried
 SIGNED = 0.9  # probability that demand falls with price, without which nothing is recommended
 FEWEST_LEARNED = 0.3  # share of the elasticity that data must say
+REACH = 0.5  # the largest move that may be asked for: beyond it, and beyond the highest price seen, nothing learned is carried on
 COLUMNS = ("price", "cost", "floor", "ceiling", "move", "competitor_price", "display", "feature")
 
 
@@ -42,6 +43,7 @@ class Market:
     own: Array  # DRAWS x S: coefficient of the form
     scale: Array  # S: today's price over the usual one
     cost: Array  # S
+    edge: Array  # 2 x S: the ratios to today's price between which the form is followed
     others: tuple[Array, Array]  # DRAWS: what siblings earn more per move of this price, and per square of it (half of it)
 
 
@@ -84,8 +86,8 @@ def _read(book: Book, asked: Table) -> list[Question]:
 
 def _check(told: dict[str, float], row: int) -> None:
     for name in ("price", "floor", "ceiling", "competitor_price"):
-        if told[name] <= 0:
-            raise BadValue(f"row {row + 1}: {name} must be above zero")
+        if told[name] <= 0 or np.isinf(told[name]):
+            raise BadValue(f"row {row + 1}: {name} must be above zero and finite")
     if told["cost"] < 0 or not (np.isnan(told["move"]) or 0 <= told["move"] <= 0.5):
         raise BadValue(f"row {row + 1}: cost must be at least 0, and move a fraction up to a half")
     if told["floor"] > told["ceiling"]:
@@ -105,7 +107,9 @@ def market(state: Priced, one: Question, *, second: bool = False) -> Market:
     now = state.book.regular[at].mean(1)
     scale = now / book.usual[series]
     cost = np.full(len(series), one.told["cost"]) if np.isfinite(one.told["cost"]) else state.book.cost[at].mean(1)
-    return Market(units, now, book.draws_of(PRICE, series), scale, cost, _others(state, one, second=second))
+    lowest, highest = state.seen[series].T / now
+    edge = np.stack([np.fmin(lowest, 1 - REACH), np.fmax(highest, 1 + REACH)])
+    return Market(units, now, book.draws_of(PRICE, series), scale, cost, edge, _others(state, one, second=second))
 
 
 def _support(book: Book, one: Question) -> Array:
@@ -126,25 +130,40 @@ def _others(state: Priced, one: Question, *, second: bool) -> tuple[Array, Array
 
 
 def sold(one: Market, ratio: float | Array, form: str) -> Array:
-    """Return draws of units of each series at a ratio to today's price; one more axis in front where there are several ratios."""
+    """Return draws of units of each series at a ratio to today's price; one more axis in front where there are several ratios.
+
+    Above `edge` units fall exponentially, at first as the form has it there and at least in proportion to the price, and below it they
+    rise at most in proportion to it: no draw takes more and more money by a price that nobody ever paid.
+    """
     ratio = np.asarray(ratio, "f8")[..., None, None] if np.ndim(ratio) else np.array(ratio)
-    moved = change(ratio, form) if form == "log" else one.scale * (ratio - 1)
-    found: Array = one.units * np.exp(np.minimum(np.maximum(one.own * moved, -8), 8))
+    inside = np.clip(ratio, *one.edge)
+    moved = change(inside, form) if form == "log" else one.scale * (inside - 1)
+    low, high = (one.own if form == "log" else one.own * one.scale * edge for edge in one.edge)
+    away = ratio / inside
+    outside = np.minimum(high, -1.0) * np.maximum(away - 1, 0) + np.clip(low, -1.0, 0.0) * np.log(np.minimum(away, 1.0))
+    found: Array = one.units * np.exp(np.minimum(one.own * moved, 8) + outside)
     return found
 
 
 def gains(one: Market, ratio: float | Array, form: str) -> Array:
-    """Return draws of the change of margin per period against today's price, siblings included; a row per ratio where there are several."""
+    """Return draws of the change of margin per period against today's price, siblings included; a row per ratio where there are several.
+
+    Siblings answer to a price as far as `edge`: who has left cannot leave again.
+    """
     ratios = np.asarray(ratio, "f8")
     rows = ratios[..., None]
     earned = (sold(one, ratio, form) * (one.now * rows[..., None] - one.cost)).sum(-1)
     margin = (earned if ratios.ndim else earned.reshape(len(one.units))) - (one.units * (one.now - one.cost)).sum(1)
-    moved = np.log(rows) if form == "log" else rows - 1
+    near = np.clip(rows, one.edge.min(), one.edge.max())
+    moved = np.log(near) if form == "log" else near - 1
     return np.asarray(margin + one.others[0] * moved + one.others[1] * moved**2)
 
 
-def best(first: Market, second: Market, one: Question) -> float:
-    """Return the ratio to today's price that gains most among those that gain surely under both forms; 1 where none does."""
+def best(first: Market, second: Market, one: Question, name: str) -> float:
+    """Return the ratio to today's price that gains most among those that gain surely under both forms; 1 where none does.
+
+    Raises BadValue, naming the product `name`, where no price is allowed.
+    """
     now = usual_price(first)
     move = one.told["move"] if np.isfinite(one.told["move"]) else MOVE
     low, high = 1 - move, 1 + move
@@ -155,7 +174,9 @@ def best(first: Market, second: Market, one: Question) -> float:
     low = max(low, float(np.max(first.cost / first.now)))  # never below cost
     if low > high:
         raise BadValue(
-            "no price lies within floor, ceiling, cost and the largest move", hint="widen move, or look at the price and cost of today"
+            f"product {name!r} has no recommendation: no price lies within floor, ceiling, cost and the largest move;"
+            f" it costs {first.cost.max():.6g} and sells at {now:.6g}",
+            hint="widen move, give cost with the question, or look at unit_cost and the price of today",
         )
     kept, most = (1.0, 0.0) if low <= 1 <= high else (float(np.clip(1.0, low, high)), -np.inf)
     ratios = np.linspace(low, high, GRID)

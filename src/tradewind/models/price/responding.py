@@ -22,10 +22,11 @@ def responded(state: Priced, request: Mapping[str, Any]) -> dict[str, Array]:
     """Answer a request about "prices".
 
     `product` names the products, all that still sell where left out. Per product (P): `product`, `category`, `brand`, `price`, `cost`
-    (NaN where unknown), `units` per period, `signed` (1 where demand is known to fall with its price). `weight` is one number, of the
-    second form. As draws x P: `own` and `own_second` (elasticity at today's price under either form), `siblings`, `sisters` and the same
-    with `_second`: log change of a product's units per log (or relative) change of the mean price of its category's others, and of its
-    brand's. `stays` (draws) is the share of the units leaving a product that other categories catch, by what they sell.
+    (NaN where unknown), `units` per period, `signed` (1 where demand is known to fall with its price), `lowest` and `highest` (prices ever
+    seen, NaN where not known). `weight` is one number, of the second form. As draws x P: `own` and `own_second` (elasticity at today's
+    price under either form), `siblings`, `sisters` and the same with `_second`: log change of a product's units per log (or relative)
+    change of the mean price of its category's others, and of its brand's. `stays` (draws) is the share of the units leaving a product that
+    other categories catch, by what they sell.
     """
     if request.get("about") != "prices":
         raise BadValue(f"price responds to prices, not to {request.get('about')!r}")
@@ -50,8 +51,10 @@ def responded(state: Priced, request: Mapping[str, Any]) -> dict[str, Array]:
         "cost": costs,
         "units": np.array([float(one.units.mean(0).sum()) for one in markets]),
         "weight": np.array([state.weight]),
-        "signed": np.array([float(_signed(state, one)) for one in asks]),
+        "signed": np.array([float(_signed(state, one.product, one.series)) for one in asks]),
         "stays": state.stays,
+        "lowest": np.array([np.fmin.reduce(state.seen[one.series, 0]) for one in asks], "f8"),
+        "highest": np.array([np.fmax.reduce(state.seen[one.series, 1]) for one in asks], "f8"),
     }
     for end, found, held in (("", markets, state.book), ("_second", second, state.second)):
         out[f"own{end}"] = np.stack([_mean(one.own * (one.scale if end else 1.0), one) for one in found], 1)

@@ -6,16 +6,19 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.random import default_rng  # while it may still be imported: a worker opens no file later
 
-from tradewind.core.errors import Tampered
+from tradewind.core.errors import BadValue, Tampered
 from tradewind.core.table import Table
 from tradewind.models._kit import tensors
 from tradewind.models._kit.trade.book import DRAWS, Book
 from tradewind.models._kit.trade.levers import PRICE, SIBLINGS, SISTERS
+
+if TYPE_CHECKING:
+    from tradewind.models._kit.trade.panel import Panel
 
 Array = np.ndarray[Any, Any]
 WEIGHTS = (0.1, 0.9)  # of the second form, least and most
@@ -33,6 +36,7 @@ class Priced:
     learned: Array  # P: share of what is believed of the own elasticity that data say
     weight: float  # of the second form: how much better it fits, never all or nothing
     rest: tuple[float, float]  # share of what leaves a product that other categories of the shop catch, and its standard error
+    seen: Array  # n x 2: lowest and highest price up to the last sale; NaN where none was, or in a version that did not keep them
     memo: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)  # the last question as it was read
 
     @cached_property
@@ -64,7 +68,9 @@ class Priced:
         parts["second.safetensors"] = tensors.save(kept)
         names = json.loads(other["book.json"])["names"]
         parts["price.json"] = json.dumps({"names": names, "weight": self.weight, "rest": list(self.rest)}).encode()
-        parts["price.safetensors"] = tensors.save({"rival": self.rival.astype("f4"), "learned": self.learned.astype("f4")})
+        parts["price.safetensors"] = tensors.save(
+            {"rival": self.rival.astype("f4"), "learned": self.learned.astype("f4"), "seen": self.seen.astype("f4")}
+        )
         return parts
 
     @classmethod
@@ -77,7 +83,8 @@ class Priced:
             names = np.array(head["names"], object)
             second = replace(book, head={**book.head, "form": "exponential"}, names=names, **other)
             share, error = head["rest"]
-            made = cls(book, second, more["rival"], more["learned"], float(head["weight"]), (float(share), float(error)))
+            seen = more.get("seen", np.full((len(book.product), 2), np.nan))
+            made = cls(book, second, more["rival"], more["learned"], float(head["weight"]), (float(share), float(error)), seen)
         except (KeyError, ValueError, TypeError) as error:
             raise Tampered("the parts of a price model do not fit together") from error
         _ = made.beside, made.beside_second, made.book.levels  # what every answer needs is worked out before the first one
@@ -139,16 +146,32 @@ def ahead_of(book: Book) -> Book:
 
 
 def learned(table: Table, way: str) -> Priced:
-    """Return the state of a modelling table; `way` is how coefficients are drawn together: bayes, ols or pooled."""
+    """Return the state of a modelling table; `way` is how coefficients are drawn together: bayes, ols or pooled.
+
+    Raises BadValue where no price is known at all, EmptyTable, LearnFailed.
+    """
     from tradewind.models._kit.trade.bind import bind
     from tradewind.models._kit.trade.fit import learn
     from tradewind.models._kit.trade.panel import panel_of
     from tradewind.models.price.rest import kept
 
     panel = panel_of(table)
+    if not np.isfinite(panel.regular).any():
+        raise BadValue(
+            "no price is known: nothing can be learned of prices",
+            hint="load sales with a price above zero; a price below zero is read as missing",
+        )
     first, second = learn(panel, way=way), learn(panel, form="exponential", way=way)
     books = [ahead_of(bind(panel, fit, halo=False)) for fit in (first, second)]
     rival = np.log(np.maximum(panel.competitor[:, panel.cut - 1], 1e-9))
     better = float(np.clip(second.likelihood - first.likelihood, -50, 50))
     rest = kept(first.residual, panel.units[:, : panel.cut], panel.store, books[0].group[0], together=first.together)
-    return Priced(books[0], books[1], rival, first.known, float(np.clip(1 / (1 + np.exp(-better)), *WEIGHTS)), rest)
+    return Priced(books[0], books[1], rival, first.known, float(np.clip(1 / (1 + np.exp(-better)), *WEIGHTS)), rest, _seen(panel))
+
+
+def _seen(panel: Panel) -> Array:
+    """Return the lowest and the highest price of each series up to the last sale, paid or on the shelf, n x 2; NaN where none was."""
+    both = np.concatenate([panel.price[:, : panel.cut], panel.regular[:, : panel.cut]], 1)
+    both = np.where(np.isfinite(both) & (both > 0), both, np.nan)
+    found: Array = np.stack([np.fmin.reduce(both, 1), np.fmax.reduce(both, 1)], 1)
+    return found
