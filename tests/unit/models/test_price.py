@@ -241,7 +241,11 @@ def test_sales_without_any_price_are_refused_in_learning():
     tables = shop(-1.5)
     frame = tables["sales"].frame.with_columns(price=pl.lit(None, pl.Float64))
     with pytest.raises(BadValue, match="no price is known"):
-        recipe("price", "bayes").fit(assemble(tables | {"sales": Table.from_frame(frame, TABLES["sales"])}), {}, 0)
+        assemble(tables | {"sales": Table.from_frame(frame, TABLES["sales"])})
+    flat = assemble(tables)
+    gone = {name: np.full(len(flat), np.nan) for name in ("price", "regular") if name in flat}
+    with pytest.raises(BadValue, match="no price is known"):
+        recipe("price", "bayes").fit(flat.with_columns(gone), {}, 0)
 
 
 def test_weeks_without_a_price_are_not_examined():

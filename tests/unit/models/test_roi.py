@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
@@ -395,3 +396,29 @@ def test_what_learns_and_moves_on_has_one_thread_for_its_products():
         alone = len(seen)
         made.update(SimpleNamespace(params={}), Table.from_columns({"x": np.zeros(1)}))
     assert 0 < alone < len(seen) and set(seen) == {1}
+
+
+def test_a_channel_that_spent_nothing_so_far_is_not_examined() -> None:
+    channel, spend = (shop()["marketing"].column(name) for name in ("channel", "spend"))
+    newest = np.unique(shop()["outcomes"].column("date"))[-20]
+    never = np.where(channel == "radio", 0.0, spend)
+    late = np.where((channel == "radio") & (shop()["marketing"].column("date") < newest), 0.0, spend)
+    ridge = models.recipe("roi", "ridge")
+    for spent, counts in ((never, [3, 3, 3]), (late, [3, 3, 4])):
+        held = judge.exams(assemble(_with("marketing", "spend", spent)), folds=3, seed=0)
+        assert [len(exam.asked) // len(exam.truth) for exam in held] == counts
+        state = ridge.fit(held[0].seen, settle(ridge.knobs, {"trials": 20}), 0)
+        assert len(ridge.predict(state, held[0].asked)) == len(held[0].asked)
+
+
+@pytest.mark.parametrize("text", ["n.n.", "EUR 5232 ?"])
+def test_an_outcome_of_texts_is_refused_by_name_and_value(text: str) -> None:
+    revenue = shop()["outcomes"].column("revenue")
+    mixed = np.array([text if at % 2 else str(value) for at, value in enumerate(revenue.tolist())], object)
+    outcomes = shop()["outcomes"].frame.with_columns(pl.Series("revenue", mixed.tolist(), pl.String))
+    with pytest.raises(BadValue, match="revenue") as caught:
+        assemble(shop() | {"outcomes": Table.from_frame(outcomes)})
+    assert repr(text) in caught.value.message and caught.value.hint
+    spends = shop()["marketing"].frame.with_columns(pl.lit(text).alias("spend"))
+    with pytest.raises(BadValue, match="spend"):
+        assemble(shop() | {"marketing": Table.from_frame(spends)})

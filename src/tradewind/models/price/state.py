@@ -156,17 +156,22 @@ def learned(table: Table, way: str) -> Priced:
     from tradewind.models.price.rest import kept
 
     panel = panel_of(table)
-    if not np.isfinite(panel.regular).any():
-        raise BadValue(
-            "no price is known: nothing can be learned of prices",
-            hint="load sales with a price above zero; a price below zero is read as missing",
-        )
+    refuse_unpriced(panel.regular)
     first, second = learn(panel, way=way), learn(panel, form="exponential", way=way)
     books = [ahead_of(bind(panel, fit, halo=False)) for fit in (first, second)]
     rival = np.log(np.maximum(panel.competitor[:, panel.cut - 1], 1e-9))
     better = float(np.clip(second.likelihood - first.likelihood, -50, 50))
     rest = kept(first.residual, panel.units[:, : panel.cut], panel.store, books[0].group[0], together=first.together)
     return Priced(books[0], books[1], rival, first.known, float(np.clip(1 / (1 + np.exp(-better)), *WEIGHTS)), rest, _seen(panel))
+
+
+def refuse_unpriced(prices: Array) -> None:
+    """Raise BadValue where none of the prices is known."""
+    if not np.isfinite(prices).any():
+        raise BadValue(
+            "no price is known: nothing can be learned of prices",
+            hint="load sales with a price above zero; a price below zero is read as missing",
+        )
 
 
 def _seen(panel: Panel) -> Array:

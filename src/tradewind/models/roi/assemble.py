@@ -82,6 +82,26 @@ def _target(outcomes: Table) -> str:
     return (marked or named)[0]
 
 
+def _refuse_texts(table: Table, name: str, where: str) -> None:
+    """Raise BadValue where a column that must hold numbers holds texts, naming the first that is none."""
+    values = table.column(name)
+    if values.dtype.kind in "biuf":
+        return
+    strange = [str(value) for value in values.tolist() if value is not None and not _is_number(value)]
+    said = f"{len(strange)} are none, such as {strange[0]!r}" if strange else "its numbers are written as text"
+    raise BadValue(
+        f'column "{name}" of {where} must hold numbers: {said}',
+        hint="write plain numbers without a currency, leave unknown ones empty, and load the file again",
+    )
+
+
+def _is_number(value: Any) -> bool:
+    try:
+        return bool(np.isfinite(float(value)))
+    except (TypeError, ValueError):
+        return False
+
+
 def _starts(frame: Any, clock: Clock) -> Any:
     """Return the frame with `date` moved to the start of its period; rows without a date are left out."""
     import polars as pl
@@ -95,8 +115,10 @@ def _outcomes(outcomes: Table, target: str, keys: list[str], clock: Clock) -> tu
     import polars as pl
 
     roles = {column.name: column for column in outcomes.schema}
-    frame = _starts(outcomes.frame, clock)
     worth = next((name for name in WORTH if name in outcomes), None)
+    for name in (target, *([worth] if worth else [])):
+        _refuse_texts(outcomes, name, "outcomes")
+    frame = _starts(outcomes.frame, clock)
     controls = []
     for name in outcomes.names:
         follows = name.startswith(f"{target}_") or roles[name].role in (Role.PAST, Role.TARGET) or FOLLOWS.search(name)
@@ -128,6 +150,7 @@ def _spent(frame: Any, marketing: Table, keys: list[str], clock: Clock, describe
     """Add spend and exposure by channel; periods with spend only are kept: what was carried over, and the plan."""
     import polars as pl
 
+    _refuse_texts(marketing, "spend", "marketing")
     given = _starts(marketing.frame, clock).filter(pl.col("channel").is_not_null())
     given = given.with_columns(pl.col("channel").cast(pl.String), pl.col("spend").cast(pl.Float64).fill_nan(None))
     if (given["spend"] < 0).any():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 
@@ -45,7 +45,8 @@ def exams(table: Table, *, folds: int, seed: int) -> list[Exam]:
         if after is not None:
             held &= dates < after
         whole = together(table.take(held))
-        found.append(Exam(table.take(seen), asked(whole), whole.select(["date", "outcome"])))
+        before = table.take(seen)
+        found.append(Exam(before, asked(whole, silent=_silent(before)), whole.select(["date", "outcome"])))
     return found
 
 
@@ -65,9 +66,21 @@ def together(held: Table) -> Table:
     return Table.from_columns(columns, held.schema)
 
 
-def asked(held: Table) -> Table:
-    """Return the questions of held-out dates: a row per channel with its spend, then the whole outcome with the controls, in order."""
+def _silent(seen: Table) -> set[str]:
+    """Return the channels that spent nothing while the outcome was known: learning leaves them out, so they cannot be asked about."""
+    until = seen.column("date").astype("M8[D]")[np.isfinite(seen.column("outcome").astype("f8"))].max()
+    rows = seen.column("date").astype("M8[D]") <= until
+    spends = [name for name in seen.names if name.startswith(SPEND)]
+    return {name.removeprefix(SPEND) for name in spends if np.nansum(seen.column(name).astype("f8")[rows]) <= 0}
+
+
+def asked(held: Table, *, silent: Collection[str] = ()) -> Table:
+    """Return the questions of held-out dates: a row per channel with its spend, then the whole outcome with the controls, in order.
+
+    `silent` are channels that are not asked about.
+    """
     channels = [name.removeprefix(SPEND) for name in held.names if name.startswith(SPEND)]
+    channels = [name for name in channels if name not in silent]
     rows = len(held)
     fixed = ("outcome", "rows", "value", "date")
     controls = [name for name in held.names if name not in fixed and not name.startswith((SPEND, EXPOSURE, "responds_", "belief_", "test"))]
