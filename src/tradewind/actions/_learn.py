@@ -151,7 +151,7 @@ def taught(
 def wanted(
     question: Model, recipes: Sequence[str] | None, params: Mapping[str, Any] | None, seed: int, incumbent: Mapping[str, Any] | None
 ) -> dict[str, Any]:
-    """Return what a job is asked to try; the baseline always comes along. Raises BadValue for an unknown recipe."""
+    """Return what a job is asked to try; the baseline always comes along, to be compared with. Raises BadValue for an unknown recipe."""
     baseline, *rest = question.recipes
     chosen = [name for name in (recipes if recipes is not None else rest) if name != baseline]
     for name in chosen:
@@ -160,6 +160,7 @@ def wanted(
     return {
         "recipes": [baseline, *chosen],
         "routed": recipes is None,
+        "named": list(recipes or ()),
         "params": {key: dict(value) for key, value in (params or {}).items()},
         "seed": seed,
         "incumbent": incumbent,

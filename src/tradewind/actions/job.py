@@ -44,6 +44,7 @@ def job(parts: dict[str, bytes], progress: Progress) -> dict[str, bytes]:
         said=route,
         earlier={name.removeprefix("earlier/"): data for name, data in parts.items() if name.startswith("earlier/")},
         earlier_recipe=now["recipe"] if now else "",
+        named=tuple(said["named"]),
     )
     judge = module(model.name, "judge") if has(model.name, "judge") else None
     if said["only_compare"]:

@@ -28,7 +28,7 @@ def learn(lesson: Lesson, judge: Judge, *, progress: Progress = SILENT) -> tuple
     Raises LearnFailed where no candidate can be learned.
     """
     board, facts, exams = _examined(lesson, judge, progress.part(0.0, 0.8))
-    chosen = winner(lesson, board)
+    chosen = winner(lesson, board, failed=facts.get("failed", {}))
     progress("fit", 0.8, f"{chosen.label} on everything")
     state = chosen.recipe.fit(lesson.table, settle(chosen.recipe.knobs, chosen.params), lesson.seed)
     state = _remembered(lesson, chosen.recipe, state, facts)

@@ -46,6 +46,7 @@ class Lesson:
     said: Mapping[str, str] = field(default_factory=dict)  # facts that go with what is learned
     earlier: Mapping[str, bytes] = field(default_factory=dict)  # parts of the version that serves
     earlier_recipe: str = ""
+    named: tuple[str, ...] = ()  # recipes that the user named: one of them is learned; any of the candidates where none is named
 
 
 @dataclass(slots=True)
@@ -72,7 +73,7 @@ def learn(lesson: Lesson, *, progress: Progress = SILENT) -> tuple[Trained, dict
     found = compared(lesson, progress=progress.part(begin, 0.75))
     if unsearched:
         found.facts["unsearched"] = unsearched
-    best = winner(lesson, found.board, ahead=partial(_ahead, found.runs, lesson.table))
+    best = winner(lesson, found.board, ahead=partial(_ahead, found.runs, lesson.table), failed=found.facts.get("failed", {}))
     state = _whole(lesson, best, found, progress.part(0.75, 0.97))
     progress("check", 0.97, "golden questions")
     parts = dict(best.recipe.dump(state))
@@ -305,15 +306,25 @@ def _ahead(runs: Mapping[str, Run], table: Table, one: str, other: str) -> tuple
 
 
 def winner(
-    lesson: Lesson, board: Mapping[str, Mapping[str, Any]], *, ahead: Callable[[str, str], tuple[float, float]] | None = None
+    lesson: Lesson,
+    board: Mapping[str, Mapping[str, Any]],
+    *,
+    ahead: Callable[[str, str], tuple[float, float]] | None = None,
+    failed: Mapping[str, str] | None = None,
 ) -> Candidate:
     """Return the candidate with the best decisive metric, the incumbent aside; raises LearnFailed where none has one.
 
+    Where recipes were named, only one of these is returned: LearnFailed says why (`failed`) where none of them could be learned.
     Where the goal is only not to be clearly worse than the baseline, the baseline wins only over those that are. A recipe that the model
     prefers gives way only to one that is better by over two standard errors: `ahead` compares two candidates row by row; without it their
     gains over the baseline are compared.
     """
     able = {candidate.label: candidate for candidate in lesson.candidates if candidate.label in board and candidate.label != INCUMBENT}
+    if lesson.named:
+        able = {label: candidate for label, candidate in able.items() if label in lesson.named}
+        if not able:
+            said, hint = _unlearned(lesson, failed or {})
+            raise LearnFailed(said, hint=hint)
     metric = decisive(lesson.model, board)
     usable = [label for label in able if np.isfinite(board[label][metric])]
     if not usable:
@@ -331,6 +342,13 @@ def winner(
             more, error = ahead(best, wanted)
         best = best if more > CLEAR * error else wanted
     return able[best]
+
+
+def _unlearned(lesson: Lesson, failed: Mapping[str, str]) -> tuple[str, str]:
+    """Return why none of the named recipes could be learned, and what to do."""
+    made = "it is made of other recipes, and none of these was named"
+    why = "; ".join(f"{name}: {failed.get(name, made)}" for name in lesson.named)
+    return f"no recipe that was named could be learned: {why}", "name another recipe, or none to have one chosen"
 
 
 def manifest_facts(trained: Trained) -> str:

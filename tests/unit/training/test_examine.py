@@ -154,3 +154,29 @@ def test_two_recipes_are_compared_with_each_other_where_that_is_known():
 
     assert winner(given, board).label == "wanted"  # by the wide error of two gains over the baseline
     assert (compared(0.015), compared(0.03)) == ("rival", "wanted")
+
+
+def test_a_recipe_that_was_named_is_learned_though_the_baseline_did_better():
+    base, poor = Constant("base", 1.0), Constant("poor", 2.0)
+    trained, _ = examine.learn(lesson(base, poor, named=("poor",)), Listed())
+    assert trained.recipe == "poor" and trained.leaderboard.column("recipe").tolist() == ["base", "poor"]
+    assert examine.learn(lesson(base, poor, named=("base",)), Listed())[0].recipe == "base"
+    assert examine.learn(lesson(base, poor), Listed())[0].recipe == "base"
+
+
+def test_a_named_recipe_that_cannot_be_learned_is_no_baseline():
+    class Broken(Constant):
+        def fit(self, table, params, seed):
+            raise LearnFailed("nothing fits", hint="load more")
+
+    with pytest.raises(LearnFailed, match=r"broken: nothing fits \(load more\)"):
+        examine.learn(lesson(Constant("base", 1.0), Broken("broken", 2.0), named=("broken",)), Listed())
+
+
+def test_roi_prefers_its_posterior_up_to_two_standard_errors():
+    roi = models.get("roi")
+    given = lesson(Constant("ridge", 1.0), Constant("fast", 1.0))
+    given = replace(given, model=replace(roi, recipes=("ridge", "fast")))
+    for gain, expected in ((-0.19, "fast"), (-0.21, "ridge")):
+        board = {name: {"wape": 0.05 * (1 - more), "gain": more, "gain_error": 0.1} for name, more in (("ridge", 0.0), ("fast", gain))}
+        assert winner(given, board).label == expected

@@ -173,3 +173,9 @@ def test_what_serves_now_without_such_a_point_does_not_change_what_chooses() -> 
     trained, _ = learn(replace(given, candidates=(*given.candidates, serves)))
     assert trained.recipe == "flat" and trained.leaderboard.column("recipe").tolist()[0] == "flat"
     assert np.isnan(trained.leaderboard.column("mape")[trained.leaderboard.column("recipe").tolist().index("incumbent")])
+
+
+def test_a_forecast_recipe_that_was_named_is_learned_though_another_did_better() -> None:
+    given = lesson(Shape("weekly", weekly=True), Shape("flat", weekly=False))
+    assert learn(given)[0].recipe == "weekly"
+    assert learn(replace(given, named=("flat",)))[0].recipe == "flat"
