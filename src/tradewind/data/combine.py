@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import polars as pl
 
 from tradewind.core.answer import Fact
@@ -15,6 +17,9 @@ SUMMED = {
     "outcomes": (),
 }
 """Tables whose rows add up, and the columns that do; every other table keeps the first row of a key."""
+
+LEVEL = re.compile(r"(^|_)(price|preis|prix|precio|rate|share|index|ratio|average|avg|mean|temperature|percent|per)s?(_|$)", re.IGNORECASE)
+"""Names of numbers of outcomes that are levels, not amounts: two rows of a week with a price of 5 are a week with a price of 5."""
 
 WEIGHTS = {"sales": "units", "orders": "quantity"}
 FEW = 0.05  # share of summed groups in which a further column may differ and still be kept
@@ -33,7 +38,7 @@ def twins(frame: pl.DataFrame, names: tuple[str, ...]) -> pl.Series:
 
 
 def combine(frame: pl.DataFrame, schema: Schema, table: str) -> tuple[pl.DataFrame, tuple[Fact, ...]]:
-    """Return one row per key: amounts summed, prices weighted by units, flags the highest, the rest the first.
+    """Return one row per key: amounts summed, prices weighted by units, levels averaged, flags the highest, the rest the first.
 
     Further columns that differ between the rows of a key say nothing about their sum and are left out.
     """
@@ -53,15 +58,24 @@ def combine(frame: pl.DataFrame, schema: Schema, table: str) -> tuple[pl.DataFra
     )
     made = pl.concat([frame.filter(~again), summed.select(frame.columns)])
     gone = frame.height - made.height
-    facts = (Fact("rows_summed", gone, "rows", f"added to another row of the same {', '.join(key)}"), *left_out)
-    return made, facts
+    facts = [Fact("rows_summed", gone, "rows", f"added to another row of the same {', '.join(key)}"), *left_out]
+    levels = [
+        name for name in frame.columns if table == "outcomes" and name not in key and frame[name].dtype.is_numeric() and _is_level(name)
+    ]
+    if levels:
+        facts.append(Fact("rows_averaged", ", ".join(levels), "", "levels, not amounts: averaged over the rows that were added up"))
+    return made, tuple(facts)
+
+
+def _is_level(name: str) -> bool:
+    return LEVEL.search(name) is not None
 
 
 def _rule(column: Column, name: str, table: str, frame: pl.DataFrame) -> pl.Expr:
     value = pl.col(name)
     weight = WEIGHTS.get(table)
     known = TABLES[table].get(name) is not None or name == "returned"
-    if name in SUMMED[table] or (table == "outcomes" and column.type is Type.NUMBER):
+    if name in SUMMED[table] or (table == "outcomes" and column.type is Type.NUMBER and not _is_level(name)):
         return pl.when(value.count() > 0).then(value.sum()).alias(name)
     if column.type is Type.FLAG or (column.maximum == 1 and column.minimum == 0) or column.role is Role.AVAILABLE:
         return value.max()

@@ -56,3 +56,12 @@ def test_missing_keys_are_a_key_of_their_own():
     )
     made, _ = combine(frame, TABLES["orders"].select(frame.columns), "orders")
     assert sorted(made["quantity"].to_list()) == [3.0, 4.0]
+
+
+def test_prices_and_other_levels_of_outcomes_do_not_add_up():
+    names = ("date", "revenue", "price", "value_per_conversion")
+    frame = pl.DataFrame([("1", 100.0, 5.0, 2.0), ("1", 100.0, 5.0, 4.0), ("2", 90.0, 6.0, 3.0)], schema=names, orient="row")
+    schema = TABLES["outcomes"].with_columns(*(Column(name) for name in names[1:])).select(frame.columns)
+    made, facts = combine(frame, schema, "outcomes")
+    assert made.sort("date").rows() == [("1", 200.0, 5.0, 3.0), ("2", 90.0, 6.0, 3.0)]
+    assert {one.name: one.value for one in facts}["rows_averaged"] == "price, value_per_conversion"
