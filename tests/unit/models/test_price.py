@@ -257,3 +257,15 @@ def test_weeks_without_a_price_are_not_examined():
     for exam in judge.exams(table, folds=2, seed=0):
         assert np.isfinite(exam.asked.column("price")).all()
         assert len(one.predict(one.fit(exam.seen, {}, 0), exam.asked)) == len(exam.truth)
+
+
+def test_without_any_cost_todays_prices_are_tried():
+    one = recipe("price", "bayes")
+    state = one.load(one.dump(one.fit(assemble({"sales": shop(-1.5)["sales"]}), {}, 0)))
+    every = one.expand(state, None, {})
+    answer = one.predict(state, every)
+    assert answer.column("product").tolist() == ["A", "B"] and answer.column("verdict").tolist() == ["tried", "tried"]
+    np.testing.assert_allclose(answer.column("price"), answer.column("price_now"))
+    assert any("No price is recommended for any product" in note and "A (no cost known)" in note for note in one.notes(state, every))
+    with pytest.raises(BadValue, match="no cost known"):
+        one.expand(state, None, {"product": "A"})

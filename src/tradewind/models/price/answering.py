@@ -25,7 +25,7 @@ from tradewind.models.price.recommend import (
     usual_price,
 )
 from tradewind.models.price.state import Priced
-from tradewind.models.price.unpriced import unpriced
+from tradewind.models.price.unpriced import NO_PRICE, unpriced
 
 Array = np.ndarray[Any, Any]
 OUTER = ("lo80", "hi80", "lo95", "hi95")
@@ -97,6 +97,18 @@ def left_out(state: Priced) -> dict[str, str]:
     return unpriced(state, lambda series: _signed(state, int(state.book.product[series[0]]), series))
 
 
+def today(state: Priced) -> Table:
+    """Return today's price of every product that still sells, to be tried; raises BadValue where none is known."""
+    book = state.book
+    lacking = left_out(state)
+    names = [str(book.products[at]) for at in sorted(set(book.product[book.living].tolist()))]
+    names = [name for name in names if lacking.get(name) != NO_PRICE]
+    if not names:
+        raise BadValue("no product that still sells has a price", hint="load sales with prices, or prices")
+    plain = questions(state, Table.from_columns({"product": np.array(names, object)}))
+    return Table.from_columns({"product": np.array(names, object), "price": np.array([usual_price(market(state, one)) for one in plain])})
+
+
 def _signed(state: Priced, product: int, series: Array) -> bool:
     """Tell whether data say anything of how demand answers to this price, and that it falls with it."""
     if state.book.place(PRICE) < 0 or state.learned[product] < FEWEST_LEARNED:
@@ -156,10 +168,18 @@ def _unseen(state: Priced, asks: list[Question], rows: list[dict[str, Any]]) -> 
 
 def _absent(state: Priced, asks: list[Question]) -> list[str]:
     """Say which products get no recommendation, where recommendations for several are asked."""
-    if len(asks) < 2 or any(np.isfinite(one.told["price"]) for one in asks):
-        return []
+    tried = any(np.isfinite(one.told["price"]) for one in asks)
+    absent = left_out(state)
+    if tried and len(absent) == len(set(state.book.product[state.book.living].tolist())):
+        return [f"No price is recommended for any product, so only prices that are given are tried: {_reasons(absent)}."]
     there = {str(state.book.products[one.product]) for one in asks}
-    why = [f"{name} ({reason})" for name, reason in left_out(state).items() if name not in there]
+    why = {name: reason for name, reason in absent.items() if name not in there}
+    if tried or len(asks) < 2:
+        return []
     if not why:
         return []
-    return [f"No price is recommended for {len(why)} products, left out where all are asked: {', '.join(why[:5])}."]
+    return [f"No price is recommended for {len(why)} products, left out where all are asked: {_reasons(why)}."]
+
+
+def _reasons(why: dict[str, str]) -> str:
+    return ", ".join(f"{name} ({reason})" for name, reason in list(why.items())[:5])

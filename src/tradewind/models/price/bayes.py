@@ -31,7 +31,10 @@ class Bayes:
         return answering.answered(state, asked)
 
     def expand(self, state: Priced, horizon: int | None, where: Mapping[str, Any]) -> Table:
-        """Return every product that still sells, fits and can be recommended a price; raises NotFound, BadValue."""
+        """Return every product that still sells, fits and can be recommended a price; raises NotFound, BadValue.
+
+        Where that is none of all products, today's prices are tried: what sells at them is known without a cost.
+        """
         book = state.book
         strange = [name for name in where if name not in ("product", "category", "brand")]
         if strange:
@@ -46,6 +49,8 @@ class Bayes:
             raise NotFound("no product that still sells fits", hint="leave out `where`")
         absent = answering.left_out(state)
         able = [at for at in np.flatnonzero(keep).tolist() if str(book.products[at]) not in absent]
+        if not able and not where:
+            return answering.today(state)
         if not able:
             names = [str(name) for name in book.products[keep].tolist()][:5]
             raise BadValue(
