@@ -279,7 +279,7 @@ class Model:
     either: tuple[str, ...] = ()  # tables of which one at least is needed, where it is not the first
     many: bool = False  # a question may have several answers, or none
     plans: str = ""  # the planner of the planning room that optimises over what it responds
-    prefers: str = ""  # the recipe that serves unless another one is clearly better
+    prefers: str | tuple[str, ...] = ""  # a recipe, or several in order, that serves unless one that is none of them is clearly better
     graphs: bool = True  # its versions hold ONNX graphs, or may: its workers import onnxruntime
 
 

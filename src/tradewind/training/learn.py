@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -316,8 +316,7 @@ def winner(
 
     Where recipes were named, only one of these is returned: LearnFailed says why (`failed`) where none of them could be learned.
     Where the goal is only not to be clearly worse than the baseline, the baseline wins only over those that are. A recipe that the model
-    prefers gives way only to one that is better by over two standard errors: `ahead` compares two candidates row by row; without it their
-    gains over the baseline are compared.
+    prefers gives way only to one that is better by over two standard errors, see `_preferred`.
     """
     able = {candidate.label: candidate for candidate in lesson.candidates if candidate.label in board and candidate.label != INCUMBENT}
     if lesson.named:
@@ -335,13 +334,26 @@ def winner(
     if lesson.model.goal.by_errors < 0 and best == lesson.candidates[0].label:  # what is asked is not to be clearly worse
         near = [one for one in usable if one != best and board[one]["gain"] >= lesson.model.goal.by_errors * board[one]["gain_error"]]
         best = min(near, key=lambda label: board[label][metric], default=best)
-    wanted = lesson.model.prefers
-    if wanted in usable:
-        more, error = (board[best]["gain"] - board[wanted]["gain"], max(board[best]["gain_error"], board[wanted]["gain_error"]))
-        if ahead is not None and best != wanted:
-            more, error = ahead(best, wanted)
-        best = best if more > CLEAR * error else wanted
-    return able[best]
+    wanted = (lesson.model.prefers,) if isinstance(lesson.model.prefers, str) else lesson.model.prefers
+    return able[_preferred(board, [one for one in wanted if one in usable], best, ahead)]
+
+
+def _preferred(
+    board: Mapping[str, Mapping[str, Any]], wanted: Sequence[str], best: str, ahead: Callable[[str, str], tuple[float, float]] | None
+) -> str:
+    """Return the first wanted candidate that the best one is not better than by over two standard errors, else the best one.
+
+    `ahead` compares two candidates row by row; without it their gains over the baseline are compared.
+    """
+    if best in wanted:
+        return best
+    for one in wanted:
+        more, error = board[best]["gain"] - board[one]["gain"], max(board[best]["gain_error"], board[one]["gain_error"])
+        if ahead is not None:
+            more, error = ahead(best, one)
+        if not more > CLEAR * error:
+            return one
+    return best
 
 
 def _unlearned(lesson: Lesson, failed: Mapping[str, str]) -> tuple[str, str]:

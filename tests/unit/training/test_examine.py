@@ -140,6 +140,22 @@ def test_a_preferred_recipe_gives_way_only_to_one_that_is_clearly_better():
         assert trained.recipe == expected and board[0] == "rival"  # the leaderboard hides nothing
 
 
+def test_the_first_of_several_preferred_recipes_that_is_not_clearly_worse_serves_and_the_best_stays_where_it_is_one_of_them():
+    given = lesson(*(Constant(name, 1.0) for name in ("base", "first", "second", "rival")))
+    given = replace(given, model=replace(given.model, prefers=("first", "second")))
+    metric = given.model.goal.metric
+
+    def chosen(**errors: float) -> str:
+        board = {name: {metric: value, "gain": 1 - value, "gain_error": 0.02} for name, value in ({"base": 1.0} | errors).items()}
+        return winner(given, board).label
+
+    assert chosen(first=0.52, second=0.51, rival=0.5) == "first"
+    assert chosen(first=0.6, second=0.52, rival=0.5) == "second"
+    assert chosen(first=0.6, second=0.6, rival=0.5) == "rival"
+    assert chosen(first=0.52, second=0.5, rival=0.51) == "second"
+    assert chosen(second=0.52, rival=0.5) == "second"  # the first could not be learned
+
+
 def test_two_recipes_are_compared_with_each_other_where_that_is_known():
     base, wanted, rival = Constant("base", 2.0), Constant("wanted", 1.1), Constant("rival", 1.0)
     given = lesson(base, wanted, rival)
