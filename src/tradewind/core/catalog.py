@@ -94,7 +94,7 @@ TABLES: Mapping[str, Schema] = MappingProxyType(
                 _date("end", "end_date", "to", "until", role=Role.INPUT),
                 _text("mechanic", "type", "promo_type", role=Role.LEVER),
                 _num("discount", "depth", "discount_depth", "pct_off", role=Role.LEVER, low=0, high=1),
-                _num("cost", "spend", "trade_spend", unit="money"),
+                _num("cost", "spend", "trade_spend", unit="money", low=0),
                 _num("display", role=Role.LEVER, low=0, high=1),
                 _num("feature", "flyer", "leaflet", role=Role.LEVER, low=0, high=1),
                 _text("audience", "target_group", role=Role.INPUT),

@@ -132,11 +132,16 @@ def _ranges(frame: pl.DataFrame, schema: Schema, facts: list[Fact]) -> pl.DataFr
             wrong = wrong | (value > column.maximum)
         count = int(frame.select(wrong.sum()).item() or 0)
         if count:
-            facts.append(
-                Fact(f"impossible.{column.name}", count, "values", f"outside {column.minimum} to {column.maximum}, taken as missing")
-            )
+            facts.append(Fact(f"impossible.{column.name}", count, "values", f"{_outside(column)}, taken as missing"))
             frame = frame.with_columns(pl.when(~wrong).then(value).alias(column.name))
     return frame
+
+
+def _outside(column: Column) -> str:
+    """Say what lies outside a column's range, of which one end may be open."""
+    if column.maximum is None:
+        return f"below {column.minimum:g}"
+    return f"above {column.maximum:g}" if column.minimum is None else f"outside {column.minimum:g} to {column.maximum:g}"
 
 
 def _shares(frame: pl.DataFrame, name: str, facts: list[Fact]) -> pl.DataFrame:

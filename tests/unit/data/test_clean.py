@@ -92,6 +92,14 @@ def test_discounts_in_percent_are_divided():
     assert facts["impossible.discount"].value == 1
 
 
+def test_a_negative_trade_spend_is_taken_as_missing_and_said():
+    made, facts = cleaned(
+        "promotion,product,start,end,cost\np1,a,2024-01-01,2024-01-02,-5\np2,a,2024-02-01,2024-02-02,5\n", table="promotions"
+    )
+    assert made.frame.sort("promotion")["cost"].to_list() == [None, 5.0]
+    assert (facts["impossible.cost"].value, facts["impossible.cost"].meaning) == (1, "below 0, taken as missing")
+
+
 def test_a_promotion_that_ends_before_it_begins_and_one_without_an_end():
     made, facts = cleaned("promotion,product,start,end\np,a,2024-01-09,2024-01-02\nq,a,2024-02-01,\n", table="promotions")
     assert rows(made, "promotion", "start", "end") == [
