@@ -17,7 +17,7 @@ from tradewind.core.schema import Role
 from tradewind.core.table import Table
 from tradewind.core.version import VERSION
 from tradewind.data.align import align
-from tradewind.models import has, part
+from tradewind.models import has, part, repaired
 from tradewind.training.learn import trained_from
 from tradewind.training.search import TRIAL
 from tradewind.training.split import grain, periods
@@ -52,6 +52,7 @@ def ready(ws: Workspace, question: Model, table: str | None, progress: Progress,
     facts: tuple[Fact, ...] = (Fact("granted", ", ".join(grant), "", "sensitive columns that may be learned from"),) if grant else ()
     if withheld:
         facts += (Fact("withheld", ", ".join(withheld), "", "sensitive columns that were not granted"),)
+    facts += repaired(question.name)(made)
     if not question.regular:
         return Ready(made.checked(question.needs).to_bytes(), facts, sources)
     progress("align", 0.5, f"{len(made)} rows")

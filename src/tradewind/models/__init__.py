@@ -5,12 +5,15 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import pkgutil
+from collections.abc import Callable
 from functools import cache
 from types import ModuleType
 from typing import Any
 
 from tradewind.core.errors import NotFound
+from tradewind.core.fact import Fact
 from tradewind.core.model import Model, Recipe
+from tradewind.core.table import Table
 
 
 @cache
@@ -57,6 +60,12 @@ def recipe(model: str, name: str) -> Recipe:
 def has(model: str, file: str) -> bool:
     """Tell whether a model's folder has a file of that name."""
     return importlib.util.find_spec(f"{module(model).__name__}.{file}") is not None
+
+
+def repaired(model: str) -> Callable[[Table], tuple[Fact, ...]]:
+    """Return what tells the repairs of a model's modelling table: `repaired` of assemble.py, nothing where it has none."""
+    found: Callable[[Table], tuple[Fact, ...]] = getattr(module(model, "assemble"), "repaired", lambda _: ())
+    return found
 
 
 def part(model: str, file: str, name: str) -> Any:

@@ -177,6 +177,7 @@ def _said(said: Mapping[str, Array], chosen: Array, budget: float | None, bindin
         Fact("spend", round(spent, 4), "money"),
     ]
     facts += [Fact("budget", float(budget), "money")] if budget is not None else []
+    facts += [Fact("note", note) for note in _notes(said, chosen)]
     facts += [Fact("binding", ", ".join(binding), "", "limits that keep out what would gain")] if binding else []
     if not chosen.any():
         return Planned(table, tuple(facts), "Run none of them: no candidate is expected to earn more than it costs within the limits.")
@@ -185,3 +186,14 @@ def _said(said: Mapping[str, Array], chosen: Array, budget: float | None, bindin
         f" ({np.quantile(total, 0.1):,.0f} to {np.quantile(total, 0.9):,.0f})."
     )
     return Planned(table, tuple(facts), words + (f" {binding[0].capitalize()} keeps out more." if binding else ""))
+
+
+def _notes(said: Mapping[str, Array], chosen: Array) -> list[str]:
+    """Say what the model left out, and which chosen promotions are deeper than any it has seen."""
+    notes = [str(note) for note in said.get("notes", ())]
+    deep = np.flatnonzero(chosen & (said["beyond"] > 0)).tolist() if "beyond" in said else []
+    if deep:
+        names = [f"{said['promotion'][at]} ({100 * said['beyond'][at]:.0f} %)" for at in deep[:5]]
+        most = f"{100 * float(said['deepest'][0]):.0f} %"
+        notes.append(f"No depth so large was ever seen (largest seen {most}): {', '.join(names)}{', ...' if len(deep) > 5 else ''}.")
+    return notes

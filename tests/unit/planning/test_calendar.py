@@ -79,3 +79,16 @@ def test_what_cannot_be_is_refused():
             calendar.plan(respond, wishes(**given))
     with pytest.raises(BadValue, match="no promotion is planned"):
         calendar.plan(respond, wishes() | {"asked": None})
+
+
+def test_what_the_model_never_saw_and_left_out_is_told_of_what_is_chosen():
+    def told(request):
+        return respond(request) | {
+            "beyond": np.array([0.8, 0.0, 0.0, 0.0, 0.9]),
+            "deepest": np.array([0.3]),
+            "notes": np.array(["1 row is left out."], object),
+        }
+
+    notes = [fact.value for fact in calendar.plan(told, wishes()).facts if fact.name == "note"]
+    assert notes == ["1 row is left out.", "No depth so large was ever seen (largest seen 30 %): 1 (80 %)."]  # the fifth is not run
+    assert not [fact for fact in calendar.plan(respond, wishes()).facts if fact.name == "note"]

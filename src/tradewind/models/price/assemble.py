@@ -6,8 +6,9 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from tradewind.core.fact import Fact
 from tradewind.core.table import Table
-from tradewind.models._kit.trade import table
+from tradewind.models._kit.trade import table, unplaced
 from tradewind.models.price.state import refuse_unpriced
 
 
@@ -19,3 +20,8 @@ def assemble(tables: Mapping[str, Table], *, country: str = "", subdivision: str
     made = table.assemble(tables, country=country, subdivision=subdivision, daily=True)
     refuse_unpriced(np.concatenate([made.column(name).astype("f8") for name in ("price", "regular") if name in made] or [np.zeros(0)]))
     return made
+
+
+def repaired(made: Table) -> tuple[Fact, ...]:
+    """Return what was left out of a modelling table."""
+    return unplaced.repaired(made)

@@ -10,11 +10,13 @@ import numpy as np
 
 from tradewind.core.errors import BadValue
 from tradewind.core.table import Table
+from tradewind.models._kit.trade import unplaced
 from tradewind.models._kit.trade.book import Book
 
 Array = np.ndarray[Any, Any]
 USUAL_DAYS = 7
 LONGEST = 182  # days
+NEAR = 0.005  # two depths that differ by less are one
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +130,12 @@ def _named(book: Book, name: str | None, row: int) -> list[_Line]:
     if name is None:
         raise BadValue(f"row {row + 1} names neither a promotion nor a product", hint="give promotion, or product, start and end")
     if str(name) not in book.entries:
+        reason = unplaced.why(book.head.get("left") or {}, str(name))
+        if reason:
+            raise BadValue(
+                f"promotion {name!r} was left out of what was learned: {reason}",
+                hint="mend its row of the promotions table and train again, or give product, start and end of one that can be",
+            )
         raise BadValue(f"the calendar holds no promotion {name!r}", hint="give product, start and end for one that is not planned yet")
     return _entries(book, book.entries[str(name)])
 
@@ -241,3 +249,18 @@ def _promotions(book: Book, lines: list[_Line], *, names: list[str], event: list
         "known": np.array([name in book.entries for name in names]),
         "mechanic": np.array([one.mechanic for one in leading], object),
     }
+
+
+def too_deep(book: Book, cells: Cells) -> tuple[Array, float]:
+    """Return the depth of each promotion where it is deeper than any that was seen, else 0 (E); and the largest depth seen.
+
+    A stated depth is held against stated ones, or where none was ever stated against what was taken off shelf prices; what a price takes
+    off against both.
+    """
+    stated, paid = (float(book.head.get(name, 1.0)) for name in ("deepest_stated", "deepest_paid"))
+    most = stated if stated > 0 else paid
+    taken = (1 - cells.ratio) / np.where(cells.share > 0, cells.share, 1.0)
+    deeper = np.where(taken > max(stated, paid) + NEAR, taken, 0.0)
+    found = np.zeros(len(cells.names))
+    np.maximum.at(found, cells.event, np.where(cells.depth > most + NEAR, cells.depth, deeper))
+    return found, most

@@ -10,13 +10,14 @@ import numpy as np
 
 from tradewind.core.errors import BadValue, NotFound
 from tradewind.core.table import Table
+from tradewind.models._kit.trade import unplaced
 from tradewind.models._kit.trade.book import Book
 from tradewind.models._kit.trade.levers import AFTER, COMPETITOR, CUT, PRICE, SIBLINGS, SISTERS
 from tradewind.models._kit.unasked import unasked
 from tradewind.models.promotion import MODEL, audit
 from tradewind.models.promotion.account import PARTS, Account
 from tradewind.models.promotion.answering import money
-from tradewind.models.promotion.asking import Cells
+from tradewind.models.promotion.asking import Cells, cells_of, too_deep
 
 Array = np.ndarray[Any, Any]
 RECENT = 26  # periods of past promotions that "everything" goes back
@@ -123,8 +124,8 @@ def notes(book: Book, asked: Table) -> list[str]:
         )
     if not np.isfinite(book.cost).any():
         said.append("No unit cost is known, so nothing can be said of margin and return: load unit_cost with products or prices.")
-    if "product" in asked and "cost" not in asked:
-        said.append("No cost was told: trade spend is taken as the discount on everything sold while it runs.")
+    cells = cells_of(book, asked)
+    said += _untold(cells)
     if book.place(AFTER) < 0:
         said.append("Past promotions are too few to tell what they pull forward: net is not reduced by it.")
     if "mechanic" in asked:
@@ -132,14 +133,35 @@ def notes(book: Book, asked: Table) -> list[str]:
         strange = sorted({str(name) for name in asked.column("mechanic").tolist() if name} - known)
         if strange:
             said.append(f"no lift of its own was learned for mechanic {', '.join(strange[:5])}: taken as promotions are on average")
+    left = unplaced.words(book.head.get("left") or {})
+    said += [left] if left else []
+    said += _deep(book, cells)
     return said + unasked(MODEL.asks, asked) + audit.words(book)
+
+
+def _untold(cells: Cells) -> list[str]:
+    """Say of how many promotions the spend is worked out, for want of a cost."""
+    count, whole = int(np.isnan(cells.spend).sum()), len(cells.spend)
+    some = "" if count == whole else f" for {count} of {whole} promotions"
+    return [f"No cost was told{some}: trade spend is taken as the discount on everything sold while it runs."] if count else []
+
+
+def _deep(book: Book, cells: Cells) -> list[str]:
+    """Say which promotions are deeper than any that was seen."""
+    depth, most = too_deep(book, cells)
+    names = [f"{name} ({100 * depth[at]:.0f} %)" for at, name in enumerate(cells.names.tolist()) if depth[at] > 0]
+    if not names:
+        return []
+    some = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
+    return [f"A depth was never seen that large (largest seen {100 * most:.0f} %): what is said of {some} goes beyond the data."]
 
 
 def responded(book: Book, request: Mapping[str, Any], draw: Callable[[Table], tuple[Cells, Account]]) -> dict[str, Array]:
     """Answer the calendar planner.
 
     `about` is "calendar" (the planned promotions nobody has run yet, as rows) or "candidates" with columns as in a question: `net`
-    margin less spend, `units`, `spend` as draws x candidate, and what each is.
+    margin less spend, `units`, `spend` as draws x candidate, and what each is. `beyond` is the depth of a candidate where none so deep was
+    ever seen, else 0; `deepest` the largest one seen; `notes` what was left out, and whose spend is worked out.
     """
     about = request.get("about")
     if about == "calendar":
@@ -157,7 +179,12 @@ def responded(book: Book, request: Mapping[str, Any], draw: Callable[[Table], tu
     net = sum((accounts.units[part] for part in PARTS[1:]), np.zeros_like(said.margin))
     days = [values.astype("M8[D]").astype("i8").astype("f8") for values in (cells.start, cells.end)]
     categories = dict(zip(book.products.tolist(), book.categories.tolist(), strict=True))
+    beyond, deepest = too_deep(book, cells)
+    left = unplaced.words(book.head.get("left") or {})
     return {
+        "beyond": beyond,
+        "deepest": np.array([deepest]),
+        "notes": np.array([*([left] if left else []), *_untold(cells)], object),
         "promotion": cells.names,
         "product": cells.products,
         "category": np.array([categories[name] for name in cells.products.tolist()], object),

@@ -66,7 +66,7 @@ def whereabouts(panel: Panel, prices: Prices, *, form: str = "log", together: fl
     head = {"grain": grain.grain.name, "anchor": grain.anchor, "first": panel.first, "cut": panel.cut, "form": form}
     promotions, mechanics, calendar = calendar_of(panel)
     return {
-        "head": head | {"takes": prices.takes, "together": together, "about": list(about)},
+        "head": head | {"takes": prices.takes, "together": together, "about": list(about), "left": panel.left, **deepest(panel, prices)},
         "products": panel.products,
         "stores": panel.stores,
         "categories": panel.category,
@@ -81,6 +81,16 @@ def whereabouts(panel: Panel, prices: Prices, *, form: str = "log", together: fl
         "usual": prices.usual,
         "calendar": calendar,
     }
+
+
+def deepest(panel: Panel, prices: Prices) -> dict[str, float]:
+    """Return the largest depth ever seen, as a fraction: `deepest_stated` by the calendar, `deepest_paid` of the shelf price."""
+    sold = np.isfinite(panel.units[:, : panel.cut])
+    with np.errstate(invalid="ignore", divide="ignore"):
+        paid = 1 - prices.paid[:, : panel.cut] / prices.regular[:, : panel.cut]
+    stated = panel.discount[:, : panel.cut]
+    found = {"deepest_stated": stated, "deepest_paid": paid}
+    return {name: float(values[sold & np.isfinite(values)].max(initial=0.0)) for name, values in found.items()}
 
 
 def _levels(panel: Panel, fit: Fit) -> tuple[Array, Array]:

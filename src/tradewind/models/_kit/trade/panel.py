@@ -11,6 +11,7 @@ import numpy as np
 from tradewind.core.errors import BadValue, EmptyTable, LearnFailed
 from tradewind.core.table import Table
 from tradewind.models._kit.calendar import GRAINS, Clock
+from tradewind.models._kit.trade import unplaced
 from tradewind.models._kit.trade.columns import WORKED_OUT
 
 Array = np.ndarray[Any, Any]
@@ -52,6 +53,7 @@ class Panel:
     brand: Array  # P, text
     tier: Array  # P: log of the usual price
     listed: bool  # shelf prices were told, not worked out of what was paid
+    left: Mapping[str, Mapping[str, Any]]  # promotions that lie nowhere: reason -> count, names, values at fault
 
     @property
     def width(self) -> int:
@@ -105,6 +107,7 @@ def panel_of(table: Table) -> Panel:
         names=names,
         facts=facts,
         listed=_listed(table),
+        left=unplaced.read(table),
     )
 
 

@@ -12,6 +12,7 @@ from tradewind.core.errors import BadValue, EmptyTable, InvalidInput, MissingCol
 from tradewind.core.schema import Column, Role, Schema, Type
 from tradewind.core.table import Table
 from tradewind.models._kit.calendar import GRAINS, Clock, clock_of, holiday_dates
+from tradewind.models._kit.trade import unplaced
 from tradewind.models._kit.trade.columns import COLUMNS, WORKED_OUT
 
 KEYS = ("product", "store")
@@ -34,7 +35,7 @@ def assemble(tables: Mapping[str, Table], *, country: str = "", subdivision: str
     frame, extras = _summed(sales, keys, clock, length)
     frame = _ahead(frame, tables, keys, clock)
     frame = _priced(frame, tables.get("prices"), keys, clock)
-    frame = _promoted(frame, tables.get("promotions"), keys, clock)
+    frame, left = _promoted(frame, tables.get("promotions"), keys, clock)
     frame = _described(frame, tables)
     frame, events = _dated(frame, tables, clock, country, subdivision)
     described = {column.name: column for column in COLUMNS}
@@ -47,6 +48,8 @@ def assemble(tables: Mapping[str, Table], *, country: str = "", subdivision: str
     described["list_price"] = Column("list_price", Role.STATIC, unit="money")
     if "prices" not in tables or len(tables["prices"]) == 0:
         described["regular"] = Column("regular", Role.LEVER, unit="money", meaning=WORKED_OUT)
+    if left:
+        described["event"] = Column("event", Role.LEVER, Type.TEXT, meaning=left)
     names = [name for name in described if name in frame.columns]
     schema = Schema(tuple(described[name] for name in names), ("date", *keys))
     return Table(schema, frame=frame.select(names).sort([*keys, "date"]))
@@ -221,8 +224,8 @@ def _worked_out(frame: Any, keys: list[str]) -> Any:
     return frame.with_columns(regular=middle)
 
 
-def _promoted(frame: Any, promotions: Table | None, keys: list[str], clock: Clock) -> Any:
-    """Add what runs in each period: the longest where several do, with the share of the period's days."""
+def _promoted(frame: Any, promotions: Table | None, keys: list[str], clock: Clock) -> tuple[Any, str]:
+    """Add what runs in each period: the longest where several do, with the share of the period's days; and say what runs in none."""
     import polars as pl
 
     marks = ("promotion", "discount", "display", "feature")
@@ -232,7 +235,7 @@ def _promoted(frame: Any, promotions: Table | None, keys: list[str], clock: Cloc
     text = {"mechanic": pl.String, "event": pl.String, "start": pl.Date, "end": pl.Date, "spend": pl.Float64}
     frame = frame.with_columns(pl.lit(None, kind).alias(name) for name, kind in text.items())
     if promotions is None or len(promotions) == 0:
-        return frame
+        return frame, ""
     given = _given(promotions)
     on = [key for key in keys if key in given.columns]
     days = given.with_columns(pl.date_ranges("start", "end").alias("date")).explode("date")
@@ -254,11 +257,12 @@ def _promoted(frame: Any, promotions: Table | None, keys: list[str], clock: Cloc
         frame = frame.with_columns(
             pl.when(there).then(pl.col(f"_{name}")).otherwise(pl.col(name)).alias(name) for name in (*fields, "promotion")
         ).drop(f"_{name}" for name in (*fields, "promotion"))
+    left = unplaced.found(promotions, given, frame, keys, clock)
     share = pl.col("promotion")
     return frame.with_columns(
         pl.when(pl.col("event").is_not_null()).then(pl.col(name).fill_null(0.0) * share).otherwise(pl.col(name).fill_null(0.0)).alias(name)
         for name in ("display", "feature")
-    ).with_columns(pl.col("discount").fill_null(0.0))
+    ).with_columns(pl.col("discount").fill_null(0.0)), left
 
 
 def _given(promotions: Table) -> Any:
@@ -274,6 +278,10 @@ def _given(promotions: Table) -> Any:
     for name in ("discount", "display", "feature", "spend"):
         kind = pl.col(name).cast(pl.Float64) if name in frame.columns else pl.lit(None if name == "spend" else 0.0, pl.Float64)
         frame = frame.with_columns(kind.alias(name))
+    if (frame["spend"].fill_nan(0.0) < 0).any():
+        raise BadValue(
+            'column "cost" of promotions holds negative amounts', hint="trade spend is zero or more; leave out what is not known"
+        )
     mechanic = pl.col("mechanic").cast(pl.String) if "mechanic" in frame.columns else pl.lit("promotion")
     return frame.with_columns(mechanic.fill_null("promotion").alias("mechanic"), pl.col("event").cast(pl.String))
 
