@@ -127,3 +127,34 @@ def test_a_recipe_that_says_what_levers_do_serves_where_held_out_sales_cannot_te
     assert one.prefers == ("average", "structural")
     assert all(hasattr(recipe("promotion", name), "effects") for name in one.prefers)
     assert not hasattr(recipe("promotion", "forest_net"), "effects")
+
+
+def test_a_shelf_price_is_worked_out_of_the_periods_in_which_no_promotion_of_the_table_ran():
+    count, rng = 104, np.random.default_rng(0)
+    weeks = [dt.date(2024, 1, 1) + dt.timedelta(weeks=week) for week in range(count)]
+    price = [4.0 if week < 52 else 5.0 for week in range(count)]
+    run = list(range(4, count, 4)) + [week + 1 for week in range(4, count - 1, 4)]
+    paid = [value * 0.7 if week in run else value for week, value in enumerate(price)]
+    units = np.round(100 * (np.array(paid) / 5) ** -2 * np.exp(0.1 * rng.normal(size=count)))
+    sales = pl.DataFrame({"date": weeks, "product": ["A"] * count, "units": units, "price": paid})
+    promotions = pl.DataFrame(
+        [
+            {"promotion": str(week), "product": "A", "start": weeks[week], "end": weeks[week] + dt.timedelta(days=13), "discount": 0.3}
+            for week in range(4, count, 4)
+        ]
+    )
+    made = assemble({"sales": Table.from_frame(sales, TABLES["sales"]), "promotions": Table.from_frame(promotions, TABLES["promotions"])})
+    inside = [week for week in range(count) if abs(week - 52) > 3]
+    assert made.column("regular")[inside].tolist() == [price[week] for week in inside]
+
+
+def test_sales_without_stores_take_promotions_of_stores_and_tell_the_others(tables):
+    sales = tables["sales"].frame.group_by("date", "product", maintain_order=True).agg(pl.col("units").sum(), pl.col("price").mean())
+    frame = pl.DataFrame(
+        [
+            {"promotion": name, "product": product, "store": "somewhere", "start": dt.date(2025, 3, 3), "end": dt.date(2025, 3, 9)}
+            for name, product in (("fine", "P001"), ("odd", "NOPE"))
+        ]
+    )
+    made = assemble({"sales": Table.from_frame(sales, TABLES["sales"]), "promotions": Table.from_frame(frame, TABLES["promotions"])})
+    assert [fact.value for fact in repaired(made)] == ["1 row of promotions is left out: 1 product not in the sales (NOPE)."]

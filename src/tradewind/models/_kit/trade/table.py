@@ -34,8 +34,8 @@ def assemble(tables: Mapping[str, Table], *, country: str = "", subdivision: str
     clock, length = _clock(sales, keys, daily=daily)
     frame, extras = _summed(sales, keys, clock, length)
     frame = _ahead(frame, tables, keys, clock)
-    frame = _priced(frame, tables.get("prices"), keys, clock)
     frame, left = _promoted(frame, tables.get("promotions"), keys, clock)
+    frame = _priced(frame, tables.get("prices"), keys, clock)  # after what ran: a shelf price is worked out of periods without any
     frame = _described(frame, tables)
     frame, events = _dated(frame, tables, clock, country, subdivision)
     described = {column.name: column for column in COLUMNS}

@@ -36,7 +36,7 @@ def found(promotions: Table, given: Any, frame: Any, keys: Sequence[str], clock:
     span = (frame["date"].min(), frame["date"].max())
     reasons: dict[str, dict[str, Any]] = {}
     for row in rows.unique(["event", *by, "start", "end"], maintain_order=True).iter_rows(named=True):
-        store = row.get("store")
+        store = row["store"] if "store" in by else None
         reason, value = _reason(row, store, products=products, stores=stores, pairs=pairs, span=span, clock=clock)
         _kept(reasons, reason, row["event"], value)
     odd = promotions.frame.filter(pl.col("start").is_null() | pl.col("product").is_null())
@@ -51,8 +51,11 @@ def _placed(given: Any, frame: Any, by: Sequence[str], clock: Clock) -> Any:
 
     laid = frame.filter(pl.col("event").is_not_null()).select("event", *by, "date")
     rows = given.with_row_index("_row").select("_row", "event", *by, *(_period(given, name, clock) for name in ("start", "end")))
-    parts = [(rows.filter(pl.col("store").is_not_null()), by), (rows.filter(pl.col("store").is_null()).drop("store"), ["product"])]
-    joined = [part.join(laid, on=["event", *on]) for part, on in (parts if "store" in by else [(rows, by)])]
+    parts = [(rows, list(by))]
+    if "store" in by:
+        here = pl.col("store").is_not_null()
+        parts = [(rows.filter(here), list(by)), (rows.filter(~here).drop("store"), ["product"])]
+    joined = [part.join(laid, on=["event", *on]) for part, on in parts]
     return pl.concat([one.filter(pl.col("date").is_between("_start", "_end")).select("_row") for one in joined])
 
 
