@@ -64,7 +64,7 @@ def test_a_mover_of_both_that_the_panel_cannot_see_is_flagged():
     one, book = learned(heat=0.9)
     (found,) = audits(book)
     assert found.structural > TRUTH + 0.06  # the panel knows temperature as a straight line only
-    assert abs(found.audit - TRUTH) < 2 * found.audit_error and found.flagged
+    assert abs(found.audit - TRUTH) < 0.5 * (found.structural - TRUTH) and found.flagged  # trees see most of it, not all
     asked = Table.from_columns({"product": np.array(["P1"], object), "start": np.array(["2026-01-05"], "M8[D]")})
     assert any("standard errors apart" in words and "deal" in words for words in one.notes(book, asked))
 
