@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from tradewind.core.model import Budget, Model, Progress
+from tradewind.core.model import Blends, Budget, Model, Progress
 from tradewind.core.table import Table
 from tradewind.models import get, has, module, part, recipe
 from tradewind.models._kit.causal import design as designs
@@ -68,14 +68,28 @@ def _horizon(said: Mapping[str, Any]) -> int | None:
 
 
 def _routed(model: Model, said: Mapping[str, Any], table: Table) -> tuple[list[str], dict[str, str], dict[str, str]]:
-    """Return the recipes to try, facts of the route, and why others are not tried; what the user named is tried as it stands."""
-    names: list[str] = said["recipes"]
-    if not said["routed"] or not has(model.name, "route"):
+    """Return the recipes to try, facts of the route, and why others are not tried; what the user named is tried as it stands.
+
+    Where one is named that is made of others, and none of these, the route chooses them.
+    """
+    made_of = _made_of(model, said["named"])
+    names = [name for name in model.recipes if name in said["recipes"] or name in made_of]
+    if not (said["routed"] or made_of) or not has(model.name, "route"):
         return names, {}, {}
     chosen = part(model.name, "route", "route")(table)
-    kept = [name for name in names if name in chosen.recipes or name in said["params"]]
+    kept = [name for name in names if name in chosen.recipes or name in said["params"] or name in said["named"]]
     skipped = {name: f"not tried on the route {chosen.name}: {chosen.why}" for name in names if name not in kept}
     return kept, {"route": chosen.name, "route_why": chosen.why}, skipped
+
+
+def _made_of(model: Model, named: Sequence[str]) -> set[str]:
+    """Return the recipes that named ones are made of, where none of these was named."""
+    found: set[str] = set()
+    for name in named:
+        made = recipe(model.name, name)
+        members = set(made.members) if isinstance(made, Blends) else set()
+        found |= set() if members & set(named) else members
+    return found
 
 
 def update(parts: Mapping[str, bytes], progress: Progress) -> dict[str, bytes]:
