@@ -36,6 +36,26 @@ def test_what_is_called_as_one_of_ours_means_no_other():
     assert meant(wanted[:1], ["units"]) == {"units": "quantity"}, "where units are not asked for they are the quantity"
 
 
+def test_a_german_calendar_of_promotions_is_understood():
+    frame = pl.DataFrame(
+        {
+            "Artikel": ["a", "b"],
+            "Händler": ["Nord", "Süd"],
+            "Von": ["05.01.2026", "12.01.2026"],
+            "Bis": ["11.01.2026", "18.01.2026"],
+            "Mechanik": ["Aktion", "Coupon"],
+            "Rabatt": [0.2, 0.1],
+            "Werbekostenzuschuss": [900.0, 350.0],
+            "Zweitplatzierung": [1, 0],
+        }
+    )
+    found = {ours: match.theirs for ours, match in assign(TABLES["promotions"], frame, {}, decimal=".", by_values=True).items()}
+    assert found["product"] == "Artikel" and found["store"] == "Händler" and found["mechanic"] == "Mechanik"
+    assert (found["start"], found["end"], found["discount"]) == ("Von", "Bis", "Rabatt")
+    assert (found["cost"], found["display"]) == ("Werbekostenzuschuss", "Zweitplatzierung")
+    assert by_name(TABLES["products"].get("unit_cost"), "Einstandspreis").score > 0.9
+
+
 def test_row_numbers_are_no_columns():
     assert is_index("Unnamed: 0", pl.Series([0, 1, 2]))
     assert is_index("__index_level_0__", pl.Series([5, 3, 1]))
