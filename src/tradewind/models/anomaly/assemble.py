@@ -10,9 +10,9 @@ from tradewind.core.errors import EmptyTable, MissingColumn
 from tradewind.core.schema import Column, Role, Schema, Type
 from tradewind.core.table import Table
 from tradewind.models._kit.calendar import holiday_dates
+from tradewind.models.anomaly.grid import KEYS
 
 EXPECTED = "expected"  # the kind of an event that says: this was known, do not report it
-KEYS = ("metric", "product", "store")
 AHEAD = 400  # days of the calendar beyond the last figure
 LEVERS = ("promotion", "discount", "display", "feature")
 MOST_MECHANICS = 8

@@ -37,7 +37,7 @@ class Scene:
     gaps: Array
     alert: Array
     owners: dict[tuple[int, int], int] = field(default_factory=dict)
-    found: dict[tuple[int, int], Incident] = field(default_factory=dict)
+    found: dict[tuple[int, int], Incident] = field(default_factory=dict)  # by owner and period, of a load by minus its mark
 
     def near(self, row: int, kin: Mapping[int, tuple[int, ...]]) -> list[int]:
         """Return the rows of the series above or below a row's that are looked at."""
