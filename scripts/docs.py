@@ -121,13 +121,14 @@ def errors() -> str:
     from tradewind.core.errors import every_error
 
     rows = [
-        [f"`{kind.code}`", name, _flowing(kind.__doc__ or "").split("\n\n")[0], str(kind.status), str(kind.exit)]
+        [f"`{kind.code}`", name, _flowing(kind.__doc__ or "").split("\n\n")[0], kind.advice, str(kind.status), str(kind.exit)]
         for name, kind in sorted(every_error().items(), key=lambda item: (item[1].code, item[0]))
     ]
     intro = (
-        "# Errors\n\nThe code is the same on the command line, in Python (`error.code`) and in REST (`code`). Each comes with a hint.\n\n"
+        "# Errors\n\nThe code is the same on the command line, in Python (`error.code`) and in REST (`code`). Each comes with a hint:"
+        " what to do\nabout this very case, or else the one below.\n\n"
     )
-    return intro + _table(("code", "name", "meaning", "HTTP", "exit"), rows)
+    return intro + _table(("code", "name", "meaning", "hint", "HTTP", "exit"), rows)
 
 
 def rest() -> str:

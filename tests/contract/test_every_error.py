@@ -22,3 +22,4 @@ def test_an_error_is_whole(kind: type[TradewindError]) -> None:
     assert (again.message, again.hint, again.fields) == ("what", "do this", ({"pointer": "/a", "message": "is bad"},))
     assert kind.code.startswith("TW") and 400 <= kind.status < 600 and kind.exit in (1, 2, 4, 5, 6, 130)
     assert kind.__doc__
+    assert kind("what").hint == kind.advice != "" and from_dict(kind("what").as_dict()).hint == kind.advice

@@ -19,8 +19,8 @@ SURE = 0.8  # chance of being better than today below which a plan is not recomm
 _LEVELS = {"p50": 0.5, "lo80": 0.1, "hi80": 0.9, "lo90": 0.05, "hi90": 0.95}
 
 
-def say(wish: Wishes, before: Value, spend: Array, value: Value, binding: list[str]) -> Planned:
-    """Return the plan told: spend (P, C), what it brings, and what holds it back."""
+def say(wish: Wishes, before: Value, spend: Array, value: Value, binding: list[str], *, mix: Value | None) -> Planned:
+    """Return the plan told: spend (P, C), what it brings, and what holds it back; `mix` is today's mix at a budget that is not today's."""
     more = float(spend.sum() - wish.today.sum())
     gain = (value.total - before.total) * wish.worth
     profit = gain - more if wish.known else gain
@@ -49,10 +49,21 @@ def say(wish: Wishes, before: Value, spend: Array, value: Value, binding: list[s
         Fact("binding", "; ".join(binding) or "nothing", "", "what holds the plan back"),
         *(Fact(f"spend_{name}", _round(spend[:, at].sum()), "money") for at, name in enumerate(wish.channels)),
     ]
+    if mix is not None:
+        facts += _beside_the_mix(wish, mix, value, unit)
     beyond = [name for at, name in enumerate(wish.channels) if spend[:, at].max() > wish.highest[at] * 1.001]
     if beyond:
         facts.append(Fact("beyond", ", ".join(beyond), "", "spend above anything seen: the curve is extrapolated"))
     return Planned(_table(wish, before, spend, value), tuple(facts), _words(facts, same=same, sure=chance >= SURE))
+
+
+def _beside_the_mix(wish: Wishes, mix: Value, value: Value, unit: str) -> list[Fact]:
+    """Return what the plan brings more than today's mix of the same money: what counts where the budget itself is not to be chosen."""
+    gain = (value.total - mix.total) * wish.worth
+    return [
+        Fact("mix_gain", _round(float(np.quantile(gain, 0.5))), unit, "median of what it brings more than today's mix at this budget"),
+        Fact("mix_chance", round(float((gain > 0).mean()), 3), "", "that it brings more than today's mix at this budget"),
+    ]
 
 
 def _better(wish: Wishes) -> str:
@@ -72,14 +83,19 @@ def _words(facts: list[Fact], *, same: bool, sure: bool) -> str:
     said = {fact.name: fact.value for fact in facts}
     if same:
         return f"Keep the plan of today: within these limits no other is better. What holds it: {said['binding']}."
-    more, spent = (next(float(fact.value or 0) for fact in facts if fact.name == name) for name in ("spend_more", "spend"))
+    names = ("spend_more", "spend", "gain", "gain_lo80", "gain_hi80")
+    more, spent, gain, low, high = (next(float(fact.value or 0) for fact in facts if fact.name == name) for name in names)
     beside = "" if abs(more) < 0.01 * spent else f" ({more:+,.2f} against today)"
+    brings = f"{gain:,.2f} more than" if gain >= 0 else f"{-gain:,.2f} less than"
     moved = (
-        f"{said['periods']} periods from {said['first']}: {spent:,.2f} of spend{beside} bring {said['gain']:,.2f} more than today's plan "
-        f"(80 % interval {said['gain_lo80']:,.2f} to {said['gain_hi80']:,.2f}); better with a chance of {said['chance_better']:.1%}."
+        f"{said['periods']} periods from {said['first']}: {spent:,.2f} of spend{beside} bring {brings} today's plan "
+        f"(80 % interval {low:+,.2f} to {high:+,.2f}); better with a chance of {said['chance_better']:.1%}."
     )
+    if "mix_gain" in said:
+        moved += f" Beside today's mix at this budget it brings {said['mix_gain']:+,.2f}, better with a chance of {said['mix_chance']:.1%}."
     if not sure:
-        moved += " That is not sure enough to move: keep today's plan, or test the channel that moves most first."
+        moved += f" That is not sure enough to move: keep today's {'budget' if 'mix_gain' in said else 'plan'}"
+        moved += " if it is yours to choose." if "mix_gain" in said else ", or test the channel that moves most first."
     if "beyond" in said:
         moved += f" Above anything spent before, so less sure than the interval says: {said['beyond']}."
     return f"{moved} What holds it: {said['binding']}."

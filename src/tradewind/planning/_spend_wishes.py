@@ -58,6 +58,14 @@ class Wishes:
         """Return the levers of a spend (P, C)."""
         return spend.ravel() if self.free else spend.sum(0)
 
+    @property
+    def mix(self) -> Array | None:
+        """Return today's mix (P, C) at the budget asked for, which is not today's; None where no other budget was asked for."""
+        total = float(self.today.sum())
+        if self.target is not None or self.budget is None or abs(self.budget - total) <= 0.01 * total:
+            return None
+        return self.today * (self.budget / total)
+
     def by_lever(self, slope: Array) -> Array:
         """Return slopes (D, P, C) by lever, (D, n)."""
         return slope.reshape(len(slope), -1) if self.free else (slope * self.phase).sum(1)

@@ -36,7 +36,8 @@ def plan(respond: Respond, wishes: Mapping[str, Any]) -> Planned:
     before = value_of(respond, wish.today)
     spend = _best(respond, wish, before)
     found = wish.plan(spend)
-    return say(wish, before, found, value_of(respond, found), binding(wish, spend, respond))
+    mix = None if wish.mix is None else value_of(respond, wish.mix)
+    return say(wish, before, found, value_of(respond, found), binding(wish, spend, respond), mix=mix)
 
 
 def _best(respond: Respond, wish: Wishes, before: Value) -> Array:

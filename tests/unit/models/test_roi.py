@@ -22,6 +22,7 @@ from tradewind.models.roi.assemble import assemble
 from tradewind.models.roi.beliefs import spoken
 from tradewind.models.roi.effects import returns
 from tradewind.models.roi.example import WEEKS, example
+from tradewind.models.roi.health import gate
 from tradewind.models.roi.hmc import settled, walk
 from tradewind.models.roi.laplace import smooth
 from tradewind.models.roi.media import read
@@ -331,6 +332,17 @@ def test_repairs_are_told() -> None:
     assert "1 periods came more than once" in said
     assert "3 periods have no outcome" in said
     assert learned.cut == WEEKS
+
+
+@pytest.mark.parametrize("column", ["outcome", "spend_tv"])
+def test_a_figure_that_dwarfs_all_others_is_told(column: str) -> None:
+    table = assemble(shop())
+    media = read(table)
+    assert not any("slip" in note for note in gate(media))
+    columns = {name: np.array(table.column(name)) for name in table.names}
+    columns[column][40] *= 1e6
+    told = [note for note in gate(read(Table.from_columns(columns, table.schema))) if "slip" in note]
+    assert len(told) == 1 and str(columns["date"][40])[:10] in told[0], told
 
 
 def test_a_silent_channel_is_left_out_and_told() -> None:

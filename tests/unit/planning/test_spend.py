@@ -72,6 +72,14 @@ def test_the_budget_is_spent_to_the_last() -> None:
     assert sum(spend_of(made).values()) == pytest.approx(1000.0, rel=1e-6)
 
 
+def test_a_smaller_budget_is_compared_with_the_mix_of_today_at_that_budget() -> None:
+    made = ask(Roots(spread=0.0, worth=1.0), budget=900.0, limits={"change": 1.0})
+    mix, best = (float((STRENGTH * np.sqrt(split / PERIODS)).sum() * PERIODS) for split in (np.full(3, 300.0), 900 * STRENGTH**2 / 14))
+    assert fact(made, "mix_gain") == pytest.approx(best - mix, rel=0.02) and fact(made, "mix_chance") == 1.0
+    assert f"{-fact(made, 'gain'):,.2f} less than today's plan" in made.words and "keep today's plan" not in made.words
+    assert "mix_gain" not in {one.name for one in ask().facts}
+
+
 def test_limits_bind_and_are_named() -> None:
     made = ask()
     assert spend_of(made)["tv"] == pytest.approx(600.0)

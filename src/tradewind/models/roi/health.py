@@ -18,11 +18,12 @@ PER_CHANNEL = 8  # periods per channel below which returns are mostly belief
 LITTLE = 0.1  # variation of spend (deviation over mean) below which a curve cannot be seen
 TOGETHER = 10.0  # variance inflation above which channels cannot be told apart
 PLACEBO = 0.5  # return of a shuffled channel above which something else is taken for media
+SLIP = 20.0  # times the ninth tenth of what is above zero, beyond which a figure is told: it may be a slip of the keyboard
 MOVED = 0.15  # change of returns without the last quarter above which they are not stable
 
 
 def gate(media: Media) -> list[str]:
-    """Return warnings in words: too few periods, spend that hardly varies, channels that move together."""
+    """Return warnings in words: too few periods, spend that hardly varies, channels that move together, figures that may be slips."""
     known = int(np.isfinite(media.y[:, : media.cut]).any(0).sum())
     count, grain = len(media.channels), media.clock.grain
     out = []
@@ -38,7 +39,21 @@ def gate(media: Media) -> list[str]:
         close = [name for name, one in zip(media.channels, inflated, strict=True) if one > TOGETHER]
         if close:
             out.append(f"spend moves together, so the returns can hardly be told apart: {', '.join(close)}")
-    return out
+    columns = {media.name or "outcome": media.y, **{f"spend of {name}": media.money[..., at] for at, name in enumerate(media.channels)}}
+    return out + [words for name, values in columns.items() for words in _slips(media, name, values[:, : media.cut])]
+
+
+def _slips(media: Media, name: str, values: Array) -> list[str]:
+    """Return a warning where one figure of a place (G, T) dwarfs all its others."""
+    for place, row in enumerate(values):
+        above = row[np.isfinite(row) & (row > 0)]
+        usual = float(np.quantile(above, 0.9, method="lower")) if len(above) > 3 else np.inf
+        if len(above) and above.max() > SLIP * usual:
+            at = int(np.nanargmax(row))
+            day = str(media.clock.date(np.array([media.start + at]))[0])[:10]
+            where = f" in {media.geos[place]}" if media.geos[place] else ""
+            return [f"{name} of {day}{where} is {row[at]:,.6g}, where {usual:,.6g} is much already: look whether it is a slip"]
+    return []
 
 
 def inflation(spend: Array) -> Array:
