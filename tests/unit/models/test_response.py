@@ -104,7 +104,34 @@ def test_the_same_price_for_all_series_works():
     assert abs(found.coefficient[:, 0].mean() + 2.0) < 0.25
 
 
+def test_errors_of_levers_that_run_together_go_together():
+    inside, alone, kept = [], [], []
+    for seed in range(6):
+        panel, _ = world(seed=seed, days=400)
+        rng = np.random.default_rng(seed)
+        promotion = panel.ahead["promotion"]
+        display = promotion * np.repeat(rng.random((len(panel), 58)) < 0.8, 7, 1)[:, :400]  # nearly always beside a promotion
+        target = rng.poisson(panel.target * np.exp(0.2 * display)).astype("f4")
+        ahead, kinds = panel.ahead | {"display": display}, dict(panel.kinds) | {"display": "lever"}
+        found = response.learn(Panel(panel.clock, panel.first, panel.cut, panel.keys, target, ahead, kinds, {}, {}, {}))
+        pair = [found.names.index(name) for name in ("promotion", "display")]
+        covariance = found.covariance[:, pair][:, :, pair].astype("f8")
+        error = np.sqrt(covariance.sum((1, 2)))
+        inside.append(np.abs(found.coefficient[:, pair].sum(1) - 0.5) < found.deviations[0] * error)
+        alone.append(error / np.sqrt(np.trace(covariance, axis1=1, axis2=2)))
+        kept.append(np.linalg.eigvalsh(covariance).min())
+    assert 0.7 < np.mean(inside) < 0.95  # the 80 % interval of both together
+    assert np.mean(alone) < 0.8  # as if they were independent, it would be wider
+    assert min(kept) > 0
+
+
+def test_few_blocks_widen_intervals_by_students_t():
+    few, many = (response.learn(world(days=days, series=3)[0]).deviations for days in (124, 1095))
+    assert few[0] > 1.6 > 1.31 > many[0] > 1.282 and few[1] > 3 > many[1] > 1.96
+
+
 def test_numbers_go_round():
     found = response.learn(world(series=3, days=200)[0])
     again = response.Response.from_parts(list(found.names), found.arrays())
-    np.testing.assert_array_equal(again.coefficient, found.coefficient)
+    for name in ("coefficient", "centre", "covariance", "deviations", "usual"):
+        np.testing.assert_array_equal(getattr(again, name), getattr(found, name))

@@ -21,6 +21,8 @@ OF_COMPANIES = 2.0  # standard deviation of a company's coefficients around none
 OF_PRODUCTS = 0.6  # of a product's around the company's
 OF_SERIES = (0.25, 0.5, 1.0)  # and of a series' around its product's: one of these
 STRETCHES = 4  # of time, each told from the others to choose it
+INTERVALS = (80, 95)  # of what levers do
+LEAST_FREEDOM = 3  # with fewer blocks the priors say most
 AFTER = "after promotion"
 MOST_LEVERS = 8
 CHUNK = 400  # series worked on at once
@@ -30,14 +32,18 @@ CHUNK = 400  # series worked on at once
 class Response:
     """Per series and lever the change of log sales: per unit of log price, per unit of any other lever.
 
-    `centre` is the log price that counts as no effect (0 for other levers). `error` is the standard error of the coefficient of the
-    series' product: that of its own is wider by how much the stores of a product differ.
+    `centre` is the log price that counts as no effect (0 for other levers). `covariance` is of the errors of the coefficients of the
+    series' product: those of its own are larger by how much the stores of a product differ. `deviations` are how many standard errors the
+    80 and 95 % intervals reach: Student's t, since these errors are themselves told from so many blocks of time. `usual` is the mean of
+    the other levers over the past periods in which one was pulled.
     """
 
     names: tuple[str, ...]
     coefficient: Array  # (series, levers)
     centre: Array
-    error: Array
+    covariance: Array  # (series, levers, levers)
+    deviations: Array  # one per interval of INTERVALS
+    usual: Array  # (series, levers): what a promotion usually was, 0 for the price and where none ever ran
 
     def effect(self, ahead: Mapping[str, Array], series: Array | None = None) -> dict[str, Array]:
         """Return the part of log sales of each lever that `ahead` holds, (series, periods); all levers' sum to the whole effect."""
@@ -74,16 +80,23 @@ class Response:
         if "price" in self.names and (~known).any():
             at = self.names.index("price")
             centre[~known, at] = _mean_log(panel)[~known]
-        return Response(self.names, part(self.coefficient), centre, part(self.error))
+        return Response(self.names, part(self.coefficient), centre, part(self.covariance), self.deviations, part(self.usual))
 
     def arrays(self) -> dict[str, Array]:
         """Return the numbers by name, ready for a tensor file."""
-        return {"response/coefficient": self.coefficient, "response/centre": self.centre, "response/error": self.error}
+        return {
+            "response/coefficient": self.coefficient,
+            "response/centre": self.centre,
+            "response/covariance": self.covariance,
+            "response/deviations": self.deviations,
+            "response/usual": self.usual,
+        }
 
     @classmethod
     def from_parts(cls, names: list[str], arrays: Mapping[str, Array]) -> Response:
         """Read the response back."""
-        return cls(tuple(names), arrays["response/coefficient"], arrays["response/centre"], arrays["response/error"])
+        told = ("coefficient", "centre", "covariance", "deviations", "usual")
+        return cls(tuple(names), *(arrays[f"response/{name}"] for name in told))
 
 
 def added(shape: tuple[int, ...], parts: Iterable[Array]) -> Array:
@@ -121,7 +134,7 @@ def learn(panel: Panel) -> Response:
     count, series = len(names), len(panel)
     if not names:
         empty = np.zeros((series, 0), "f4")
-        return Response((), empty, empty, empty)
+        return Response((), empty, empty, empty[:, None][:, :0], _deviations(1).astype("f4"), empty)
     centre = np.zeros((series, count))
     if "price" in names:
         centre[:, names.index("price")] = _mean_log(panel)
@@ -131,16 +144,37 @@ def learn(panel: Panel) -> Response:
     low, high = (np.array(side) for side in zip(*map(_bounds, fitted), strict=True))
     product = next(iter(panel.keys.values()))
     groups = (np.zeros(series, "i8"), np.unique(product.astype(str), return_inverse=True)[1], np.arange(series))
-    beta = error = np.zeros((series, len(fitted)))
+    beta, covariance, blocks = np.zeros((series, len(fitted))), np.zeros(0), 1
     spread = OF_COMPANIES
     for stage, (group, steps) in enumerate(zip(groups, (6, 4, 2), strict=True)):
         beta = _stage(parts, beta, group, spread=spread, steps=steps, bounds=(low, high))
         if stage == 0:
             spread = OF_PRODUCTS
         elif stage == 1:
-            error = _robust_error(parts, beta, group, spread=spread)
+            covariance, blocks = _robust_covariance(parts, beta, group, spread=spread)
             spread = _spread(parts, beta)
-    return Response(tuple(names), beta[:, :count].astype("f4"), centre.astype("f4"), error[:, :count].astype("f4"))
+    told = (beta[:, :count], centre, covariance[:, :count, :count], _deviations(blocks), _usual(panel, names))
+    return Response(tuple(names), *(value.astype("f4") for value in told))
+
+
+def _usual(panel: Panel, names: list[str]) -> Array:
+    """Return the mean of each lever but the price over the past periods in which one was pulled, (series, levers)."""
+    pulled = [at for at, name in enumerate(names) if name != "price"]
+    on = np.zeros((len(panel), panel.cut), bool)
+    for at in pulled:
+        on |= panel.ahead[names[at]][:, : panel.cut] > 0
+    found = np.zeros((len(panel), len(names)))
+    for at in pulled:
+        found[:, at] = np.nansum(panel.ahead[names[at]][:, : panel.cut] * on, 1) / np.maximum(on.sum(1), 1)
+    return found
+
+
+def _deviations(blocks: int) -> Array:
+    """Return how many standard errors each interval reaches where they were told from so many blocks (Donald and Lang 2007)."""
+    from scipy.special import stdtrit
+
+    found: Array = stdtrit(max(blocks - 1, LEAST_FREEDOM), 0.5 + np.array(INTERVALS) / 200)
+    return found
 
 
 def _mean_log(panel: Panel) -> Array:
@@ -235,11 +269,11 @@ def _spread(parts: list[_Part], beta: Array) -> float:
     return OF_SERIES[int(gain.argmax())]
 
 
-def _robust_error(parts: list[_Part], beta: Array, group: Array, *, spread: float) -> Array:
-    """Return each series' standard errors of its group's coefficients, robust to errors that go together.
+def _robust_covariance(parts: list[_Part], beta: Array, group: Array, *, spread: float) -> tuple[Array, int]:
+    """Return each series' covariance of its group's coefficients, robust to errors that go together, and how many blocks told it.
 
     Sandwich estimator over blocks of half a level window: what one block of time adds to the slope of a group, over all its stores and
-    days, counts as one draw (Liang and Zeger 1986). Never below the error of independent rows.
+    days, counts as one draw (Liang and Zeger 1986). No variance is below that of independent rows.
     """
     count, groups = beta.shape[1], int(group.max()) + 1
     grain = parts[0].grain
@@ -255,9 +289,10 @@ def _robust_error(parts: list[_Part], beta: Array, group: Array, *, spread: floa
     inverse = np.linalg.inv(curve)
     # as many blocks as coefficients are lost to the fit (MacKinnon and White 1985); the prior is one more draw
     meat = np.einsum("gib,gjb->gij", summed, summed) * blocks / max(blocks - count, 1) + np.eye(count) / spread**2
-    variance = np.diagonal(inverse @ meat @ inverse, axis1=1, axis2=2)
-    found: Array = np.sqrt(np.maximum(variance, np.diagonal(inverse, axis1=1, axis2=2)))
-    return found[group]
+    found = inverse @ meat @ inverse
+    least, own = (np.diagonal(value, axis1=1, axis2=2) for value in (inverse, found))
+    wider = np.sqrt(np.maximum(least / np.maximum(own, 1e-30), 1.0))
+    return (found * wider[:, :, None] * wider[:, None, :])[group], blocks
 
 
 def _derivatives(part: _Part, beta: Array) -> tuple[Array, Array, Array]:

@@ -17,11 +17,10 @@ from tradewind.models._kit.forecast.blend import Blend, Blender, blended
 from tradewind.models._kit.forecast.learner import Look
 from tradewind.models._kit.forecast.recipe import Forecaster, State, begin, cells, open_rows
 from tradewind.models._kit.panel import EVENTS, STAY, Panel
-from tradewind.models._kit.response import Response
+from tradewind.models._kit.response import INTERVALS, Response
 
 Array = np.ndarray[Any, Any]
 MOST_EXPLAINED = 2000
-WIDTHS = {80: 1.2816, 95: 1.96}
 UNKNOWN = 1.0  # standard error of the log lift of a product that was never promoted
 
 
@@ -144,43 +143,35 @@ def _effects(panel: Panel, learned: boosted_serve.Learned) -> Table:
     key, product = next(iter(panel.keys.items()))
     texts, place = np.unique(product.astype(str), return_inverse=True)
     rows: list[tuple[str, Array, Array]] = []
-    for lever, (value, error) in _levers(panel, learned.response).items():
+    for lever, (value, error) in _levers(learned.response).items():
         rows.append((lever, *_of_products(value, error, place)))
     levers = np.repeat(np.array([lever for lever, _, _ in rows], object), len(texts))
     effect, own = (np.concatenate([row[at] for row in rows]) if rows else np.empty(0) for at in (1, 2))
     kind = np.where(levers == "price", "elasticity", "log lift").astype(object)
     columns: dict[str, Array] = {key: np.tile(texts.astype(object), len(rows)), "lever": levers, "kind": kind, "effect": effect}
-    for width, deviations in WIDTHS.items():
+    for width, deviations in zip(INTERVALS, learned.response.deviations.tolist(), strict=True):
         columns |= {f"lo{width}": effect - deviations * own, f"hi{width}": effect + deviations * own}
     described = [Column(name, Role.ENTITY, Type.TEXT) for name in (key, "lever")] + [Column("kind", Role.OUTPUT, Type.TEXT)]
     described += [Column(name, Role.OUTPUT, Type.NUMBER) for name in columns if name not in (key, "lever", "kind")]
     return Table.from_columns(columns, Schema(tuple(described), (key, "lever")))
 
 
-def _levers(panel: Panel, response: Response) -> dict[str, tuple[Array, Array]]:
+def _levers(response: Response) -> dict[str, tuple[Array, Array]]:
     """Return per lever what it does to each series, and the standard error of that.
 
     `promotion` is a whole promotion as it usually was, beyond its price: the mean over past promoted periods of kind, display and
     leaflet together. The price of it is the elasticity's.
     """
-    found = {
-        lever: (response.coefficient[:, at].astype("f8"), response.error[:, at].astype("f8")) for at, lever in enumerate(response.names)
-    }
+    coefficient, covariance = response.coefficient.astype("f8"), response.covariance.astype("f8")
+    error = np.sqrt(np.diagonal(covariance, axis1=1, axis2=2))
+    found = {lever: (coefficient[:, at], error[:, at]) for at, lever in enumerate(response.names)}
     others = [at for at, lever in enumerate(response.names) if lever != "price"]
-    state = features.promoted(panel)
-    if len(others) < 2 or state is None:
+    if len(others) < 2:
         return found
-    on = np.broadcast_to(state[:, : panel.cut] > 0, (len(panel), panel.cut))
-    often = on.sum(1)
-    lift, variance = np.zeros(len(panel)), np.zeros(len(panel))
-    for at in others:
-        value = np.broadcast_to(panel.ahead[response.names[at]], (len(panel), panel.width))[:, : panel.cut]
-        usual = np.where(often > 0, np.where(on, value, 0).sum(1) / np.maximum(often, 1), 0.0)
-        lift += usual * response.coefficient[:, at]
-        variance += (usual * response.error[:, at]) ** 2
-    known = often > 0
-    error = np.where(known, np.sqrt(variance), np.inf)
-    return {lever: value for lever, value in found.items() if lever != "promotion"} | {"promotion": (lift, error)}
+    usual = response.usual.astype("f8")
+    variance = np.einsum("si,sij,sj->s", usual, covariance, usual)  # kinds and displays run together, and so do their errors
+    lift, whole = (usual * coefficient).sum(1), np.where(usual.any(1), np.sqrt(np.maximum(variance, 0)), np.inf)
+    return {lever: value for lever, value in found.items() if lever != "promotion"} | {"promotion": (lift, whole)}
 
 
 def _of_products(value: Array, error: Array, place: Array) -> tuple[Array, Array]:

@@ -28,7 +28,7 @@ from tradewind.models._kit.intervals import LEVELS, TAUS
 from tradewind.models._kit.panel import BESIDE, Panel, from_table
 
 Array = np.ndarray[Any, Any]
-FORMAT = 3
+FORMAT = 4
 CLOSED = 0.9  # share of a block's periods after which its actuals count as all in
 MOST_CATCH_UP = 12  # blocks that are replayed where an update comes late
 HORIZON = Knob("horizon", 0, 0, 366, meaning="periods ahead to learn; 0 = 30 days, 13 weeks, 12 months", tune=False)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -116,4 +116,5 @@ def effect(panel: Panel, response: Response, series: Array, steps: Array) -> Arr
 
 def of(response: Response, rows: Array) -> Response:
     """Return the response of some series."""
-    return Response(response.names, response.coefficient[rows], response.centre[rows], response.error[rows])
+    own = {name: getattr(response, name)[rows] for name in ("coefficient", "centre", "covariance", "usual")}
+    return replace(response, **own)
