@@ -225,7 +225,7 @@ def _understood(model: str, source: Any) -> Any:
     asked = models.get(model)
     known = [column for table in asked.tables if table in TABLES for column in TABLES[table] if column.name in asked.asks]
     frame = joined(raw.frame, raw.decimal)[0] if "date" in asked.asks else raw.frame
-    renamed = meant([*asked.asks, *known], frame.columns)
+    renamed = meant([*asked.asks, *known], frame, decimal=raw.decimal)
     theirs = {ours: name for name, ours in renamed.items()}
     return convert(frame.rename(renamed), asked.asks, decimal=raw.decimal, name=raw.name, theirs=theirs)[0]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 
@@ -24,6 +24,9 @@ MORE: Mapping[str, tuple[str, ...]] = {
         "sales_date",
         "transaction_date",
         "week_start",
+        "week_starting",
+        "week_beginning",
+        "week_commencing",
         "week_ending",
         "quarter",
         "year_month",
@@ -188,7 +191,19 @@ MORE: Mapping[str, tuple[str, ...]] = {
         "prijs",
         "cena",
     ),
-    "promotion": ("aktion", "promo_flag", "promotion_flag", "in_promotion", "werbung", "promocion", "promozione", "promocao"),
+    "promotion": (
+        "aktion",
+        "on_promo",
+        "in_promo",
+        "promoted",
+        "promo_flag",
+        "promotion_flag",
+        "in_promotion",
+        "werbung",
+        "promocion",
+        "promozione",
+        "promocao",
+    ),
     "open": ("offen", "geoeffnet", "ouvert", "abierto", "aperto", "aberto"),
     "stock": ("bestand", "stock_on_hand", "lagerbestand", "existencias", "giacenza", "estoque", "voorraad"),
     "customer": (
@@ -293,16 +308,16 @@ def by_name(ours: Column, theirs: str) -> Match | None:
     return None
 
 
-def meant(columns: Iterable[Column], names: Sequence[str]) -> dict[str, str]:
-    """Return theirs -> ours for names that mean one of ours beyond doubt; what is called as one of ours already is left alone."""
-    found: dict[str, str] = {}
-    wanted = list(columns)
-    free = [name for name in names if name not in {ours.name for ours in wanted}]
-    for ours in wanted:
-        match = max((match for name in free if (match := by_name(ours, name))), key=lambda match: match.score, default=None)
-        if match and match.score >= 0.9 and ours.name not in (*names, *found.values()) and match.theirs not in found:
-            found[match.theirs] = ours.name
-    return found
+def meant(columns: Iterable[Column], frame: pl.DataFrame, *, decimal: str) -> dict[str, str]:
+    """Return theirs -> ours of a file of questions: dates and keys as `assign` finds them in a table, anything else beyond doubt only.
+
+    What is called as one of ours is left alone, and so is what a part of the name speaks for alone: a rival's price is no price of ours.
+    """
+    wanted = Schema(tuple({ours.name: ours for ours in columns}.values()))
+    there = {name: name for name in frame.columns if name in wanted}
+    found = assign(wanted, frame, there, decimal=decimal, by_values=False)
+    keys = {*wanted.of(Role.TIME), *wanted.of(Role.ENTITY)}
+    return {match.theirs: ours for ours, match in found.items() if match.theirs != ours and (match.score >= 0.9 or ours in keys)}
 
 
 def fits(ours: Column, values: pl.Series, decimal: str) -> bool:

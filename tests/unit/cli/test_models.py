@@ -163,6 +163,13 @@ def test_predict_understands_a_table_file_as_load_does(desk, tradewind_, tmp_pat
     ]
 
 
+def test_predict_understands_headers_of_which_a_part_speaks(desk, tradewind_, tmp_path):
+    file = tmp_path / "asked.csv"
+    file.write_text("Week starting,Item,Unit price,On promo\n2026-12-07,P1,2.5,1\n")
+    tradewind_("predict", "demand", "--rows", str(file))
+    assert desk.calls[0][1][1].columns == ["date", "product", "price", "promotion"]
+
+
 def test_predict_names_what_is_wrong_with_the_rows(desk, tradewind_, tmp_path):
     broken = tmp_path / "asked.json"
     broken.write_text('[{"product": ')

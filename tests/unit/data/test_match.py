@@ -32,8 +32,17 @@ def test_by_name_prefers_the_same_name_to_a_synonym_to_a_part():
 def test_what_is_called_as_one_of_ours_means_no_other():
     orders, sales = TABLES["orders"], TABLES["sales"]
     wanted = [orders.get("quantity"), sales.get("units"), sales.get("product")]
-    assert meant(wanted, ["units", "sku"]) == {"sku": "product"}
-    assert meant(wanted[:1], ["units"]) == {"units": "quantity"}, "where units are not asked for they are the quantity"
+    frame = pl.DataFrame({"units": [1], "sku": ["a"]})
+    assert meant(wanted, frame, decimal=".") == {"sku": "product"}
+    only = meant(wanted[:1], frame.select("units"), decimal=".")
+    assert only == {"units": "quantity"}, "where units are not asked for they are the quantity"
+
+
+def test_dates_and_keys_of_questions_are_read_by_a_part_of_the_name_and_what_is_planned_is_not():
+    frame = pl.DataFrame({"Selling day": ["2026-01-05"], "Our item": ["a"], "On promo": [1], "Rival price": [3.0]})
+    assert meant(TABLES["sales"], frame, decimal=".") == {"Selling day": "date", "Our item": "product", "On promo": "promotion"}
+    unfit = frame.with_columns(date=pl.lit("soon"))
+    assert "Selling day" not in meant(TABLES["sales"], unfit, decimal="."), "what is called date is the date, though it holds none"
 
 
 def test_a_german_calendar_of_promotions_is_understood():

@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from tradewind.core.errors import BadValue, EmptyTable, LearnFailed, MissingColumn, NotFound, TradewindError
-from tradewind.core.schema import Role
+from tradewind.core.schema import Column, Role, Schema
 from tradewind.core.table import Table
 from tradewind.data.align import align
 from tradewind.models import part, recipe
@@ -47,6 +47,25 @@ def test_channels_that_add_up_become_series_and_others_do_not():
     added = assemble({"outcomes": table(**base, new_customers_rest=[6.0] * 20)})
     assert sorted(set(added.column("channel"))) == ["rest", "tv"]
     assert "channel" not in assemble({"outcomes": table(**base, new_customers_rest=[1.0] * 20)})
+
+
+def test_a_channel_whose_name_speaks_of_promotion_is_a_series_and_no_lever():
+    """`signups_flyer` is described as a lever when it is loaded: flyers are."""
+    frame = pl.DataFrame({"date": days(20), "signups": [10.0] * 20, "signups_flyer": [4.0] * 20, "signups_tv": [6.0] * 20})
+    roles = {"date": Role.TIME, "signups_flyer": Role.LEVER}
+    described = Schema(tuple(Column(name, roles.get(name, Role.INPUT)) for name in frame.columns), ("date",))
+    added = assemble({"outcomes": Table(described, frame=frame)})
+    assert sorted(set(added.column("channel"))) == ["flyer", "tv"]
+    assert "signups_flyer" not in added
+    alone = Schema((Column("date", Role.TIME), Column("promo_leads", Role.LEVER)), ("date",))
+    only = Table(alone, frame=frame.select("date", pl.col("signups").alias("promo_leads")))
+    assert assemble({"outcomes": only}).column("acquired")[:20].tolist() == [10.0] * 20
+
+
+def test_headers_are_read_as_people_write_them():
+    said = {"New Customers": [10.0] * 20, "New Customers TV": [4.0] * 20, "New Customers rest": [6.0] * 20, "Visits": [99.0] * 20}
+    found = assemble({"outcomes": table(date=days(20), **said)})
+    assert sorted(set(found.column("channel"))) == ["TV", "rest"]
 
 
 def test_customers_by_the_day_they_joined_stand_in_for_outcomes():

@@ -59,7 +59,8 @@ def _outcomes(tables: Mapping[str, Table]) -> tuple[Table, str]:
 def _kpi(table: Table) -> str:
     """Return the column that is forecast: the one described as target, else by its name, else the only number."""
     told = [name for name in table.schema.of(Role.TARGET) if name in table]
-    named = [name for name in NAMES if name in table]
+    spelt = {slug(name): name for name in reversed(table.names)}
+    named = [spelt[name] for name in NAMES if name in spelt]
     numbers = [name for name in table.names if name not in ("date", "geo") and table.frame.schema[name].is_numeric()]
     found = told or named or (numbers if len(numbers) == 1 else [])
     if not found:
@@ -97,19 +98,20 @@ def _won(outcomes: Table, kpi: str, clock: Clock) -> tuple[Any, dict[str, Column
     frame = _at(outcomes.frame, clock)
     geo = ["geo"] if "geo" in frame.columns else []
     frame = frame.drop_nulls(geo) if geo else frame
-    own = [name for name in frame.columns if name.startswith(f"{kpi}_") and frame.schema[name].is_numeric()]
-    own = own if own and _adds_up(frame, kpi, own) else []
+    credited = _credited(frame, kpi)
+    own = list(credited) if credited and _adds_up(frame, kpi, list(credited)) else []
     roles = {column.name: column.role for column in outcomes.schema}
     ahead = [
         name
         for name in frame.columns
         if roles.get(name) in (Role.KNOWN, Role.LEVER, Role.EVENT) and frame.schema[name].is_numeric() and not name.startswith("_")
+        if name not in (kpi, *own)  # a channel may be called flyer: customers won are never a plan
     ]
     summed = [pl.when(pl.col(name).is_not_null().any()).then(pl.col(name).cast(pl.Float64).sum()).alias(name) for name in own or [kpi]]
     frame = frame.group_by([*geo, "_at"], maintain_order=True).agg(*summed, *(pl.col(name).cast(pl.Float64).mean() for name in ahead))
     if own:
         frame = frame.unpivot(own, index=[*geo, "_at", *ahead], variable_name="channel", value_name=TARGET)
-        frame = frame.with_columns(pl.col("channel").str.strip_prefix(f"{kpi}_"))
+        frame = frame.with_columns(pl.col("channel").replace_strict(credited))
     else:
         frame = frame.rename({kpi: TARGET})
     columns = {name: Column(name, Role.ENTITY, Type.TEXT) for name in ("geo", "channel")}
@@ -117,6 +119,15 @@ def _won(outcomes: Table, kpi: str, clock: Clock) -> tuple[Any, dict[str, Column
     columns[TARGET] = Column(TARGET, Role.TARGET, unit="customers", required=True, meaning=kpi)
     columns |= {name: Column(name, roles[name]) for name in ahead}
     return frame, columns
+
+
+def _credited(frame: Any, kpi: str) -> dict[str, str]:
+    """Return the columns that are named after the target and something more, and what more: `Sign-ups TV` beside `Sign-ups` is TV."""
+    size = len(kpi)
+    named = {
+        name: name[size:].strip(" _-.:") for name in frame.columns if slug(name[:size]) == slug(kpi) and not name[size : size + 1].isalnum()
+    }
+    return {name: channel for name, channel in named.items() if channel and frame.schema[name].is_numeric()}
 
 
 def _adds_up(frame: Any, kpi: str, own: list[str]) -> bool:
