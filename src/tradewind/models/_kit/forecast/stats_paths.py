@@ -18,19 +18,27 @@ CHUNK = 200  # series worked on at once
 POOLED = 30.0  # sales of a series that weigh as much as what all series do within a cycle
 MOST_STATES = 24  # the longest season that exponential smoothing carries: 52 weeks are too many states for it
 BEST = 3  # filters whose mean is taken
+FIRST = 6  # values that a filter begins at the mean of, where no season says how many
 FILTERS = np.array([(a, g, f) for a in (0.01, 0.05, 0.12, 0.25, 0.5, 0.8) for g in (0.02, 0.12, 0.3) for f in (0.0, 0.9, 0.98)])
 """How quickly level and season follow, and the damping of the trend (0 = none), of each filter of `smoothing`."""
 
 
-def filled(past: Array) -> Array:
-    """Return the past without gaps: straight lines between known values, the nearest one outside, zero where there is none."""
+def filled(past: Array, cycle: int) -> Array:
+    """Return the past without gaps: straight lines between known values, the last one after them, zero where there is none.
+
+    Before the first value stands the mean of the first few, whole cycles where the periods have one: a filter begins there, and a single
+    value is as far off as the noise of a series.
+    """
     out = np.zeros(past.shape)
+    first = max(2 * cycle, FIRST)
     at = np.arange(past.shape[1])
     known = np.isfinite(past)
     whole = known.all(1)
     out[whole] = past[whole]
     for row in np.flatnonzero(~whole & known.any(1)):
-        out[row] = np.interp(at, at[known[row]], past[row, known[row]])
+        there = at[known[row]]
+        out[row] = np.interp(at, there, past[row, there])
+        out[row, : there[0]] = past[row, there[:first]].mean()
     return out
 
 
@@ -50,7 +58,7 @@ def _filters(values: Array, known: Array, season: int, horizon: int) -> Array:
     series, width = values.shape
     alpha, gamma, fade = FILTERS[FILTERS[:, 1] == FILTERS[0, 1]].T if season == 1 else FILTERS.T
     beta = np.where(fade > 0, 0.1 * alpha, 0.0)
-    first = max(min(width, 3 * season if season > 1 else 6) // season * season, 1)
+    first = max(min(width, 3 * season if season > 1 else FIRST) // season * season, 1)
     start = values[:, :first] if width else np.zeros((series, 1))
     level = np.repeat(start.mean(1)[:, None], len(alpha), 1)
     trend = np.zeros_like(level)
