@@ -6,6 +6,7 @@ from tradewind.core.catalog import TABLES
 from tradewind.core.errors import BadValue, EmptyTable, LearnFailed, MissingColumn
 from tradewind.core.schema import Column, Role, Type
 from tradewind.core.table import Table
+from tradewind.data.align import align
 from tradewind.models.demand.assemble import assemble
 
 
@@ -106,6 +107,20 @@ def test_the_planned_price_passes_on_what_past_discounts_passed_on():
     panel = assemble({"sales": table("sales", paid), "prices": table("prices", prices), "promotions": spans})
     assert at(panel, "2024-04-21", "price") == pytest.approx(8.0)  # half of the 20 % came through, so half of the 40 % will
     assert at(panel, "2024-04-19", "price") == 10
+
+
+def test_a_promotion_that_runs_at_the_end_of_sales_does_not_leave_its_price_behind():
+    """Without a price list the plan is the price of the last sale: that of a promotion ends with the promotion."""
+    on = pl.col("date") >= pl.date(2024, 4, 7)
+    sales = daily(promotion=on.cast(pl.Float64), price=pl.when(on).then(1.6).otherwise(2.0))
+    panel = assemble({"sales": table("sales", sales)})
+    assert at(panel, "2024-04-09", "price") == 1.6 and at(panel, "2024-04-10", "price") == 2.0 and at(panel, "2024-06-01", "price") == 2.0
+    runs = pl.DataFrame({"promotion": ["a"], "product": ["tea"], "store": ["S1"]})
+    runs = runs.with_columns(dates("2024-04-07", 1).alias("start"), dates("2024-04-12", 1).alias("end"))
+    held = align(assemble({"sales": table("sales", sales), "promotions": table("promotions", runs)}))[0]
+    assert (at(held, "2024-04-12", "price"), at(held, "2024-04-13", "price")) == (1.6, 2.0), "it goes on until it ends"
+    always = daily(promotion=1.0, price=1.6)
+    assert at(align(assemble({"sales": table("sales", always)}))[0], "2024-04-12", "price") == 1.6
 
 
 def test_promotions_of_part_of_a_week_are_shares():

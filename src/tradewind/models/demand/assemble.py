@@ -298,7 +298,7 @@ def _planned_prices(frame: Any, keys: list[str], columns: dict[str, Column]) -> 
     import polars as pl
 
     if "regular" not in frame.columns:
-        return frame
+        return _after_promotion(frame, keys)
     columns["price"] = Column("price", Role.LEVER, unit="money", minimum=0)
     if "price" not in frame.columns:
         return frame.with_columns(pl.col("regular").alias("price")).drop("regular")
@@ -312,6 +312,24 @@ def _planned_prices(frame: Any, keys: list[str], columns: dict[str, Column]) -> 
             passed = pl.when(pl.col(name) > 0.5).then(pl.lit(_median(own))).otherwise(passed)
         planned = planned * (1 - passed * pl.col("discount").fill_null(0.0))
     return frame.with_columns(pl.coalesce("price", planned).alias("price")).drop("regular")
+
+
+def _after_promotion(frame: Any, keys: list[str]) -> Any:
+    """Fill prices after the last one known with the last one without promotion, where no promotion is planned.
+
+    Else a promotion that ran when the table ended would leave its price behind for good.
+    """
+    import polars as pl
+
+    levers = [name for name in ("promotion", "discount") if name in frame.columns and frame.schema[name].is_numeric()]
+    if "price" not in frame.columns or not levers:
+        return frame
+    known, *pulls = [(pl.col(name).cast(pl.Float64).fill_nan(None) > 0).fill_null(value=False) for name in ("price", *levers)]
+    pulled = pl.any_horizontal(pulls)
+    usual = pl.col("price").filter(known & ~pulled).last().over(keys)
+    after = pl.col("date") > pl.col("date").filter(known).max().over(keys)
+    filled = pl.when(after & ~known & ~pulled).then(pl.coalesce(usual, "price")).otherwise("price")
+    return frame.sort([*keys, "date"]).with_columns(filled.alias("price"))
 
 
 def _median(value: float | None) -> float:
