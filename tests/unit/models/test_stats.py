@@ -56,7 +56,7 @@ def test_a_young_series_begins_at_its_first_weeks_not_at_its_first_day():
     units[0, :354], units[0, 354] = np.nan, 1
     said = learned(panel(units, cut=364)).say(look(panel(units, cut=364), 28))
     assert said.mean[0] == pytest.approx(20.0, rel=0.25)
-    filled = stats_paths.filled(np.array([[np.nan, np.nan, 1.0, 5.0, np.nan, 7.0, np.nan]]), 1)
+    filled = stats_paths.filled(np.array([[np.nan, np.nan, 1.0, 5.0, np.nan, 7.0, np.nan]]), 6)
     assert filled.tolist() == [[13 / 3, 13 / 3, 1, 5, 6, 7, 7]]
 
 

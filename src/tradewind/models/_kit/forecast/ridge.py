@@ -163,7 +163,7 @@ def _fitted(panel: Panel, rows: Array, names: list[str], horizon: int) -> dict[s
     beta = _solved(np.concatenate([shared, held.moved], 2), logged, known * memory, freedom)
     beta = np.delete(beta, waves.shape[1], 1)  # the trend was there to be kept out of the seasons; smoothing continues it
     said = beta[:, : waves.shape[1]] @ waves.T + np.matmul(held.moved, beta[:, waves.shape[1] :, None])[:, :, 0]
-    left = stats_paths.filled(np.where(known, logged - said, np.nan), panel.grain.cycle)
+    left = stats_paths.filled(np.where(known, logged - said, np.nan), stats_paths.beginning(panel.grain))
     return {
         "beta": beta,
         "centre": held.centre,

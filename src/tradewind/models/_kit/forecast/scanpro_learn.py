@@ -55,7 +55,7 @@ def fit(found: Found, panel: Panel, horizon: int) -> Scanpro:
     known = np.isfinite(past)
     level, logged = _logged(past)
     acts = found.own + found.rivals + found.seasons.lift(panel)
-    left = stats_paths.filled(np.where(known, logged - acts[:, : panel.cut], np.nan), panel.grain.cycle)
+    left = stats_paths.filled(np.where(known, logged - acts[:, : panel.cut], np.nan), stats_paths.beginning(panel.grain))
     cycle = stats_paths.season_of(panel.grain, panel.cut)
     rest = stats_paths.smoothing(left, known, cycle, horizon)
     rest += np.where(found.counted, _smear(left, known, panel), 0.0)[:, None]

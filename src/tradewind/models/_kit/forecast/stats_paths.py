@@ -23,14 +23,12 @@ FILTERS = np.array([(a, g, f) for a in (0.01, 0.05, 0.12, 0.25, 0.5, 0.8) for g 
 """How quickly level and season follow, and the damping of the trend (0 = none), of each filter of `smoothing`."""
 
 
-def filled(past: Array, cycle: int) -> Array:
+def filled(past: Array, first: int = 1) -> Array:
     """Return the past without gaps: straight lines between known values, the last one after them, zero where there is none.
 
-    Before the first value stands the mean of the first few, whole cycles where the periods have one: a filter begins there, and a single
-    value is as far off as the noise of a series.
+    Before them stands the mean of the `first` values: where a filter begins, a single value is as far off as the noise of a series.
     """
     out = np.zeros(past.shape)
-    first = max(2 * cycle, FIRST)
     at = np.arange(past.shape[1])
     known = np.isfinite(past)
     whole = known.all(1)
@@ -40,6 +38,11 @@ def filled(past: Array, cycle: int) -> Array:
         out[row] = np.interp(at, there, past[row, there])
         out[row, : there[0]] = past[row, there[:first]].mean()
     return out
+
+
+def beginning(grain: Grain) -> int:
+    """Return how many values a filter begins at the mean of: whole cycles where the periods have one."""
+    return max(2 * grain.cycle, FIRST)
 
 
 def season_of(grain: Grain, width: int) -> int:

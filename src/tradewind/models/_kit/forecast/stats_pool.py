@@ -65,7 +65,7 @@ def run(name: str, panel: Panel, horizon: int, response: Response) -> Array:
     if family.levers:
         past = past * np.exp(-effect(panel, response, np.arange(len(panel)), np.arange(-past.shape[1], 0)))
     known = np.isfinite(past)
-    values = stats_paths.filled(past, panel.grain.cycle)
+    values = stats_paths.filled(past, stats_paths.beginning(panel.grain))
     if family.way == "rate" or (family.outside is not None and not family.outside.seasonal):
         found = _rates(family, values, known, panel.grain, horizon)
     else:
