@@ -1,6 +1,7 @@
 """Support: how far a plan lies inside what a series has seen."""
 
 import numpy as np
+import polars as pl
 import pytest
 
 from tradewind.models import recipe
@@ -55,6 +56,40 @@ def test_a_promotion_never_seen_or_never_left_out_is_not_known(shop, as_table, a
     said, notes = ask(maker, state, promotion=plan)
     assert said.column("support").max() == 0
     assert any("promotion was on in every past day" in note for note in notes) is (always == 1)
+
+
+def test_what_was_seen_long_before_what_is_kept_counts_and_travels(shop, as_table):
+    """Statistical paths keep the last 91 days: prices, promotions, actuals and a spike of before were said never to have been."""
+    day = pl.int_range(pl.len()).over("product", "store")
+    frame = shop(products=2, stores=1).with_columns(
+        price=pl.when(day < 66).then(2.0 + 0.2 * (day % 3)).otherwise(3.0),
+        promotion=(day > 66).cast(pl.Float64),
+        units=pl.when(day == 20).then(1e5).otherwise(pl.col("units")),
+    )
+    maker = recipe("demand", "stats")
+    state = maker.fit(as_table(frame), {"seconds": 0.0}, 0)
+    assert state.panel.cut < 100
+    for one in (state, maker.load(maker.dump(state))):
+        said, notes = ask(maker, one, price=2.2, promotion=0)
+        assert said.column("support").min() > 0.9
+        assert not any("lie outside what was seen" in note or "in every past day" in note for note in notes)
+        assert any("seen 2 to 3)" in note for note in ask(maker, one, price=9.0)[1])
+        notes = maker.notes(one, maker.expand(one, 120, {"product": "P0"}))
+        assert not any("shorter history" in note for note in notes) and any("such as 100000 on" in note for note in notes)
+
+
+def test_promotions_that_nobody_planned_are_said_to_be_missing(shop, as_table):
+    """One week in five was promoted: a month without any is a plan that was not loaded."""
+    maker = recipe("demand", "naive")
+    past = pl.col("units").is_not_null()
+    frame = shop(products=2, stores=1).with_columns(promotion=pl.when(past).then("promotion").otherwise(0.0))
+    state = maker.fit(as_table(frame), {}, 0)
+    missing = "no promotion is planned in the time asked for, and there was one in"
+    assert any(missing in note for note in maker.notes(state, maker.expand(state, 30, {})))
+    assert not any(missing in note for note in maker.notes(state, maker.expand(state, 2, {}))), "two days without one are nothing special"
+    assert not any(missing in note for note in ask(maker, state, promotion=0)[1]), "who says none means none"
+    planned = maker.fit(as_table(shop(products=2, stores=1).with_columns(promotion=pl.when(past).then("promotion").otherwise(1.0))), {}, 0)
+    assert not any(missing in note for note in maker.notes(planned, maker.expand(planned, 30, {})))
 
 
 def test_the_least_known_part_of_a_plan_counts(naive):

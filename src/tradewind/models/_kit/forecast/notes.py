@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ FEW = 3  # blocks below which bands say little about seasons
 LATELY = 5  # gaps between actuals that show how often they come now
 RARER = 3  # times as long as usual: a gap that is no accident
 FAR_ABOVE = 10  # times the second highest actual
+NEVER = np.iinfo("i8").min
 
 
 def cleaned(table: Table, panel: Panel, target: str) -> list[str]:
@@ -38,25 +40,35 @@ class Known:
     """What can be said of each series whatever is asked of it."""
 
     history: Array  # actuals
-    empty: Array  # nothing was sold in any of them
+    empty: Array  # nothing was sold in any of them that is kept
     ended: Array  # there was none lately
     thin: Array  # there is one in fewer than half of the periods
-    spike: Array  # the column of one actual far above all others, -1 where there is none
+    spike: Array  # the number of the period of one actual far above all others, NEVER where there is none
     highest: Array
     odd: Array  # any of this is to be said, or there is no actual
 
     @classmethod
-    def of(cls, panel: Panel) -> Known:
-        """Look at every series of a panel."""
+    def of(cls, panel: Panel, kept: Panel) -> Known:
+        """Look at every series of a panel with its whole history, of which a part is kept to answer from."""
         past = panel.target[:, : panel.cut]
-        known = np.isfinite(past)
+        known, late = np.isfinite(past), kept.target[:, : kept.cut]
         history = known.sum(1)
         none = history == 0
-        empty = (np.nan_to_num(past).max(1, initial=0) == 0) & ~none
+        empty = (np.nan_to_num(late).max(1, initial=0) == 0) & np.isfinite(late).any(1)
         began = np.where(none, past.shape[1] - 1, known.argmax(1))
         thin = (history < 0.5 * (past.shape[1] - began)) & ~none
-        ended, (spike, highest) = ~panel.alive & ~none, _spikes(past)
-        return cls(history, empty, ended, thin, spike, highest, none | empty | ended | thin | (spike >= 0))
+        ended, (at, highest) = ~panel.alive & ~none, _spikes(past)
+        spike = np.where(at >= 0, panel.first + at, NEVER)
+        return cls(history, empty, ended, thin, spike, highest, none | empty | ended | thin | (at >= 0))
+
+    def arrays(self, start: str) -> dict[str, Array]:
+        """Return the numbers by name, ready for a tensor file."""
+        return {start + part.name: getattr(self, part.name) for part in fields(self)}
+
+    @classmethod
+    def from_arrays(cls, numbers: Mapping[str, Array], start: str) -> Known:
+        """Read it back; raises KeyError."""
+        return cls(**{part.name: numbers[start + part.name] for part in fields(cls)})
 
 
 def _spikes(past: Array) -> tuple[Array, Array]:
@@ -85,6 +97,7 @@ def notes(panel: Panel, where: Asked, known: Known, seen: Seen, *, horizon: int,
         )
     if blocks < FEW:
         said.append(f"the bands rest on {blocks} held-out blocks and the model's own spread: too little history for {FEW}")
+    said += _unplanned(panel, where, seen, longest)
     return said + _histories(panel, where, known, longest) + _levers(panel, where, seen) + _prices(where, seen)
 
 
@@ -107,13 +120,30 @@ def _histories(panel: Panel, where: Asked, known: Known, longest: int) -> list[s
         said.append(f"{ended} series have had no actual for {grain.quiet} {grain.name}s: they start from their last level")
     if thin:
         said.append(f"{thin} series have an actual in fewer than half of their {grain.name}s: the others are left out")
-    spiked = series[known.spike[series] >= 0]
+    spiked = series[known.spike[series] != NEVER]
     if len(spiked):
-        at = panel.clock.date(np.array([panel.first + int(known.spike[spiked[0]])]))[0]
+        at = panel.clock.date(known.spike[spiked[:1]])[0]
         example = f"such as {known.highest[spiked[0]]:g} on {at}"
         count = len(spiked)
         said.append(f"{count} series have one actual more than {FAR_ABOVE} times any other ({example}): it was learned from as it is")
     return said
+
+
+def _unplanned(panel: Panel, where: Asked, seen: Seen, longest: int) -> list[str]:
+    """Say where no lever is planned in all the time asked for that was often pulled before: it is more likely forgotten than given up."""
+    if not seen.pulled or not where.plan.keys().isdisjoint(("price", *seen.pulled)):
+        return []
+    for name in seen.pulled:
+        plan = panel.ahead[name][:, panel.cut : panel.cut + longest]
+        if (plan[where.series] if len(plan) > 1 else plan).any():
+            return []
+    share = {name: count / np.maximum(count + seen.idle[name], 1) for name, count in seen.pulled.items()}
+    usual = {name: float((value[where.series] if len(value) > 1 else value).mean()) for name, value in share.items()}
+    name = max(usual, key=lambda lever: usual[lever])
+    if usual[name] * longest < 1:
+        return []
+    often = f"{100 * usual[name]:.0f} % of past {panel.grain.name}s"
+    return [f"no {name} is planned in the time asked for, and there was one in {often}: neither mean nor bands count on any"]
 
 
 def _levers(panel: Panel, where: Asked, seen: Seen) -> list[str]:

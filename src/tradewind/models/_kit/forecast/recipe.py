@@ -53,6 +53,8 @@ class State:
     counts: Recalibration  # of quantiles of whole numbers
     horizon: int
     whole: Array  # series whose sales are whole numbers
+    known: Known  # what the whole history says, of which the panel keeps the end
+    seen: Seen
     facts: Mapping[str, Any]
     memo: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)
 
@@ -119,7 +121,7 @@ class Forecaster:
         open_ = open_rows(state, look, where)
         mean = raw.mean * open_
         bands *= open_[:, None]
-        extra = support.of(_seen(state), where)
+        extra = support.of(state.seen, where)
         if percent.ASKED in state.facts:
             points = [(0.5, _least(state, raw))]
             if said.percent is not None:
@@ -172,14 +174,14 @@ class Forecaster:
         """Say what a reader of the answer must know: fallbacks taken, plans ignored, prices never seen."""
         where = self._located(state, asked)
         own = getattr(state.learned, "notes", None)
-        said = notes(state.panel, where, _known(state), _seen(state), horizon=state.horizon, blocks=_blocks(state))
+        said = notes(state.panel, where, state.known, state.seen, horizon=state.horizon, blocks=_blocks(state))
         said += state.facts.get("cleaned", []) + closing.notes(_guessed_shut(state, where), state.panel, where.ahead)
         said += rivals.notes(_shelf(state), where)
         return said + (own(state.panel, where) if own is not None else [])
 
     def warm(self, state: State) -> None:
         """Make ready what answers to any plan are worked out from: once, where a version is going to be asked often."""
-        _known(state), _seen(state), _closed(state), _pulled(state), _blocks(state), _shelf(state)
+        _closed(state), _pulled(state), _blocks(state), _shelf(state)
         if isinstance(state.learned, Keeps):
             state.memo["kept"] = state.learned.keep(state.panel, state.horizon)
 
@@ -213,6 +215,7 @@ class Forecaster:
         """Write the state: models as ONNX, numbers as safetensors, the rest as JSON."""
         numbers = state.panel.arrays() | state.memory.arrays() | {"whole": state.whole.astype("u1")}
         numbers |= state.bands.arrays("bands/") | state.counts.arrays("counts/")
+        numbers |= state.known.arrays("known/") | state.seen.arrays("seen/")
         meta = {"format": FORMAT, "panel": state.panel.meta(), "horizon": state.horizon, "facts": dict(state.facts)}
         own = {f"learned.{name}": data for name, data in state.learned.dump().items()}
         return {**own, "series.safetensors": tensors.save(numbers), "meta.json": json.dumps(meta, separators=(",", ":")).encode()}
@@ -228,7 +231,10 @@ class Forecaster:
             own = {name.removeprefix("learned."): data for name, data in parts.items() if name.startswith("learned.")}
             bands, counts = (Recalibration.from_arrays(numbers, prefix) for prefix in ("bands/", "counts/"))
             learned, memory = self.learner.read(own, panel), Memory.from_arrays(numbers)
-            return State(panel, learned, memory, bands, counts, int(meta["horizon"]), numbers["whole"] > 0, meta["facts"])
+            told = "known/history" in numbers  # versions of before say what the end of the history says
+            known = Known.from_arrays(numbers, "known/") if told else Known.of(panel, panel)
+            seen = Seen.from_arrays(numbers, "seen/") if told else Seen.of(panel)
+            return State(panel, learned, memory, bands, counts, int(meta["horizon"]), numbers["whole"] > 0, known, seen, meta["facts"])
         except (KeyError, ValueError, TypeError) as error:
             raise Incompatible("this version cannot be read", hint="train the model again") from error
 
@@ -266,8 +272,13 @@ def begin(panel: Panel, learned: Learned, horizon: int) -> State:
     kept = panel.tail(max(learned.reach, panel.grain.level))
     memory = memories.nothing(len(panel), horizon)
     facts = {"series": len(panel), "closing": closing.learn(panel), **getattr(learned, "facts", {})}
-    state = State(kept, learned, memory, recalibrate.untouched(), recalibrate.untouched(), horizon, whole, facts)
+    state = State(kept, learned, memory, recalibrate.untouched(), recalibrate.untouched(), horizon, whole, *_told(panel, kept), facts)
     return replace(state, memory=_opened(state))
+
+
+def _told(panel: Panel, kept: Panel) -> tuple[Known, Seen]:
+    """Return what the whole history says of every series whatever is asked, before all but its end is let go."""
+    return Known.of(panel, kept), Seen.of(panel)
 
 
 def _opened(state: State) -> Memory:
@@ -298,29 +309,13 @@ def _moved(state: State, panel: Panel, place: Array) -> State:
     facts = {**state.facts, "closing": closing.learn(panel, state.facts.get("closing"), place), "series": len(panel)}
     facts["newcomers"] = int((place < 0).sum()) + int(state.facts.get("newcomers", 0))
     bands, counts = memories.bands(memory), memories.bands(memory, whole=whole)
-    moved = State(kept, learned, memory, bands, counts, state.horizon, whole, facts)
+    moved = State(kept, learned, memory, bands, counts, state.horizon, whole, *_told(panel, kept), facts)
     began = int(memory.starts[-1]) if len(memory.starts) else -(10**9)
     if panel.first + panel.cut - began < CLOSED * state.horizon:
         return moved
     closed = replace(memory, waiting=memory.waiting[:, :0])
     moved = replace(moved, memory=closed)
     return replace(moved, memory=_opened(moved))
-
-
-def _seen(state: State) -> Seen:
-    """Return what all series have seen of price and levers; looked at once."""
-    found: Seen | None = state.memo.get("seen")
-    if found is None:
-        found = state.memo["seen"] = Seen.of(state.panel)
-    return found
-
-
-def _known(state: State) -> Known:
-    """Return what can be said of every series whatever is asked; looked at once."""
-    found: Known | None = state.memo.get("known")
-    if found is None:
-        found = state.memo["known"] = Known.of(state.panel)
-    return found
 
 
 def _pulled(state: State) -> Array | None:

@@ -17,15 +17,16 @@ NEAR = 0.1  # log price: prices no further apart count as seen
 BEYOND = 300.0  # where on its stretch a price that is not known lies: after all others
 STRETCH = 1000.0
 TINY = 1e-30
+MOST = 128  # prices of a series that are kept
 ENOUGH = 4.0  # past periods after which a price or a promotion counts as half known
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What series have seen of price and levers; a matrix of one row stands for all of them."""
+    """What series have seen of price and levers in their whole history; a matrix of one row stands for all of them."""
 
-    prices: Array | None  # (series, periods): log prices in order, BEYOND where there is none
-    known: Array  # (series,): how many prices are known
+    prices: Array | None  # (series, at most MOST): log prices in order, BEYOND where there is none
+    known: Array  # (series,): how many of them there are
     low: Array  # (series,): the lowest and the highest price, NaN where there is none
     high: Array
     pulled: Mapping[str, Array]  # of each lever: past periods in which it was pulled, (series,)
@@ -39,7 +40,7 @@ class Seen:
         if "price" in panel.ahead:
             past = panel.ahead["price"][:, : panel.cut]
             there = past > 0
-            prices, known = np.sort(np.where(there, np.log(np.where(there, past, 1.0)), BEYOND), 1), there.sum(1)
+            prices, known = _thinned(np.sort(np.where(there, np.log(np.where(there, past, 1.0)), BEYOND), 1), there.sum(1))
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", RuntimeWarning)  # a series without a price has none to compare with
                 low, high = np.nanmin(past, 1), np.nanmax(past, 1)
@@ -47,10 +48,35 @@ class Seen:
         pulled = {name: past.sum(1) for name, past in levers.items()}
         return cls(prices, known, low, high, pulled, {name: (~past).sum(1) for name, past in levers.items()})
 
+    def arrays(self, start: str) -> dict[str, Array]:
+        """Return the numbers by name, ready for a tensor file."""
+        named = {"prices": self.prices, "known": self.known, "low": self.low, "high": self.high} if self.prices is not None else {}
+        named |= {f"pulled/{name}": value for name, value in self.pulled.items()} | {
+            f"idle/{name}": value for name, value in self.idle.items()
+        }
+        return {start + name: value for name, value in named.items() if value is not None}
+
+    @classmethod
+    def from_arrays(cls, numbers: Mapping[str, Array], start: str) -> Seen:
+        """Read it back; raises KeyError."""
+        found = {name.removeprefix(start): value for name, value in numbers.items() if name.startswith(start)}
+        pulled, idle = ({name.removeprefix(of): found[name] for name in found if name.startswith(of)} for of in ("pulled/", "idle/"))
+        if "prices" not in found:
+            return cls(None, np.empty(0), np.empty(0), np.empty(0), pulled, idle)
+        return cls(found["prices"], found["known"], found["low"], found["high"], pulled, idle)
+
     def rows(self, values: Array, where: Asked) -> Array:
         """Return a value of each series for each asked row."""
         found: Array = values[where.series[where.row]] if len(values) > 1 else np.repeat(values, len(where.row), 0)
         return found
+
+
+def _thinned(prices: Array, known: Array) -> tuple[Array, Array]:
+    """Return at most MOST of the ordered prices of each series, the lowest and the highest among them."""
+    if prices.shape[1] <= MOST:
+        return prices, known
+    at = np.rint(np.linspace(0, 1, MOST) * (np.maximum(known, MOST)[:, None] - 1)).astype("i8")
+    return np.take_along_axis(prices, at, 1), np.minimum(known, MOST)
 
 
 def of(seen: Seen, where: Asked) -> dict[str, Array]:
