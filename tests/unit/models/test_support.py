@@ -66,10 +66,10 @@ def test_what_was_seen_long_before_what_is_kept_counts_and_travels(shop, as_tabl
         promotion=(day > 66).cast(pl.Float64),
         units=pl.when(day == 20).then(1e5).otherwise(pl.col("units")),
     )
-    maker = recipe("demand", "stats")
-    state = maker.fit(as_table(frame), {"seconds": 0.0}, 0)
+    stats, maker = recipe("demand", "stats"), recipe("demand", "ensemble")
+    state = stats.fit(as_table(frame), {"seconds": 0.0}, 0)
     assert state.panel.cut < 100
-    for one in (state, maker.load(maker.dump(state))):
+    for one in (maker.blend({"stats": state}, {"stats": 1.0}), maker.load(maker.dump(maker.blend({"stats": state}, {"stats": 1.0})))):
         said, notes = ask(maker, one, price=2.2, promotion=0)
         assert said.column("support").min() > 0.9
         assert not any("lie outside what was seen" in note or "in every past day" in note for note in notes)

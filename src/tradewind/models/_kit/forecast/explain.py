@@ -79,9 +79,10 @@ class Ensemble(Boosted):
         horizon = min(state.horizon for state in states.values())
         facts = {"why": why} if why else {}
         learned = blended({name: state.learned for name, state in states.items()}, weights, facts, together=together)
-        widest = self.prepares(max(states.values(), key=lambda state: state.panel.cut).panel, None)
-        made = begin(widest, learned, horizon)
-        return replace(made, whole=first.whole, facts={**first.facts, **percent.asked(states.values()), "members": dict(learned.weights)})
+        widest: State = max(states.values(), key=lambda state: state.panel.cut)
+        made = begin(self.prepares(widest.panel, None), learned, horizon)
+        told = {**first.facts, **percent.asked(states.values()), "members": dict(learned.weights)}
+        return replace(made, whole=first.whole, known=widest.known, seen=widest.seen, facts=told)
 
     def _blender(self) -> Blender:
         found = self.learner

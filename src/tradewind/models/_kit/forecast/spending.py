@@ -87,10 +87,10 @@ class SpendingEnsemble(Spending):
         first: State = next(iter(states.values()))
         facts = {"why": why} if why else {}
         learned = blended({name: state.learned for name, state in states.items()}, weights, facts, together=together)
-        widest = max(states.values(), key=lambda state: state.panel.cut).panel
-        made = begin(widest, learned, min(state.horizon for state in states.values()))
+        widest: State = max(states.values(), key=lambda state: state.panel.cut)
+        made = begin(widest.panel, learned, min(state.horizon for state in states.values()))
         told = {**first.facts, **made.facts, **percent.asked(states.values()), "members": dict(learned.weights)}
-        return replace(made, whole=first.whole, facts=told)
+        return replace(made, whole=first.whole, known=widest.known, seen=widest.seen, facts=told)
 
 
 def assumed(table: Table) -> dict[str, str]:
