@@ -200,16 +200,13 @@ def _missing(
     schema: Schema, frame: pl.DataFrame, found: Mapping[str, Match], missing: list[str], *, name: str, decimal: str
 ) -> MissingColumn:
     ours = missing[0]
+    target = next((column.name for column in schema if column.role is Role.TARGET and column.name in missing), ours)
+    if not candidates(schema.get(ours) or Column(ours), frame.head(2000), found, decimal):
+        ours = target  # figures without a name are one series: what is missing is which of them
     column = schema.get(ours) or Column(ours)
     options = candidates(column, frame.head(2000), found, decimal)
     if not options:  # nothing is free: a column that was taken for something optional may be the one
-        options = [
-            match.theirs
-            for other, match in found.items()
-            if not (schema.get(other) or column).required and fits(column, frame[match.theirs].head(2000), decimal)
-        ]
-        if column.role is Role.ENTITY:  # a word names a thing sooner than a figure does
-            options.sort(key=lambda theirs: looks_numeric(frame[theirs].head(2000), decimal))
+        options = _taken(schema, frame, found, column, decimal)
     likely = "theirs" if not options else f'"{options[0]}"' if " " in options[0] else options[0]
     hint = f"tradewind load {name} --map {likely}={ours}"
     hint += (
@@ -221,6 +218,16 @@ def _missing(
     )
     fields = [{"pointer": f"/columns/{each}", "message": "is missing"} for each in missing]
     return MissingColumn(f'column "{ours}" is missing in {name}', hint=hint, fields=fields)
+
+
+def _taken(schema: Schema, frame: pl.DataFrame, found: Mapping[str, Match], column: Column, decimal: str) -> list[str]:
+    """List the columns that were taken for something optional and could be the one that is missing, likeliest first."""
+    optional = [(schema.get(other) or column, match.theirs) for other, match in found.items() if not (schema.get(other) or column).required]
+    optional.sort(key=lambda pair: pair[0].role is Role.LEVER)  # a price is no count
+    options = [theirs for _, theirs in optional if fits(column, frame[theirs].head(2000), decimal)]
+    if column.role is Role.ENTITY:  # a word names a thing sooner than a figure does
+        options.sort(key=lambda theirs: looks_numeric(frame[theirs].head(2000), decimal))
+    return options
 
 
 def _names(

@@ -389,8 +389,9 @@ def _by_values(schema: Schema, sample: pl.DataFrame, found: dict[str, Match], de
         options = candidates(ours, sample, found, decimal)
         money = found.get("revenue") if ours.role is Role.TARGET else None
         if money is not None and _counts(money, options, sample, found, decimal):
-            why = "no column says how many were sold" if options else "the only figures in the file; map it to revenue if it is money"
-            found[ours.name] = Match(found.pop("revenue").theirs, HELD if options else BY_VALUE, why)
+            compared = bool(options) or "price" in found
+            why = "no column says how many were sold" if compared else "the only figures in the file; map it to revenue if it is money"
+            found[ours.name] = Match(found.pop("revenue").theirs, HELD if compared else BY_VALUE, why)
         elif len(options) == 1:
             found[ours.name] = Match(options[0], BY_VALUE, "the only column whose values fit")
 
@@ -404,7 +405,8 @@ def _counts(money: Match, options: list[str], sample: pl.DataFrame, found: Mappi
     price = numbers(sample[found["price"].theirs], decimal).values
     units = (numbers(sample[money.theirs], decimal).values / price).filter(price > 0).drop_nulls()
     odd = (units - units.round(0)).abs() > 1e-3 * units.abs().clip(1)
-    return bool(options) and len(units) > 0 and int(odd.sum()) > ODD * len(odd)
+    whole = _whole(numbers(sample[money.theirs], decimal).values)  # money has cents: where nothing else can be meant, it must look counted
+    return (bool(options) or whole) and len(units) > 0 and int(odd.sum()) > ODD * len(odd)
 
 
 def candidates(ours: Column, sample: pl.DataFrame, found: Mapping[str, Match], decimal: str) -> list[str]:

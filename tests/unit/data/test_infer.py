@@ -103,6 +103,17 @@ def test_a_missing_column_names_the_likeliest_and_the_command():
     assert '--map "first one"=units' in caught.value.hint
 
 
+def test_sales_beside_a_price_are_counted_where_no_price_makes_whole_units_of_them():
+    text = "date,sales,price\n2024-01-01,490,10.0\n2024-01-08,511,9.0\n2024-01-15,430,11.0\n"
+    found = guess(text, name="x.csv")
+    assert found.table == "sales" and found.frame["units"].to_list() == [490.0, 511.0, 430.0]
+    assert any(fact.name == "column.units" and "how many were sold" in fact.meaning for fact in found.why)
+    with pytest.raises(MissingColumn) as caught:  # 49 x 10.00, 57 x 9.00: this is money
+        guess("date,sales,price\n2024-01-01,490,10.0\n2024-01-08,513,9.0\n", table="sales")
+    assert caught.value.message == 'column "units" is missing in sales.csv'
+    assert caught.value.hint == "tradewind load sales.csv --map sales=units (could also be: price)"
+
+
 def test_an_unknown_table():
     with pytest.raises(NotFound) as caught:
         guess("a,b\n1,2\n", table="sails")
