@@ -71,7 +71,7 @@ def describe(frame: pl.DataFrame, schema: Schema, table: str) -> tuple[Schema, t
         Role.LEVER: "taken as yours to set: the name speaks of price or promotion",
         Role.KNOWN: "taken as known ahead: a calendar, or what a competitor asks",
         Role.STATIC: "fixed per series",
-        Role.INPUT: "kept as inputs, known only after the fact",
+        Role.INPUT: "kept as inputs, known only after the fact" if schema.time else "kept as they are",
     }
     facts = tuple(Fact(f"{role}_columns", ", ".join(told[role]), meaning=meaning) for role, meaning in words.items() if role in told)
     return Schema(tuple(columns), tuple(name for name in schema.key if name in frame.columns)), facts

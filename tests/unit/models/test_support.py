@@ -92,6 +92,23 @@ def test_promotions_that_nobody_planned_are_said_to_be_missing(shop, as_table):
     assert not any(missing in note for note in maker.notes(planned, maker.expand(planned, 30, {})))
 
 
+def test_before_its_first_actual_a_series_has_seen_nothing(shop, as_table):
+    """The price of a launch is carried back to the start of the panel: nobody ever sold at it."""
+    day = pl.int_range(pl.len()).over("product", "store")
+    young = (pl.col("product") == "P0") & (day < 150)
+    frame = shop(products=2, stores=1).with_columns(
+        units=pl.when(young).then(None).otherwise("units"), price=pl.when(young).then(None).otherwise(pl.lit(2.0))
+    )
+    frame = frame.with_columns(promotion=pl.when(young).then(0.0).otherwise(1.0))
+    maker = recipe("demand", "naive")
+    state = maker.fit(as_table(frame), {}, 0)
+    assert state.seen.known.tolist() == [10, 128] and state.seen.pulled["promotion"].tolist() == [10, 160]
+    assert any("promotion was on in every past day" in note for note in ask(maker, state, promotion=0)[1])
+    unsold = maker.fit(as_table(frame.with_columns(units=pl.when(pl.col("product") == "P0").then(None).otherwise("units"))), {}, 0)
+    asked = maker.expand(unsold, 5, {"product": "P1"}).with_columns({"product": np.full(5, "P0", object), "price": np.full(5, 2.0)})
+    assert maker.predict(unsold, asked).column("support").max() == 0
+
+
 def test_the_least_known_part_of_a_plan_counts(naive):
     usual = float(np.median(naive[1].panel.ahead["price"][0, : naive[1].panel.cut]))
     both = ask(*naive, price=usual * 3, promotion=0)[0].column("support")

@@ -229,7 +229,9 @@ def expand(panel: Panel, horizon: int, where: Mapping[str, Any]) -> Table:
             raise NotFound(f"no series has {name} {', '.join(sorted(values))}", hint=f"there are: {', '.join(near)}" if near else "")
     chosen = np.flatnonzero(fits)
     if len(chosen) == 0:
-        raise NotFound("no living series fits", hint="series without sales for a long time are left out; ask for them by name")
+        raise NotFound(
+            "no living series fits", hint="series without sales lately are left out here: ask with rows that name each and its dates"
+        )
     dates = panel.clock.date(panel.first + panel.cut + np.arange(horizon))
     columns = {name: np.repeat(value[chosen], horizon) for name, value in panel.keys.items()}
     columns["date"] = np.tile(dates, len(chosen))

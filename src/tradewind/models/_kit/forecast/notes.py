@@ -138,7 +138,7 @@ def _unplanned(panel: Panel, where: Asked, seen: Seen, longest: int) -> list[str
         if (plan[where.series] if len(plan) > 1 else plan).any():
             return []
     share = {name: count / np.maximum(count + seen.idle[name], 1) for name, count in seen.pulled.items()}
-    usual = {name: float((value[where.series] if len(value) > 1 else value).mean()) for name, value in share.items()}
+    usual = {name: float(value[where.series].mean()) for name, value in share.items()}
     name = max(usual, key=lambda lever: usual[lever])
     if usual[name] * longest < 1:
         return []

@@ -34,19 +34,20 @@ class Seen:
 
     @classmethod
     def of(cls, panel: Panel) -> Seen:
-        """Look back at the columns of a panel."""
+        """Look back at the columns of a panel, from the first actual of each series on: before it nothing was seen."""
+        lived = np.maximum.accumulate(np.isfinite(panel.target[:, : panel.cut]), 1)
         prices, none = None, np.empty(0)
         known = low = high = none
         if "price" in panel.ahead:
-            past = panel.ahead["price"][:, : panel.cut]
+            past = np.where(lived, panel.ahead["price"][:, : panel.cut], np.nan)
             there = past > 0
             prices, known = _thinned(np.sort(np.where(there, np.log(np.where(there, past, 1.0)), BEYOND), 1), there.sum(1))
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", RuntimeWarning)  # a series without a price has none to compare with
                 low, high = np.nanmin(past, 1), np.nanmax(past, 1)
         levers = {name: panel.ahead[name][:, : panel.cut] > 0 for name, kind in panel.kinds.items() if kind == "lever"}
-        pulled = {name: past.sum(1) for name, past in levers.items()}
-        return cls(prices, known, low, high, pulled, {name: (~past).sum(1) for name, past in levers.items()})
+        pulled = {name: (lived & past).sum(1) for name, past in levers.items()}
+        return cls(prices, known, low, high, pulled, {name: (lived & ~past).sum(1) for name, past in levers.items()})
 
     def arrays(self, start: str) -> dict[str, Array]:
         """Return the numbers by name, ready for a tensor file."""
