@@ -55,8 +55,22 @@ PLAIN = Wish()
 
 
 def names(said: Sequence[str] | str | None) -> tuple[str, ...]:
-    """Return one name or several as several."""
-    return (said,) if isinstance(said, str) else tuple(map(str, said or ()))
+    """Return one name or several as several; raises BadValue for what is no name."""
+    if said is None or isinstance(said, str):
+        return () if said is None else (said,)
+    try:
+        return tuple(map(str, said))
+    except TypeError as error:
+        raise BadValue(f"one name or a list of names is wanted, not {said!r}", hint='such as "product" or ["store", "week"]') from error
+
+
+def pairs(said: Any, argument: str) -> dict[str, Any]:
+    """Return an argument that names values as a dictionary, empty where none is given; raises BadValue."""
+    if not said:
+        return {}
+    if not isinstance(said, Mapping):
+        raise BadValue(f"{argument} must be pairs of name and value, not {said!r}", hint=f'{argument}={{"name": "value"}}')
+    return dict(said)
 
 
 def levels(said: Sequence[float] | float | None) -> tuple[float, ...]:

@@ -12,12 +12,12 @@ from typing import Any
 from tradewind.core.answer import Fact
 from tradewind.core.errors import BadValue, NotFound
 from tradewind.core.event import Event
-from tradewind.core.model import Budget, Model, Progress, Trained
+from tradewind.core.model import Budget, Model, Progress, Trained, settle
 from tradewind.core.schema import Role
 from tradewind.core.table import Table
 from tradewind.core.version import VERSION
 from tradewind.data.align import align
-from tradewind.models import has, part, repaired
+from tradewind.models import has, part, recipe, repaired
 from tradewind.training.learn import trained_from
 from tradewind.training.search import TRIAL
 from tradewind.training.split import grain, periods
@@ -152,20 +152,39 @@ def taught(
 def wanted(
     question: Model, recipes: Sequence[str] | None, params: Mapping[str, Any] | None, seed: int, incumbent: Mapping[str, Any] | None
 ) -> dict[str, Any]:
-    """Return what a job is asked to try; the baseline always comes along, to be compared with. Raises BadValue for an unknown recipe."""
+    """Return what a job is asked to try; the baseline always comes along, to be compared with.
+
+    Raises BadValue for an unknown recipe or knob, for a value that a knob cannot have, and for a seed that is none.
+    """
     baseline, *rest = question.recipes
     chosen = [name for name in (recipes if recipes is not None else rest) if name != baseline]
     for name in chosen:
         if name not in question.recipes:
             raise BadValue(f"{question.name} has no recipe {name!r}", hint=f"recipes: {', '.join(question.recipes)}")
+    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
+        raise BadValue(f"seed must be a whole number from 0 on, not {seed!r}")
     return {
         "recipes": [baseline, *chosen],
         "routed": recipes is None,
         "named": list(recipes or ()),
-        "params": {key: dict(value) for key, value in (params or {}).items()},
+        "params": _knobs(question, {} if params is None else params),
         "seed": seed,
         "incumbent": incumbent,
     }
+
+
+def _knobs(question: Model, params: Any) -> dict[str, dict[str, Any]]:
+    """Return knobs by recipe as given, each looked at now: in the job a recipe that cannot be turned so would only drop out."""
+    if not isinstance(params, Mapping) or not all(isinstance(turned, Mapping) for turned in params.values()):
+        raise BadValue(f"params must be knobs by recipe, not {params!r}", hint='params={"boosted": {"trees": 400}}')
+    for name, turned in params.items():
+        if name not in question.recipes:
+            raise BadValue(f"{question.name} has no recipe {name!r}", hint=f"recipes: {', '.join(question.recipes)}")
+        try:
+            settle(recipe(question.name, name).knobs, turned)
+        except BadValue as error:
+            raise BadValue(f"{name}: {error.message}", hint=error.hint) from error
+    return {name: dict(turned) for name, turned in params.items()}
 
 
 def learned(done: Mapping[str, bytes]) -> tuple[Trained, dict[str, bytes]]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from tradewind.actions import _ask
 from tradewind.actions._door import action
 from tradewind.core.answer import Answer, Fact
 from tradewind.core.catalog import TABLES, table_schema
@@ -43,7 +44,7 @@ def load(
     progress("read", 0.0, Path(source).name if isinstance(source, str | Path) else type(source).__name__)
     raw = read(source, query=query, sheet=sheet, name="" if isinstance(source, str | Path) else table or "")
     progress("guess", 0.4, f"{raw.frame.height} rows")
-    guess = infer(raw, table=table, map=dict(map or {}), wide=tuple(wide))
+    guess = infer(raw, table=table, map=_ask.pairs(map, "map"), wide=tuple(wide))
     progress("clean", 0.5, guess.table)
     fresh, repairs = clean(
         guess.frame, guess.schema, table=guess.table, zone=str(ws.options.get("zone", "UTC")), keep_duplicates=keep_duplicates
@@ -96,7 +97,7 @@ def show(
     version: int | None = None,
 ) -> Answer:
     """Show the newest rows of a business table."""
-    found = ws.table(table, version=version, where=dict(where or {}), since=since, until=until)
+    found = ws.table(table, version=version, where=_ask.pairs(where, "where"), since=since, until=until)
     rows = found.take(np.arange(max(len(found) - limit, 0), len(found)))
     return Answer(
         facts=(Fact("rows", len(found)),),

@@ -59,7 +59,7 @@ def measure(
         raise BadValue(
             "what is kept calibrates roi: it needs a channel, and its figure from outcomes", hint="channel='tv', table='outcomes'"
         )
-    found = ws.table(which, where=dict(where or {}), since=since)
+    found = ws.table(which, where=_ask.pairs(where, "where"), since=since)
     laid = lay.lay(found, which, kpi=kpi, by=by, needed=own, start=start, end=end)
     season = laid.clock.grain.season if laid.regular else 0
     unit = next((one.unit for one in found.schema if one.name == laid.kpi), "")
@@ -114,7 +114,7 @@ def design(
     if level not in (50, 80, 90, 95):
         raise BadValue(f"there is no interval of {level} percent", hint="50, 80, 90 or 95")
     which = _table(ws, table)
-    found = ws.table(which, where=dict(where or {}), since=since)
+    found = ws.table(which, where=_ask.pairs(where, "where"), since=since)
     laid = lay.lay(found, which, kpi=kpi, by=by, needed=(*_ask.names(only), *_ask.names(never)))
     tried = _lengths(lengths, laid)
     job = {"count": places, "lengths": tried, "only": _ask.names(only), "never": _ask.names(never)}

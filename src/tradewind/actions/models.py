@@ -149,7 +149,7 @@ def predict(
     if asked is not None:
         wish = _ask.Wish(explain=explain, by=sums, quantiles=levels)
         return _ask.ask(ws, model, number, asked=_ask.as_asked(question, asked), wish=wish)
-    wish = _ask.Wish(horizon, dict(where or {}), explain, sums, levels)
+    wish = _ask.Wish(horizon, _ask.pairs(where, "where"), explain, sums, levels)
     kept = _ask.default(ws, model, number, wish)
     return kept if kept is not None else _ask.keep_default(ws, model, number, wish, _ask.ask(ws, model, number, wish=wish))
 

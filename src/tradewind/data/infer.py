@@ -91,6 +91,8 @@ def _fixed(raw: Raw, mapped: dict[str, str], wide: Sequence[str]) -> dict[str, s
     }
     fixed: dict[str, str] = {}
     for theirs, ours in mapped.items():
+        if not isinstance(theirs, str) or not isinstance(ours, str):
+            raise BadValue(f"map must name columns, not {theirs!r}: {ours!r}", hint='map={"their name": "our name"}')
         exact = theirs if theirs in raw.frame.columns else names.get(theirs.strip()) or names.get(fold(theirs))
         if exact is None and theirs not in made:
             close = difflib.get_close_matches(theirs, raw.frame.columns, 3, 0.5) or raw.frame.columns[:10]

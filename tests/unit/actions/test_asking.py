@@ -57,6 +57,9 @@ def test_a_kept_answer_is_given_to_the_same_question_only(served: Desk) -> None:
         {"quantiles": ["many"]},
         {"quantiles": list(np.linspace(0.001, 0.999, 100))},
         {"quantiles": object()},
+        {"where": "product"},
+        {"where": ["product"]},
+        {"by": 5},
     ],
 )
 def test_what_cannot_be_asked_is_refused_with_a_hint(served: Desk, given: dict[str, Any]) -> None:

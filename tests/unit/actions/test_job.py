@@ -10,6 +10,7 @@ import pytest
 
 from tradewind.actions import job
 from tradewind.actions._learn import wanted
+from tradewind.core.errors import BadValue
 from tradewind.core.table import Table
 from tradewind.models import get
 
@@ -35,3 +36,26 @@ def test_what_is_named_is_tried_beside_the_baseline_whatever_the_route_says(monk
 def test_what_is_made_of_others_brings_them_along_as_the_route_says(monkeypatch: pytest.MonkeyPatch) -> None:
     names, skipped = tried(monkeypatch, ["ensemble"])
     assert names == ["naive", "stats", "ensemble"] and {"boosted", "lstm"} <= set(skipped)
+
+
+@pytest.mark.parametrize(
+    ("params", "said"),
+    [
+        ({"stats": {"nope": 1}}, "stats: there is no knob 'nope'"),
+        ({"stats": {"blocks": "x"}}, "stats: blocks must be a number"),
+        ({"stats": {"blocks": 99}}, "stats: blocks must lie between"),
+        ({"nope": {"blocks": 2}}, "demand has no recipe 'nope'"),
+        ({"stats": 5}, "params must be knobs by recipe"),
+        ([1], "params must be knobs by recipe"),
+    ],
+)
+def test_a_knob_that_cannot_be_turned_is_refused_before_anything_is_learned(params: Any, said: str) -> None:
+    """The recipe dropped out with a note, and the baseline was kept as the new version."""
+    with pytest.raises(BadValue, match=said):
+        wanted(get("demand"), None, params, 0, None)
+
+
+def test_a_seed_that_is_none_is_refused() -> None:
+    for seed in ("x", -1, 1.5, True):
+        with pytest.raises(BadValue, match="seed must be a whole number"):
+            wanted(get("demand"), None, None, seed, None)  # type: ignore[arg-type]

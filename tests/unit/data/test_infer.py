@@ -86,6 +86,11 @@ def test_two_columns_on_one_of_ours_are_refused():
         guess("date,product,a,b\n2024-01-01,x,1,2\n", map={"a": "units", "b": "units"})
 
 
+def test_what_names_no_column_is_refused():
+    with pytest.raises(BadValue, match="map must name columns"):
+        guess("date,product,a\n2024-01-01,x,1\n", map={"a": 5})
+
+
 def test_map_to_a_misspelt_column_of_ours_is_refused():
     with pytest.raises(BadValue) as caught:
         guess("date,product,a,b\n2024-01-01,x,1,2\n", table="sales", map={"a": "unit"})
