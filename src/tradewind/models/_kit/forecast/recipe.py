@@ -231,9 +231,7 @@ class Forecaster:
             own = {name.removeprefix("learned."): data for name, data in parts.items() if name.startswith("learned.")}
             bands, counts = (Recalibration.from_arrays(numbers, prefix) for prefix in ("bands/", "counts/"))
             learned, memory = self.learner.read(own, panel), Memory.from_arrays(numbers)
-            told = "known/history" in numbers  # versions of before say what the end of the history says
-            known = Known.from_arrays(numbers, "known/") if told else Known.of(panel, panel)
-            seen = Seen.from_arrays(numbers, "seen/") if told else Seen.of(panel)
+            known, seen = Known.from_arrays(numbers, "known/"), Seen.from_arrays(numbers, "seen/")
             return State(panel, learned, memory, bands, counts, int(meta["horizon"]), numbers["whole"] > 0, known, seen, meta["facts"])
         except (KeyError, ValueError, TypeError) as error:
             raise Incompatible("this version cannot be read", hint="train the model again") from error
