@@ -216,13 +216,22 @@ def _worded(table: Table, said: Mapping[str, Any], source: Mapping[str, Any]) ->
         f"{source['model']} version {source['version']} ({source['recipe']}) answered {len(table):,} row{'' if len(table) == 1 else 's'}."
     )
     if "mean" in table:
-        total = float(table.column("mean").sum())
-        if math.isnan(total):
-            total = float(np.nansum(table.column("mean")))
-        facts.append(Fact("expected_total", round(total, 4), "", "sum of the mean forecasts"))
+        facts.append(_total(table, get(source["model"])))
     notes = [str(note) for note in said.get("notes", ())]
     facts += [Fact("note", note) for note in notes]
     return Answer(facts=tuple(facts), table=table, words=prose(words, *notes), source=source)
+
+
+def _total(table: Table, question: Model) -> Fact:
+    """Return the sum of the means; where the whole is among the rows, of the whole alone, which holds the others already."""
+    means, meaning = table.column("mean"), "sum of the mean forecasts"
+    if question.whole:
+        key = question.asks.of(Role.ENTITY)[0]
+        whole = table.column(key) == question.whole
+        if whole.any():
+            means, meaning = means[whole], f"{meaning} of {key} {question.whole}: the others are parts of it"
+    total = float(means.sum())
+    return Fact("expected_total", round(float(np.nansum(means)) if math.isnan(total) else total, 4), "", meaning)
 
 
 def timed(call: Callable[[], object], *, times: int = 7) -> float:

@@ -281,6 +281,7 @@ class Model:
     plans: str = ""  # the planner of the planning room that optimises over what it responds
     prefers: str | tuple[str, ...] = ""  # a recipe, or several in order, that serves unless one that is none of them is clearly better
     graphs: bool = True  # its versions hold ONNX graphs, or may: its workers import onnxruntime
+    whole: str = ""  # a key that stands for all others together: its rows and theirs are never added up
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tradewind.actions._ask import _worded
 from tradewind.core.errors import BadValue, EmptyTable, NotFound, NotReady
+from tradewind.core.table import Table
 from tradewind.desk import Desk
 
 
@@ -104,3 +106,11 @@ def test_effects_of_nothing(served: Desk, desk: Desk) -> None:
         served.effects("toy_demand", version=9)
     with pytest.raises(NotReady):
         served.effects("demand")
+
+
+def test_the_whole_is_not_added_to_its_parts() -> None:
+    table = Table.from_columns({"channel": np.array(["tv", "total", "tv", "total"], object), "mean": np.array([1.0, 10.0, 2.0, 20.0])})
+    said = {"recipe": "fast", "notes": []}
+    assert _worded(table, said, {"model": "roi", "version": 1, "recipe": "fast"}).fact("expected_total") == 30.0
+    parts = table.take(np.array([0, 2]))
+    assert _worded(parts, said, {"model": "roi", "version": 1, "recipe": "fast"}).fact("expected_total") == 3.0

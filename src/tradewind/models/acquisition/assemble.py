@@ -13,6 +13,7 @@ from tradewind.core.table import Table
 from tradewind.models._kit.calendar import Clock, clock_of, event_days, slug
 from tradewind.models._kit.forecast.spend import PREFIX
 from tradewind.models._kit.forecast.spending import ASSUMED
+from tradewind.models._kit.named import named
 
 TARGET = "acquired"
 NAMES = ("acquired", "new_customers", "customers", "conversions", "acquisitions", "signups", "sign_ups", "leads", "bookings", "orders", "y")
@@ -59,10 +60,9 @@ def _outcomes(tables: Mapping[str, Table]) -> tuple[Table, str]:
 def _kpi(table: Table) -> str:
     """Return the column that is forecast: the one described as target, else by its name, else the only number."""
     told = [name for name in table.schema.of(Role.TARGET) if name in table]
-    spelt = {slug(name): name for name in reversed(table.names)}
-    named = [spelt[name] for name in NAMES if name in spelt]
+    called = named(table.names, NAMES)
     numbers = [name for name in table.names if name not in ("date", "geo") and table.frame.schema[name].is_numeric()]
-    found = told or named or (numbers if len(numbers) == 1 else [])
+    found = told or ([called] if called else []) or (numbers if len(numbers) == 1 else [])
     if not found:
         hint = f"name the column one of {', '.join(NAMES[:4])}; there are: {', '.join(numbers) or 'no numbers'}"
         raise MissingColumn("outcomes have no column of new customers or conversions", hint=hint)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tradewind.core.model import Goal, Model
+from tradewind.core.model import WHOLE, Goal, Model
 from tradewind.core.schema import Column, Role, Schema, Type
 
 _CHANNEL = Column("channel", Role.ENTITY, Type.TEXT, required=True, meaning="the channel; `total` asks for the whole outcome")
@@ -63,6 +63,7 @@ MODEL = Model(
     horizon=13,
     prefers="fast",
     plans="spend",
+    whole=WHOLE,
 )
 """The goal: what is held out must be foreseen better than by the baseline, by whatever little.
 

@@ -22,6 +22,7 @@ FURTHEST = 2  # years ahead that may be asked
 _RETURNS = {"": 0.5, "_lo80": 0.1, "_hi80": 0.9, "_lo90": 0.05, "_hi90": 0.95}
 STEADY = -1
 EVERY = -1
+NEAR = 1e-6  # of its range: closer to it than this, a control is not outside
 SMALL = 1e-6  # of the usual spend: below it a return is that of the first unit
 
 
@@ -184,6 +185,20 @@ def _written(state: Learned, asked: Table, read: tuple[Array, Array, Array, Arra
             put = slice(None) if geo[row] == EVERY else slice(int(geo[row]), int(geo[row]) + 1)
             other[put, at[row], state.controls.index(name)] = values[row]
     return replace(path, money=money, spend=effective, other=other), tuple(ignored)
+
+
+def strange(state: Learned, asked: Table) -> list[str]:
+    """Say which controls are asked outside of all that was ever seen of them: what they do there is a straight line drawn on."""
+    out = []
+    for at, name in enumerate(state.controls):
+        if name not in asked or asked.column(name).dtype.kind not in "biuf":
+            continue
+        values, seen = asked.column(name).astype("f8"), state.other[:, : state.cut, at]
+        low, high = float(seen.min()), float(seen.max())
+        slack = NEAR * max(high - low, abs(high))
+        if (values < low - slack).any() or (values > high + slack).any():
+            out.append(f"{name} was never outside of {low:.4g} to {high:.4g}: what it does beyond is drawn on, not learned")
+    return out
 
 
 def _places(state: Learned, geo: int) -> list[int]:

@@ -16,6 +16,7 @@ from tradewind.core.errors import BadValue, EmptyTable, MissingColumn
 from tradewind.core.schema import Column, Role, Schema
 from tradewind.core.table import Table
 from tradewind.models._kit.calendar import GRAINS, Clock, clock_of, holiday_dates
+from tradewind.models._kit.named import named
 
 OUTCOMES = ("outcome", "kpi", "revenue", "sales", "turnover", "conversions", "new_customers", "y")
 MONEY = ("revenue", "sales", "turnover", "amount", "value")
@@ -76,10 +77,12 @@ def _clock(outcomes: Table) -> Clock:
 
 def _target(outcomes: Table) -> str:
     marked = [column.name for column in outcomes.schema if column.role is Role.TARGET and column.name in outcomes]
-    named = [name for name in OUTCOMES if name in outcomes]
-    if not marked and not named:
-        raise MissingColumn("no column of outcomes is the outcome", hint=f"name it one of {', '.join(OUTCOMES)}")
-    return (marked or named)[0]
+    found = marked[0] if marked else named(outcomes.names, OUTCOMES)
+    if found is None:
+        there = ", ".join(name for name in outcomes.names if name not in ("date", "geo")) or "none"
+        hint = f"load it with --map YOURS={OUTCOMES[2]}, or name it one of {', '.join(OUTCOMES)}; there are: {there}"
+        raise MissingColumn("no column of outcomes is the outcome", hint=hint)
+    return found
 
 
 def _refuse_texts(table: Table, name: str, where: str) -> None:
@@ -115,7 +118,7 @@ def _outcomes(outcomes: Table, target: str, keys: list[str], clock: Clock) -> tu
     import polars as pl
 
     roles = {column.name: column for column in outcomes.schema}
-    worth = next((name for name in WORTH if name in outcomes), None)
+    worth = named(outcomes.names, WORTH)
     for name in (target, *([worth] if worth else [])):
         _refuse_texts(outcomes, name, "outcomes")
     frame = _starts(outcomes.frame, clock)
@@ -165,8 +168,9 @@ def _spent(frame: Any, marketing: Table, keys: list[str], clock: Clock, describe
         wide = wide.rename({column: f"{name}_{column}" for column in names})
         frame = frame.join(wide, on=keys, how="full", coalesce=True)
         described |= {f"{name}_{column}": Column(f"{name}_{column}", kind, unit="money" if name == "spend" else "") for column in names}
-    for given_as, name in (("responds_to_demand", "responds"), ("belief", "belief")):
-        if given_as not in given.columns:
+    for meant, name in (("responds_to_demand", "responds"), ("belief", "belief")):
+        given_as = named(given.columns, (meant,))
+        if given_as is None:
             continue
         last = given.filter(pl.col(given_as).is_not_null()).group_by("channel").agg(pl.col(given_as).last())
         for channel, value in last.rows():
@@ -305,7 +309,8 @@ def _tested(frame: Any, experiments: Table, described: dict[str, Column]) -> Any
         raise BadValue("an experiment without a standard error above zero", hint="a lift without its error cannot be weighed")
     if (given["end"] < given["start"]).any():
         raise BadValue("an experiment ends before it starts")
-    change = pl.col("spend_change").cast(pl.Float64) if "spend_change" in given.columns else pl.lit(None, pl.Float64)
+    told = named(given.columns, ("spend_change",))
+    change = pl.col(told).cast(pl.Float64) if told else pl.lit(None, pl.Float64)
     geo = pl.col("geo").cast(pl.String) if "geo" in given.columns else pl.lit(None, pl.String)
     rows = given.select(
         pl.col("start").cast(pl.Date).alias("date"),

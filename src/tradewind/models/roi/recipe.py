@@ -60,14 +60,14 @@ class MediaRecipe:
         """Return what the answer must say in words."""
         read = answer.read_asked(state, asked)
         out = [*state.notes, *state.changed]
-        out.append(f"returns are in {state.unit} per money")
+        out.append(f"returns are in {state.unit} per money, spend and {state.name} per {state.clock.grain.name}")
         if read.ignored:
             out.append(f"not a control of this model, so without effect: {', '.join(read.ignored)}")
         _, beyond = answer.spends(state, read)
         over = sorted({str(name) for name, far in zip(asked.column("channel").tolist(), beyond.tolist(), strict=True) if far > 1.001})
         if over:
             out.append(f"spend above anything seen, the curve is extrapolated: {', '.join(over)}")
-        return out
+        return [*out, *answer.strange(state, asked)]
 
     def dump(self, state: Learned) -> Mapping[str, bytes]:
         """Write the state."""
