@@ -17,6 +17,7 @@ from tradewind.core.schema import Column, Role, Schema
 from tradewind.core.table import Table
 from tradewind.models._kit.calendar import GRAINS, Clock, clock_of, holiday_dates
 from tradewind.models._kit.named import named
+from tradewind.models.roi.media import LONGER
 
 OUTCOMES = ("outcome", "kpi", "revenue", "sales", "turnover", "conversions", "new_customers", "y")
 MONEY = ("revenue", "sales", "turnover", "amount", "value")
@@ -150,7 +151,7 @@ def _outcomes(outcomes: Table, target: str, keys: list[str], clock: Clock) -> tu
 
 
 def _spent(frame: Any, marketing: Table, keys: list[str], clock: Clock, described: dict[str, Column]) -> Any:
-    """Add spend and exposure by channel; periods with spend only are kept: what was carried over, and the plan."""
+    """Add spend and exposure by channel, null where none is told; periods with spend only are kept: what was carried over, and the plan."""
     import polars as pl
 
     _refuse_texts(marketing, "spend", "marketing")
@@ -162,7 +163,8 @@ def _spent(frame: Any, marketing: Table, keys: list[str], clock: Clock, describe
     for name, kind, values in (("spend", Role.LEVER, pl.col("spend")), ("exposure", Role.INPUT, exposure)):
         if values is None:
             continue
-        one = given.group_by([*keys, "channel"]).agg(values.sum().alias("_v"))
+        known = pl.when(values.is_not_null().any()).then(values.sum())  # unknown is not none: learning tells how often it is
+        one = given.group_by([*keys, "channel"]).agg(known.alias("_v"))
         wide = one.pivot(on="channel", index=keys, values="_v", sort_columns=True)
         names = [column for column in wide.columns if column not in keys]
         wide = wide.rename({column: f"{name}_{column}" for column in names})
@@ -177,8 +179,18 @@ def _spent(frame: Any, marketing: Table, keys: list[str], clock: Clock, describe
             said = pl.lit(str(value)) if name == "belief" else pl.lit(float(value))
             frame = frame.with_columns(said.alias(f"{name}_{channel}"))
             described[f"{name}_{channel}"] = Column(f"{name}_{channel}", Role.STATIC, marketing.schema.get(given_as).type)  # type: ignore[union-attr]
-    spends = [name for name in frame.columns if name.startswith("spend_")]
-    return frame.with_columns(pl.col(name).fill_null(0.0) for name in spends)
+    return _acting(frame, clock)
+
+
+def _acting(frame: Any, clock: Clock) -> Any:
+    """Return the frame from the first period on whose spend may still act where the outcome is known."""
+    import polars as pl
+
+    first = frame.filter(pl.col("outcome").is_not_null())["date"].min()
+    if first is None:
+        return frame
+    number = clock.number(np.array([first], "M8[D]")) - LONGER[clock.grain.name]
+    return frame.filter(pl.col("date") >= pl.lit(clock.date(number)[0].astype("M8[D]").item()))
 
 
 def _without_media(frame: Any, described: dict[str, Column]) -> Any:

@@ -30,18 +30,27 @@ EFFECTS = Schema(
 
 
 def totals(state: Learned) -> tuple[Array, Array, Array]:
-    """Return draws of the outcome brought (D, G, C), of what the last percent brought (D, G, C), and spend (G, C), all of history."""
+    """Return draws of the outcome brought (D, G, C), of what the last percent brought (D, G, C), and spend (G, C), of all history.
+
+    History begins where the outcome of a geo is known first: spend before that acts in it, and is not counted.
+    """
     path = path_of(state, state.cut)
-    window = slice(0, state.cut)
     geos, channels = len(state.geos), len(state.channels)
     got, step = np.zeros((2, len(state.half), geos, channels))
+    spend = np.zeros((geos, channels))
     for geo in range(geos):
+        window = slice(_began(state, geo), state.cut)
+        spend[geo] = state.money[geo, window].sum(0)
         for channel in range(channels):
             stock = stocked(state, path, geo, channel, window)
             got[:, geo, channel] = brought(state, stock, geo, channel).sum(1)
             slope = next_unit(state, stock, geo, channel)
             step[:, geo, channel] = (slope * stock).sum(1) * state.scale[geo, channel]
-    return got, step, state.money[:, : state.cut].sum(1)
+    return got, step, spend
+
+
+def _began(state: Learned, geo: int) -> int:
+    return int(np.argmax(np.isfinite(state.y[geo, : state.cut])))
 
 
 def returns(state: Learned) -> Array:
@@ -73,7 +82,7 @@ def worth_testing(draws: Array, spend: Array) -> Array:
 def effects(state: Learned) -> Table:
     """Return a row per channel and kind; with geos, one per geo as well."""
     got, step, spend = totals(state)
-    whole = np.nansum(state.y[:, : state.cut], 1)
+    whole = np.nanmean(state.y[:, : state.cut], 1) * [state.cut - _began(state, geo) for geo in range(len(state.geos))]
     rows: list[dict[str, Any]] = []
     overall = state.per * got.sum(1) / spend.sum(0)
     data, gain = meter(state, overall), worth_testing(overall, spend.sum(0))

@@ -68,8 +68,13 @@ def together(held: Table) -> Table:
 
 def _silent(seen: Table) -> set[str]:
     """Return the channels that spent nothing while the outcome was known: learning leaves them out, so they cannot be asked about."""
-    until = seen.column("date").astype("M8[D]")[np.isfinite(seen.column("outcome").astype("f8"))].max()
-    rows = seen.column("date").astype("M8[D]") <= until
+    dates, known = seen.column("date").astype("M8[D]"), np.isfinite(seen.column("outcome").astype("f8"))
+    geos = seen.column("geo").astype(str) if "geo" in seen else np.full(len(seen), "")
+    rows = dates <= dates[known].max()
+    for geo in np.unique(geos):
+        here = geos == geo
+        if (here & known).any():
+            rows &= ~here | (dates >= dates[here & known].min())
     spends = [name for name in seen.names if name.startswith(SPEND)]
     return {name.removeprefix(SPEND) for name in spends if np.nansum(seen.column(name).astype("f8")[rows]) <= 0}
 

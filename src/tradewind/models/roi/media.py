@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from tradewind.core.errors import BadValue, LearnFailed, MissingColumn
+from tradewind.core.model import WHOLE
 from tradewind.core.schema import Role, Type
 from tradewind.core.table import Table
 from tradewind.models._kit.calendar import Clock, clock_of
@@ -16,6 +18,7 @@ from tradewind.models.roi.baseline import STILL
 
 Array = np.ndarray[Any, Any]
 SPEND, EXPOSURE, RESPONDS, BELIEF = "spend_", "exposure_", "responds_", "belief_"
+SPARSE = 0.5  # of the periods since it began: a channel told in fewer is one that has rows only where it spent
 FEWEST = 20  # periods below which nothing can be estimated
 LAGS = {"hour": 24, "day": 28, "week": 8, "month": 3, "quarter": 2}
 LONGER = {"hour": 48, "day": 42, "week": 13, "month": 4, "quarter": 2}  # for carry-over that may peak late
@@ -81,7 +84,7 @@ def read(table: Table, *, exposure: bool = True) -> Media:
     )
     notes: list[str] = []
     y = _grid(_numbers(body, "outcome"), place, shape, "sum")
-    channels, money = _spends(body, place, shape)
+    channels, money = _spends(body, (place, shape), clock.grain.name, notes)
     spend = _exposed(body, (channels, money), (place, shape), notes) if exposure else money
     cut = int(np.flatnonzero(np.isfinite(y).any(0)).max(initial=-1)) + 1
     if cut == 0:
@@ -139,14 +142,28 @@ def _grid(values: Array, place: tuple[Array, Array], shape: tuple[int, int], way
         return np.where(count > 0, summed if way == "sum" else summed / count, np.nan)
 
 
-def _spends(body: Table, place: tuple[Array, Array], shape: tuple[int, int]) -> tuple[tuple[str, ...], Array]:
+def _spends(body: Table, where: tuple[Any, Any], period: str, notes: list[str]) -> tuple[tuple[str, ...], Array]:
+    """Return the channels and what each spent, (G, T, C): nothing where none is told. What looks like a gap is told."""
+    place, shape = where
     names = [name for name in body.names if name.startswith(SPEND)]
     if not names:
         raise MissingColumn("there is no spend to learn from", hint="load marketing: date, channel, spend")
-    money = np.stack([np.nan_to_num(_grid(_numbers(body, name), place, shape, "sum")) for name in names], -1)
-    if (money < 0).any():
-        raise BadValue(f"{names[int(np.argmax((money < 0).any((0, 1))))].removeprefix(SPEND)} has negative spend")
-    return tuple(name.removeprefix(SPEND) for name in names), money
+    channels = tuple(name.removeprefix(SPEND) for name in names)
+    for name in channels:
+        if name.lower() == WHOLE:
+            hint = "leave rows out that add other channels up, or give the channel another name"
+            raise BadValue(f"{name!r} cannot be a channel: it asks for the whole outcome", hint=hint)
+    told = np.stack([_grid(_numbers(body, name), place, shape, "sum") for name in names], -1)
+    if (told < 0).any():
+        raise BadValue(f"{channels[int(np.argmax((told < 0).any((0, 1))))]} has negative spend")
+    known = np.isfinite(told).any(0)
+    last = int(np.flatnonzero(known.any(1)).max(initial=0))
+    for name, there in zip(channels, known.T, strict=True):
+        span = there[int(np.argmax(there)) : last + 1]
+        gaps = int((~span).sum())
+        if 0 < gaps <= SPARSE * len(span):
+            notes.append(f"channel {name}: no spend is told for {gaps} {period}{'s' if gaps > 1 else ''}, taken as none")
+    return channels, np.nan_to_num(told)
 
 
 def _exposed(body: Table, spent_on: tuple[tuple[str, ...], Array], where: tuple[Any, Any], notes: list[str]) -> Array:
@@ -206,9 +223,11 @@ def _checked(media: Media) -> tuple[Media, list[str]]:
         raise BadValue(f"{media.name} never changes", hint="nothing can be learned from an outcome that is constant")
     if (np.nanmean(y, 1) <= 0).any():
         raise BadValue(f"the mean of {media.name} is zero or less", hint="returns are measured against sales above zero")
-    spent = media.money[:, : media.cut].sum((0, 1)) > 0
+    began = np.isfinite(y).argmax(1)  # of each geo: what was spent before it is known only carries over
+    spent = sum(money[first : media.cut].sum(0) for money, first in zip(media.money, began, strict=True)) > 0
     if not spent.any():
-        raise BadValue("no channel ever spent anything", hint="there is no return without spend: is the spend column mapped right?")
+        hint = f"there is no return without spend: is the spend column mapped right, and of the time that {media.name} is known?"
+        raise BadValue("no channel ever spent anything", hint=hint)
     silent = [name for name, has in zip(media.channels, spent, strict=True) if not has]
     keep = np.flatnonzero(spent)
     free = known - 2 * len(keep)
@@ -225,7 +244,16 @@ def _checked(media: Media) -> tuple[Media, list[str]]:
         responds=tuple(media.responds[at] for at in keep),
         beliefs=tuple(media.beliefs[at] for at in keep),
     )
-    return media, [f"channel {name} never spent anything and is left out" for name in silent]
+    return media, [f"channel {name} never spent anything and is left out" for name in silent] + _twins(media.channels)
+
+
+def _twins(channels: tuple[str, ...]) -> list[str]:
+    """Tell channels whose names differ in their writing only."""
+    alike: dict[str, list[str]] = {}
+    for name in channels:
+        alike.setdefault(re.sub(r"[\W_]+", "", name.casefold()) or name, []).append(name)
+    same = [f"channels {' and '.join(names)} differ in writing only: are they one?" for names in alike.values() if len(names) > 1]
+    return same
 
 
 def _controls(body: Table, place: Any, shape: Any, media: Media, notes: list[str]) -> tuple[tuple[str, ...], Array]:

@@ -19,6 +19,7 @@ Array = np.ndarray[Any, Any]
 LIKE = float(np.log(0.2))  # how far returns differ between geos before the data, log of a log deviation
 HALF, SCATTER = 0.3, 0.5  # log of the spend of half effect over the usual spend: its mean and deviation before the data
 LEVEL = 0.8  # what is expected of sales without media, as a share of the mean
+FINEST, STEEPEST = -10.0, 5.0  # log noise and log trend, shares of the mean outcome: neither was ever so small or so large
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +135,8 @@ def log_posterior(problem: Problem, theta: Any, xp: Any = np, solve: Any = np.li
 
 
 def _likelihood(problem: Problem, theta: Any, rest: Any, xp: Any, solve: Any) -> Any:
-    noise, trend = theta[..., problem.slots["noise"]], theta[..., problem.slots["trend"]]
+    noise = xp.maximum(theta[..., problem.slots["noise"]], FINEST)  # a search may step anywhere: what is not finite there would end it
+    trend = xp.minimum(theta[..., problem.slots["trend"]], STEEPEST)
     precise = xp.exp(-2 * noise)  # (..., G)
     fixed, turning = problem.base.shape[-1], problem.trend.shape[-1]
     scale = xp.concatenate([xp.ones((*theta.shape[:-1], fixed)), xp.repeat(xp.exp(trend), turning, axis=-1)], -1)[..., None, :]

@@ -16,6 +16,7 @@ from tradewind.models.roi.recipe import MediaRecipe, continues
 Array = np.ndarray[Any, Any]
 DRAWS = 200
 BLOCK = 8  # periods that are drawn together
+NARROW = "a ridge regression answers: it foresees the outcome, but its returns are often far off and its intervals too narrow"
 _TRIALS = Knob("trials", 300, 20, 5000, meaning="curves tried at random", tune=False)
 _KNOBS = (*(knob for knob in KNOBS if knob.name in ("lags", "worth", "exposure", "curve", "carry", "basis", "belief")), _TRIALS)
 
@@ -27,7 +28,9 @@ def learn(table: Table, params: Mapping[str, Any], seed: int, before: Learned | 
     from tradewind.models.roi.setup import setup, state_of
 
     media = read(table, exposure=bool(params["exposure"]))
-    notes = health.gate(media)
+    notes = [*health.gate(media), NARROW]
+    if media.tests:
+        notes.append(f"a ridge regression knows nothing of experiments: {len(media.tests)} left out")
     if len(media.geos) > 1:
         notes.append("this baseline adds the geos up into one")
         media = together(media)
