@@ -52,8 +52,8 @@ def plan(respond: Respond, wishes: Mapping[str, Any]) -> Planned:
     named = set(lock) | ({str(name) for name in asked.column("product").tolist()} if asked is not None else set())
     field, absent = _field(respond, asked, named)
     absent |= _unpayable(field, named - set(lock), _number(given, "move", MOVE, low=0.0, high=0.5))
-    limits = _limits(field, asked, lock, {**given, "frozen": [*(given.get("frozen") or ()), *(absent & set(field.names.tolist()))]})
-    points = int(_number(given, "front", 0))
+    limits = _limits(field, asked, lock, {**given, "frozen": [*_several(given, "frozen"), *(absent & set(field.names.tolist()))]})
+    points = _whole(given, "front", 0)
     if points:
         return _front(field, limits, points)
     done = _recommended(field, limits, _number(given, "chance", SURE, low=SURE, high=0.999))
@@ -118,7 +118,7 @@ def _limits(field: Field, asked: Table | None, lock: Mapping[str, Any], given: M
         raise BadValue("an index needs competitor prices", hint="give rows with product and competitor_price")
     floor = _number(given, "margin_floor", 0.0, low=0.0, high=0.95)
     low = np.maximum(low, field.cost / (1 - floor))
-    for name in given.get("frozen") or ():
+    for name in given["frozen"]:
         free[_place(place, name)] = False
     fixed = np.where(free, np.nan, field.price)
     for name, value in lock.items():
@@ -130,7 +130,7 @@ def _limits(field: Field, asked: Table | None, lock: Mapping[str, Any], given: M
     objective = given.get("objective", "profit")
     if objective not in OBJECTIVES:
         raise BadValue(f"there is no objective {objective!r}", hint=", ".join(OBJECTIVES))
-    pairs = tuple((_place(place, pair[0]), _place(place, pair[1])) for pair in _pairs(given.get("ladders") or ()))
+    pairs = tuple((_place(place, pair[0]), _place(place, pair[1])) for pair in _pairs(_several(given, "ladders")))
     return Limits(
         low,
         high,
@@ -138,14 +138,22 @@ def _limits(field: Field, asked: Table | None, lock: Mapping[str, Any], given: M
         _number(given, "volume", 0.0, low=0.0, high=1.5),
         _number(given, "revenue", 0.0, low=0.0, high=1.5),
         pairs,
-        tuple(_money(one, "an ending") % 1 for one in given.get("endings") or ()),
-        int(_number(given, "changes", count, low=0, high=count)),
+        tuple(_money(one, "an ending") % 1 for one in _several(given, "endings")),
+        _whole(given, "changes", count, high=count),
         objective,
     )
 
 
+def _several(given: Mapping[str, Any], name: str) -> list[Any]:
+    """Return the values of a limit that takes several; one by itself is a list of one."""
+    value = given.get(name)
+    if value is None:
+        return []
+    return list(value) if isinstance(value, list | tuple | set | frozenset | np.ndarray) else [value]
+
+
 def _pairs(given: Any) -> list[tuple[str, str]]:
-    found = [tuple(pair) for pair in given]
+    found = [tuple(pair) if isinstance(pair, list | tuple) else () for pair in given]
     if any(len(pair) != 2 for pair in found):
         raise BadValue("a ladder is a pair of products", hint='[["small", "large"]]: the first may not cost more than the second')
     return [(str(pair[0]), str(pair[1])) for pair in found]
@@ -170,6 +178,13 @@ def _number(given: Mapping[str, Any], name: str, usual: float, *, low: float = 0
     return float(value)
 
 
+def _whole(given: Mapping[str, Any], name: str, usual: int, *, high: int = 1000) -> int:
+    value = _number(given, name, usual, low=0, high=high)
+    if value != int(value):
+        raise BadValue(f"{name} must be a whole number, not {value:g}")
+    return int(value)
+
+
 @dataclass(frozen=True, slots=True)
 class _Kept:
     limits: Limits
@@ -188,7 +203,7 @@ def _recommended(field: Field, limits: Limits, sure: float) -> Planned:
         kept = _searched(field, replace(limits, fixed=fixed))
     still = np.where(np.isfinite(limits.fixed), limits.fixed, field.price)
     if min(price_search.chances(field, kept.price, still)) < sure:
-        return _said(field, still, price_search.outcome(field, still), asked=kept.outcome)
+        return _said(field, still, price_search.outcome(field, still), asked=kept.outcome, objective=limits.objective)
     return _said(field, kept.price, kept.outcome)
 
 
@@ -199,7 +214,7 @@ def _searched(field: Field, limits: Limits) -> _Kept:
     return _Kept(limits, price, price_search.outcome(field, price))
 
 
-def _said(field: Field, price: Array, outcome: Outcome, *, asked: Outcome | None = None) -> Planned:
+def _said(field: Field, price: Array, outcome: Outcome, *, asked: Outcome | None = None, objective: str = "profit") -> Planned:
     changed = np.abs(price / field.price - 1) > 1e-6
     units = price_search.units(field, price)
     table = Table.from_columns(
@@ -218,6 +233,8 @@ def _said(field: Field, price: Array, outcome: Outcome, *, asked: Outcome | None
     facts = _facts(outcome, int(changed.sum()))
     if not changed.any():
         words = "Do not change any price: no change gains surely enough under both forms of demand."
+        if asked is not None and objective != "profit":
+            words = f"Do not change any price: those with the most {objective} earn too little. The limit front shows what can be had."
         more = (Fact("chance_refused", round(asked.chance, 4), "", "of the best plan found, which was not sure enough"),) if asked else ()
         return Planned(table, (*facts, *more), words)
     words = (

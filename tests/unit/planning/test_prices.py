@@ -166,3 +166,24 @@ def test_a_locked_price_far_outside_earns_nothing():
     field = prices._field(shop(own=-0.5), None, set())[0]
     earned = [price_search.outcome(field, np.where(np.arange(COUNT) == 0, far, price)).revenue for far in (20.0, 1e3, 1e9)]
     assert earned == sorted(earned, reverse=True) and earned[-1] < 0
+
+
+def test_one_name_or_ending_may_stand_by_itself():
+    alone, listed = (prices.plan(shop(), wishes(frozen=frozen, endings=ending)) for frozen, ending in (("P1", 0.5), (["P1"], [0.5])))
+    np.testing.assert_array_equal(alone.table.column("price"), listed.table.column("price"))
+    assert alone.table.column("price")[1] == 10.0
+
+
+@pytest.mark.parametrize(
+    "limits",
+    [{"frozen": 1}, {"ladders": 3}, {"ladders": ["P1", "P2"]}, {"ladders": "P1"}, {"changes": 1.5}, {"front": 2.7}, {"endings": {}}],
+)
+def test_limits_of_the_wrong_kind_are_refused_in_words(limits):
+    with pytest.raises(BadValue):
+        prices.plan(shop(), wishes(**limits))
+
+
+def test_the_most_volume_that_earns_nothing_is_not_called_unsure():
+    planned = prices.plan(shop(own=-1.2), wishes(objective="volume"))
+    assert fact(planned, "changes") == 0
+    assert "most volume" in planned.words and "front" in planned.words
