@@ -58,7 +58,8 @@ def gain(theirs: Array, ours: Array, groups: Array) -> tuple[float, float]:
     """Return the share of a baseline's absolute error that is saved, and its standard error.
 
     `theirs` and `ours` are absolute errors per row. The error is that of a ratio estimator over groups (series x block), as
-    rows of one series and block err together (Cochran 1977, section 6.4).
+    rows of one series and block err together (Cochran 1977, section 6.4). One group tells nothing of it: it is then as large as the
+    share, so that what one stretch of time says is never clear.
     """
     _, place = np.unique(groups, return_inverse=True)
     total = float(theirs.sum())
@@ -68,5 +69,5 @@ def gain(theirs: Array, ours: Array, groups: Array) -> tuple[float, float]:
     share = float(saved.sum()) / total
     count = len(saved)
     left = saved - share * base
-    error = float(np.sqrt((left**2).sum() / (count - 1) * count)) / total if count > 1 else 0.0
+    error = float(np.sqrt((left**2).sum() / (count - 1) * count)) / total if count > 1 else abs(share)
     return share, error

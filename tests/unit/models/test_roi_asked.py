@@ -14,6 +14,7 @@ from tradewind.core.errors import BadValue
 from tradewind.core.model import WHOLE, settle
 from tradewind.core.schema import Column, Role
 from tradewind.core.table import Table
+from tradewind.models.roi import judge
 from tradewind.models.roi.assemble import assemble
 from tradewind.models.roi.effects import effects, returns, totals
 from tradewind.models.roi.example import example
@@ -21,6 +22,7 @@ from tradewind.models.roi.fast import RECIPE as FAST
 from tradewind.models.roi.media import LONGER, read
 from tradewind.models.roi.posterior import log_posterior
 from tradewind.models.roi.setup import setup, start
+from tradewind.training import score
 
 
 @cache
@@ -135,3 +137,18 @@ def test_a_ridge_regression_says_what_it_is() -> None:
     tables["experiments"] = Table.from_rows([test], table_schema("experiments"))
     said = " ".join(fit(tables, models.recipe("roi", "ridge")).notes)
     assert "often far off" in said and "experiments: 1 left out" in said
+
+
+@pytest.mark.parametrize("folds", [1, 3])
+def test_one_stretch_held_out_cannot_say_who_is_clearly_better(folds: int) -> None:
+    exams = judge.exams(assemble(shop()), folds=folds, seed=0)
+    answers = []
+    for off in (0.0, 0.3):
+        said = [
+            np.where(exam.asked.column("channel") == WHOLE, np.tile(exam.truth.column("outcome"), 3) * (1.01 + off), 0.0) for exam in exams
+        ]
+        levels = ("mean", "p50", *(f"{side}{level}" for level in (50, 80, 90, 95) for side in ("lo", "hi")))
+        answers.append([Table.from_columns(dict.fromkeys(levels, values)) for values in said])
+    good, bad = (judge.marks(exams, each) for each in answers)
+    saved, error = score.gain(good.loss, bad.loss, good.groups)
+    assert saved < 0 and (abs(saved) > 2 * error) == (folds > 1)

@@ -33,7 +33,8 @@ def test_gain_is_signed_and_its_error_shrinks_with_groups() -> None:
     assert 0 < many[1] < few[0]
 
 
-def test_a_single_group_has_no_error_and_a_perfect_baseline_no_gain() -> None:
-    assert score.gain(np.ones(3), np.zeros(3), np.zeros(3)) == (1.0, 0.0)
+def test_a_single_group_tells_nothing_of_its_error_and_a_perfect_baseline_no_gain() -> None:
+    assert score.gain(np.ones(3), np.zeros(3), np.zeros(3)) == (1.0, 1.0)
+    assert score.gain(np.ones(3), np.full(3, 1.2), np.zeros(3)) == pytest.approx((-0.2, 0.2))
     assert score.gain(np.array([1.0, 9.0]), np.zeros(2), np.arange(2)) == (1.0, 0.0)
     assert score.gain(np.zeros(3), np.ones(3), np.arange(3)) == (0.0, 0.0)
