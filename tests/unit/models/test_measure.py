@@ -165,3 +165,10 @@ def test_a_change_of_spend_that_says_nothing_is_refused(change: float) -> None:
 
 def test_methods_are_those_that_are_named() -> None:
     assert kit.METHODS == ("auto", "synthetic", "differences", "impact")
+
+
+def test_a_place_is_not_compared_with_itself() -> None:
+    with pytest.raises(BadValue, match="itself"):
+        found(outcomes(), donors=("g1", "g5"))
+    with pytest.raises(BadValue, match="not where it was done"):
+        found(outcomes(), (), donors=("g5",))

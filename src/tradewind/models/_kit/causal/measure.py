@@ -85,6 +85,7 @@ def measure(
         there = "no whole period of the test" if starts >= len(times) else "no period before the test"
         raise EmptyTable(f"{there} is in the table", hint=f"it has {len(times):,} periods from {times[0]} to {times[-1]}")
     own = sorted(set(map(str, treated)))
+    _comparable(own, list(map(str, donors)))
     others = [name for name in (donors or units.tolist()) if name not in own] if own else []
     unknown = sorted({*own, *others} - set(units.tolist()))
     if unknown:
@@ -95,6 +96,15 @@ def measure(
     effect, lift, total, path = {"synthetic": _mixed, "differences": _parallel, "impact": _alone}[chosen](case)
     said = [one.scaled(1.0, unit=unit) for one in (effect, total)]
     return Measured(said[0], lift, said[1], chosen, why, len(others), _path(case, path), _shares(case))
+
+
+def _comparable(own: Sequence[str], donors: Sequence[str]) -> None:
+    """Raise BadValue where a donor is treated itself, or where all is treated and nothing is left to compare with."""
+    both = sorted(set(own) & set(donors))
+    if both:
+        raise BadValue(f"{both[0]} cannot be compared with itself", hint="a donor is a place that was left alone")
+    if donors and not own:
+        raise BadValue("donors are named, but not where it was done", hint="name the treated places; without them all are treated")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
