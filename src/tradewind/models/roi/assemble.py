@@ -6,8 +6,9 @@ Columns: `date`, [`geo`], `outcome`, `rows` (how many rows of outcomes were adde
 
 from __future__ import annotations
 
+import datetime
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,8 @@ TESTS = ("test", "test_channel", "test_geo", "test_end", "test_lift", "test_erro
 MOST_EVENTS = 12
 PERIODS, SAME = 8, 0.9999  # periods that two columns must share, and their correlation, to be one thing
 YEAR_OF_DAYS = 364
+FURTHEST = 2  # years ahead that a calendar is read
+CALENDARS = {"prices": ("date",), "promotions": ("start", "end"), "events": ("date", "until")}
 
 
 def assemble(tables: Mapping[str, Table], *, country: str = "", subdivision: str = "", **_: Any) -> Table:
@@ -50,6 +53,7 @@ def assemble(tables: Mapping[str, Table], *, country: str = "", subdivision: str
     target = _target(outcomes)
     frame, described = _outcomes(outcomes, target, keys, clock)
     frame = _without_media(_spent(frame, marketing, keys, clock, described), described)
+    frame = _coming(frame, tables, clock, holidays=bool(country))
     for name, add in (("prices", _priced), ("promotions", _promoted)):
         if name in tables and len(tables[name]):
             frame = add(frame, tables[name], clock, described)
@@ -193,6 +197,37 @@ def _acting(frame: Any, clock: Clock) -> Any:
     return frame.filter(pl.col("date") >= pl.lit(clock.date(number)[0].astype("M8[D]").item()))
 
 
+def _coming(frame: Any, tables: Mapping[str, Table], clock: Clock, *, holidays: bool) -> Any:
+    """Return the frame with the periods to come that a calendar or a price list tells of, at most FURTHEST years ahead."""
+    import polars as pl
+
+    last, known = frame["date"].max(), _last_known(frame)
+    ends = [_until(tables[name], columns) for name, columns in CALENDARS.items() if name in tables and len(tables[name])]
+    ends += [known + datetime.timedelta(days=365)] if holidays else []
+    until = min(max([end for end in ends if end is not None], default=last), known + datetime.timedelta(days=365 * FURTHEST))
+    first, stop = (int(clock.number(np.array([day], "M8[D]"))[0]) for day in (last, until))
+    if stop <= first:
+        return frame
+    dates = pl.Series("date", clock.date(np.arange(first + 1, stop + 1)).astype("M8[ms]")).cast(pl.Date).unique().to_frame()
+    more = dates.join(frame.select("geo").drop_nulls().unique(), how="cross") if "geo" in frame.columns else dates
+    return pl.concat([frame, more], how="diagonal")
+
+
+def _last_known(frame: Any) -> Any:
+    """Return the last date whose outcome is known, the last of all where none is."""
+    import polars as pl
+
+    return frame.filter(pl.col("outcome").is_not_null())["date"].max() or frame["date"].max()
+
+
+def _until(table: Table, columns: Sequence[str]) -> Any:
+    """Return the last day that a table tells of, or None."""
+    import polars as pl
+
+    days = [table.frame[name].cast(pl.Date).max() for name in columns if name in table]
+    return max((day for day in days if day is not None), default=None)
+
+
 def _without_media(frame: Any, described: dict[str, Column]) -> Any:
     """Return the frame without controls that are a channel's spend or exposure, told again in the outcomes: they would take its return."""
     media = [frame[name].to_numpy().astype("f8") for name in frame.columns if name.startswith(("spend_", "exposure_"))]
@@ -235,7 +270,7 @@ def _priced(frame: Any, prices: Table, clock: Clock, described: dict[str, Column
     import polars as pl
 
     names = [name for name in ("price", "competitor_price") if name in prices]
-    given = _starts(prices.frame, clock)
+    given, known = _starts(prices.frame, clock), _last_known(frame)
     for name in names:
         value = pl.col(name).cast(pl.Float64)
         if (given[name].cast(pl.Float64) <= 0).any():
@@ -245,7 +280,8 @@ def _priced(frame: Any, prices: Table, clock: Clock, described: dict[str, Column
         grid = frame.select("date").unique().join(wide, on="date", how="full", coalesce=True).sort("date")
         products = [column for column in grid.columns if column != "date"]
         grid = grid.with_columns(pl.col(product).forward_fill().backward_fill() for product in products)
-        index = pl.mean_horizontal([(pl.col(product) / pl.col(product).mean()).log() for product in products]).exp()
+        past = pl.col("date") <= known
+        index = pl.mean_horizontal([(pl.col(one) / pl.col(one).filter(past).mean()).log() for one in products]).exp()
         frame = frame.drop(name, strict=False).join(grid.select("date", index.alias(name)), on="date", how="left")
         described[name] = Column(name, Role.KNOWN, meaning="index, 1 is the mean", minimum=0)
     return frame
@@ -275,7 +311,8 @@ def _promoted(frame: Any, promotions: Table, clock: Clock, described: dict[str, 
     most = max(float(count["_n"].max() or 1), 1.0)
     frame = frame.drop("promotion", strict=False).join(count, on="date", how="left")
     described["promotion"] = Column("promotion", Role.KNOWN, meaning="how much was on promotion: 1 is the most ever", minimum=0)
-    return frame.with_columns((pl.col("_n").fill_null(0) / most).alias("promotion")).drop("_n")
+    none = pl.when(pl.col("date") <= max(_last_known(frame), _until(promotions, CALENDARS["promotions"]) or _last_known(frame))).then(0)
+    return frame.with_columns((pl.col("_n").fill_null(none) / most).alias("promotion")).drop("_n")
 
 
 def _evented(frame: Any, events: Table | None, clock: Clock, described: dict[str, Column], where: tuple[str, str]) -> Any:
@@ -287,6 +324,7 @@ def _evented(frame: Any, events: Table | None, clock: Clock, described: dict[str
         given = events.frame.with_columns(pl.col("date").cast(pl.Date))
         until = pl.col("until").cast(pl.Date) if "until" in given.columns else pl.lit(None, pl.Date)
         rows += given.select("date", pl.coalesce(until, "date").alias("end"), pl.col("name").cast(pl.String)).drop_nulls().rows()
+    told = len(rows)
     if where[0]:
         years = range(frame["date"].min().year, frame["date"].max().year + 1)
         rows += [(day, day, name) for name, days in holiday_dates(*where, years).items() for day in days]
@@ -298,6 +336,9 @@ def _evented(frame: Any, events: Table | None, clock: Clock, described: dict[str
     )
     often = there.group_by("name").len().filter(pl.col("len") >= 2).sort(["len", "name"], descending=[True, False])["name"].to_list()
     shares = _shares(spans, frame, clock, "name")
+    own = {row[2] for row in rows[:told]}
+    known = _last_known(frame)
+    told_until = max(known, _until(events, CALENDARS["events"]) or known) if events is not None and len(events) else known
     for name in often[:MOST_EVENTS]:
         column = f"event_{re.sub(r'[^0-9a-z]+', '_', name.lower()).strip('_')}"
         one = shares.filter(pl.col("name") == name).select("date", (pl.col("len") / _days(clock)).clip(0, 1).alias("_e"))
@@ -305,7 +346,7 @@ def _evented(frame: Any, events: Table | None, clock: Clock, described: dict[str
         frame = (
             frame.drop(column, strict=False)
             .join(one, on="date", how="left")
-            .with_columns(pl.col("_e").fill_null(0.0).alias(column))
+            .with_columns(pl.col("_e").fill_null(pl.when(pl.lit(name not in own) | (pl.col("date") <= told_until)).then(0.0)).alias(column))
             .drop("_e")
         )
         described[column] = Column(column, Role.EVENT, minimum=0, maximum=1)

@@ -271,7 +271,7 @@ def _controls(body: Table, place: Any, shape: Any, media: Media, notes: list[str
             continue
         if name in ("price", "competitor_price") and (values < 0).any():
             raise BadValue(f'column "{name}" holds a price below zero')
-        grid = _carried(_grid(values, place, shape, "mean"))
+        grid = _carried(_grid(values, place, shape, "mean"), slice(max(media.cut - media.clock.grain.year, 0), media.cut))
         past = grid[:, : media.cut]
         if (past.std(1) <= STILL * np.maximum(np.abs(past.mean(1)), 1e-3)).all():
             if len(past) > 1 and np.ptp(past.mean(1)) > 0:
@@ -286,8 +286,8 @@ def _controls(body: Table, place: Any, shape: Any, media: Media, notes: list[str
     return tuple(names), np.stack(grids, -1) if grids else np.zeros((*shape, 0))
 
 
-def _carried(grid: Array) -> Array:
-    """Return the grid with gaps filled with the value before, or the first one."""
+def _carried(grid: Array, year: slice) -> Array:
+    """Return the grid with gaps filled with the value before, or the first one; times to come that nothing tells of: the `year`'s mean."""
     out = grid.copy()
     for row in out:
         known = np.flatnonzero(np.isfinite(row))
@@ -296,6 +296,7 @@ def _carried(grid: Array) -> Array:
             continue
         at = np.maximum(np.searchsorted(known, np.arange(len(row)), side="right") - 1, 0)
         row[:] = row[known[at]]
+        row[max(known[-1] + 1, year.stop) :] = row[year].mean()
     return out
 
 
