@@ -38,7 +38,7 @@ def plan(
         raise BadValue(f"{model} plans nothing", hint=f"models that plan: {', '.join(_planning())}")
     number = version if version is not None else ws.deployment(model).route()
     rows = _ask.as_asked(question, asked) if asked is not None else None
-    wishes = {"asked": rows, "budget": _money(budget), "lock": dict(lock or {}), "limits": dict(limits or {})}
+    wishes = {"asked": rows, "budget": _money(budget), "lock": _by_name(lock, "lock"), "limits": _by_name(limits, "limits")}
 
     def respond(request: Mapping[str, Any]) -> Mapping[str, Array]:
         return _ask.respond(ws, model, number, request)
@@ -52,6 +52,14 @@ def plan(
 def _planning() -> list[str]:
     found: list[Model] = [models.get(name) for name in models.names()]
     return [one.name for one in found if one.plans] or ["none yet"]
+
+
+def _by_name(given: Mapping[str, Any] | None, what: str) -> dict[str, Any]:
+    if given is None:
+        return {}
+    if not isinstance(given, Mapping):
+        raise BadValue(f"{what} must be values by name, not {given!r}", hint="as in {'tv': 8000}")
+    return {str(name): value for name, value in given.items()}
 
 
 def _money(budget: float | None) -> float | None:

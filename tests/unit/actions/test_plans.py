@@ -41,3 +41,10 @@ def test_arrays_and_plain_data_cross_both_ways():
         run._response(Line(), 2.0, parts, {"do": "respond", "request": 3})
     with pytest.raises(BadValue, match="cannot say what levers"):
         run._response(object.__new__(type("Dumb", (), {"name": "dumb"})), 0, {}, {"do": "respond", "request": {}})
+
+
+@pytest.mark.parametrize("given", [{"lock": ["tv"]}, {"limits": 3}, {"limits": "risk"}])
+def test_locks_and_limits_are_given_by_name(tmp_path, monkeypatch, given):
+    monkeypatch.setattr("tradewind.registry.deployment.Deployment.route", lambda *_: 1)
+    with tradewind.open(tmp_path / "shop") as desk, pytest.raises(BadValue, match="by name"):
+        desk.plan("roi", **given)
