@@ -11,6 +11,7 @@ from tradewind.actions import _ask
 from tradewind.actions._door import action
 from tradewind.core.answer import Answer, Fact
 from tradewind.core.errors import BadValue
+from tradewind.core.fact import prose
 from tradewind.core.model import Model
 from tradewind.core.plan import Planned
 from tradewind.core.table import Array
@@ -44,14 +45,26 @@ def plan(
         return _ask.respond(ws, model, number, request)
 
     made: Planned = importlib.import_module(f"tradewind.planning.{question.plans}").plan(respond, wishes)
-    facts = (Fact("rows", len(made.table)), *made.facts)
-    source = {"model": model, "version": number, "planner": question.plans, "rows": len(made.table)}
-    return Answer(facts, made.table, words=made.words, source=source)
+    recipe = str(ws.version(model, number).body["recipe"])
+    unsure = _unsure(question, recipe)
+    facts = (Fact("rows", len(made.table)), *made.facts, *(Fact("note", one) for one in unsure))
+    source = {"model": model, "version": number, "recipe": recipe, "planner": question.plans, "rows": len(made.table)}
+    return Answer(facts, made.table, words=prose(made.words, *unsure), source=source)
 
 
 def _planning() -> list[str]:
     found: list[Model] = [models.get(name) for name in models.names()]
     return [one.name for one in found if one.plans] or ["none yet"]
+
+
+def _unsure(question: Model, recipe: str) -> list[str]:
+    """Return what must be said of a plan by a recipe that the model does not prefer."""
+    wanted = (question.prefers,) if isinstance(question.prefers, str) else question.prefers
+    if not any(wanted) or recipe in wanted:
+        return []
+    return [
+        f"this version is {recipe}, not {wanted[0]}: it is made to foresee, not to say what levers do, so this is less sure than it says"
+    ]
 
 
 def _by_name(given: Mapping[str, Any] | None, what: str) -> dict[str, Any]:

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 import tradewind
+from tradewind import models
+from tradewind.actions import plans
 from tradewind.core.errors import BadValue, NotFound
 from tradewind.models import run
 
@@ -48,3 +50,11 @@ def test_locks_and_limits_are_given_by_name(tmp_path, monkeypatch, given):
     monkeypatch.setattr("tradewind.registry.deployment.Deployment.route", lambda *_: 1)
     with tradewind.open(tmp_path / "shop") as desk, pytest.raises(BadValue, match="by name"):
         desk.plan("roi", **given)
+
+
+@pytest.mark.parametrize(
+    ("model", "recipe", "said"), [("price", "pooled", True), ("price", "bayes", False), ("roi", "ridge", True), ("roi", "exact", False)]
+)
+def test_a_plan_by_a_recipe_that_is_not_preferred_says_so(model, recipe, said):
+    assert bool(plans._unsure(models.get(model), recipe)) is said
+    assert plans._unsure(models.get("recommend"), "anything") == []

@@ -61,7 +61,7 @@ MODEL = Model(
     recipes=("ridge", "exact", "fast"),
     graphs=False,
     horizon=13,
-    prefers="fast",
+    prefers=("fast", "exact"),
     plans="spend",
     whole=WHOLE,
 )
