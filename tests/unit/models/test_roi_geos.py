@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from tradewind import models
+from tradewind.core.errors import BadValue
 from tradewind.core.model import settle
 from tradewind.core.table import Table
 from tradewind.models.roi import paths, setup
@@ -73,3 +74,21 @@ def test_a_control_that_rests_in_one_place_says_nothing_there() -> None:
 def test_spend_that_stands_in_the_outcomes_too_is_no_control() -> None:
     tables = places(tv_spend=lambda spend: spend[:, 0], radio_cents=lambda spend: 100 * spend[:, 1], wind=lambda spend: spend[:, 0] ** 0.5)
     assert read(assemble(tables)).controls == ("wind",)
+
+
+def test_spend_where_no_outcome_is_known_is_refused_by_name() -> None:
+    tables = places()
+    geo = tables["marketing"].column("geo").astype(object)
+    first = sorted(set(geo.tolist()))[0]
+    for other, said in (("nowhere", "nowhere"), (None, "rows without a geo")):
+        moved = np.where(geo == first, other, geo)
+        with pytest.raises(BadValue, match=said) as caught:
+            assemble({**tables, "marketing": tables["marketing"].with_columns({"geo": moved})})
+        assert first in caught.value.hint
+
+
+def test_a_geo_that_has_not_begun_is_left_out() -> None:
+    made = assemble(places())
+    first = sorted(set(made.column("geo").tolist()))[0]
+    late = np.where(made.column("geo") == first, np.nan, made.column("outcome").astype("f8"))
+    assert first not in read(made.with_columns({"outcome": late})).geos

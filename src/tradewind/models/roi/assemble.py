@@ -52,6 +52,8 @@ def assemble(tables: Mapping[str, Table], *, country: str = "", subdivision: str
     keys = ["date", "geo"] if all("geo" in table and _several(table) for table in (outcomes, marketing)) else ["date"]
     target = _target(outcomes)
     frame, described = _outcomes(outcomes, target, keys, clock)
+    if "geo" in keys:
+        _refuse_places(frame, marketing, target)
     frame = _without_media(_spent(frame, marketing, keys, clock, described), described)
     frame = _coming(frame, tables, clock, holidays=bool(country))
     for name, add in (("prices", _priced), ("promotions", _promoted)):
@@ -152,6 +154,19 @@ def _outcomes(outcomes: Table, target: str, keys: list[str], clock: Clock) -> tu
     if "geo" in keys:
         described["geo"] = roles["geo"]
     return whole, described | {name: Column(name, roles[name].role) for name in controls}
+
+
+def _refuse_places(frame: Any, marketing: Table, target: str) -> None:
+    """Raise BadValue where money was spent in a geo, or in none, whose outcome nobody knows."""
+    import polars as pl
+
+    spent = marketing.frame.filter(pl.col("spend").cast(pl.Float64) > 0)["geo"].cast(pl.String)
+    there = set(frame.filter(pl.col("outcome").is_not_null())["geo"].cast(pl.String).to_list())
+    strange = sorted({name or "" for name in spent.unique().to_list()} - there)
+    if strange:
+        said = ", ".join(name or "rows without a geo" for name in strange[:5])
+        hint = f"geos of outcomes: {', '.join(sorted(map(str, there))[:8])}; divide what was spent everywhere over them"
+        raise BadValue(f"marketing spends where no {target} is known: {said}", hint=hint)
 
 
 def _spent(frame: Any, marketing: Table, keys: list[str], clock: Clock, described: dict[str, Column]) -> Any:

@@ -69,7 +69,7 @@ def read(table: Table, *, exposure: bool = True) -> Media:
         if name not in table:
             raise MissingColumn(f'column "{name}" is missing', hint="columns: date, outcome, spend_<channel>, ...")
     tested = _texts(table, "test") != ""
-    body, tests = table.take(~tested), table.take(tested)
+    body, tests = _known_places(table.take(~tested)), table.take(tested)
     dates = body.column("date").astype("M8[D]")
     if len(dates) == 0 or np.isnat(dates).any():
         raise BadValue("a row of the modelling table has no date")
@@ -114,6 +114,14 @@ def read(table: Table, *, exposure: bool = True) -> Media:
     names, other = _controls(body, place, shape, media, notes)
     found = _tests(tests, media, notes)
     return replace(media, controls=names, other=other, tests=found, notes=tuple(notes + dropped))
+
+
+def _known_places(body: Table) -> Table:
+    """Return the rows of geos whose outcome is known in some period: others have just begun, or have not yet."""
+    if "geo" not in body:
+        return body
+    geos, known = _texts(body, "geo"), np.isfinite(_numbers(body, "outcome"))
+    return body.take(np.isin(geos, np.unique(geos[known]))) if known.any() else body
 
 
 def _numbers(table: Table, name: str) -> Array:
