@@ -220,7 +220,10 @@ def _bounds(
     low = np.maximum(total * level * (1 - change), 0.0)
     high = np.where(total > 0, total * level * (1 + change), 0.1 * float(total.sum()) * level * min(change, 1.0))
     said = [f"no channel moves by more than {change:.0%}"]
-    for name, pair in dict(limits.get("channels") or {}).items():
+    bounded = limits.get("channels") or {}
+    if not isinstance(bounded, Mapping):
+        raise BadValue(f"channels must be limits by name, not {bounded!r}", hint='{"tv": [1000, 5000]}')
+    for name, pair in bounded.items():
         at = _place(str(name), channels, "channels")
         if not isinstance(pair, list | tuple) or len(pair) != 2 or not all(isinstance(one, int | float) for one in pair):
             raise BadValue(f"the limits of {name} must be two amounts of money", hint='{"tv": [1000, 5000]}')
@@ -256,18 +259,27 @@ def _budget(budget: float, most: bool, low: Array, high: Array, count: int) -> t
 
 def _rules(limits: Mapping[str, Any], channels: tuple[str, ...]) -> list[tuple[Array, float, bool, str]]:
     out = []
-    for number, rule in enumerate(limits.get("rules") or [], start=1):
+    rules = limits.get("rules") or []
+    if not isinstance(rules, list | tuple):
+        raise BadValue(f"rules must be a list, not {rules!r}", hint='[{"weights": {"tv": 1, "radio": 1}, "at_most": 5000}]')
+    for number, rule in enumerate(rules, start=1):
         if not isinstance(rule, Mapping) or not isinstance(rule.get("weights"), Mapping):
             raise BadValue("a rule needs weights of channels", hint='{"weights": {"tv": 1, "radio": 1}, "at_most": 5000}')
         row = np.zeros(len(channels))
         for name, weight in rule["weights"].items():
-            row[_place(str(name), channels, "a rule")] = float(weight)
+            row[_place(str(name), channels, "a rule")] = _amount(weight, f"the weight of {name} in a rule")
         if ("at_most" in rule) == ("at_least" in rule):
             raise BadValue("a rule says either at_most or at_least")
         side = -1.0 if "at_most" in rule else 1.0
-        bound = float(rule["at_most"] if side < 0 else rule["at_least"])
+        bound = _amount(rule["at_most"] if side < 0 else rule["at_least"], "what a rule bounds by")
         out.append((side * row, side * bound, False, str(rule.get("name", f"rule {number}"))))
     return out
+
+
+def _amount(value: Any, what: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not np.isfinite(value):
+        raise BadValue(f"{what} must be a number, not {value!r}", hint='as in {"weights": {"tv": 1, "radio": 1}, "at_most": 5000}')
+    return float(value)
 
 
 def _by_period(

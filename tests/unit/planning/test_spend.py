@@ -180,6 +180,10 @@ def test_spend_beyond_anything_seen_is_said() -> None:
         ({"lock": {"tv": 900.0}, "budget": 800.0}, BadValue),
         ({"budget": 100_000.0, "limits": {"channels": {name: [0, 500] for name in NAMES}}}, BadValue),
         ({"budget": 0.0}, BadValue),
+        ({"limits": {"rules": [{"weights": {"tv": "much"}, "at_most": 1}]}}, BadValue),
+        ({"limits": {"rules": [{"weights": {"tv": 1}, "at_most": "little"}]}}, BadValue),
+        ({"limits": {"rules": {"weights": {"tv": 1}, "at_most": 1}}}, BadValue),
+        ({"limits": {"channels": [1]}}, BadValue),
     ],
 )
 def test_what_cannot_be_planned_is_refused(given: dict[str, Any], error: type[Exception]) -> None:
