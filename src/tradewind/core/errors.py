@@ -50,6 +50,10 @@ class TradewindError(Exception):
         self.hint = hint or self.advice
         self.fields = tuple(dict(field) for field in fields)
 
+    def told(self) -> str:
+        """Return the message in one line, with what to do about this very case where somebody said it."""
+        return self.message if self.hint == self.advice else f"{self.message} ({self.hint})"
+
     def as_dict(self) -> dict[str, Any]:
         """Return the error as plain data: what crosses a process boundary."""
         return {

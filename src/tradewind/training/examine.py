@@ -78,7 +78,7 @@ def _examined(lesson: Lesson, judge: Judge, progress: Progress) -> tuple[dict[st
         except TradewindError as error:
             if candidate is lesson.candidates[0]:
                 raise
-            failed[candidate.label] = f"{error.message} ({error.hint})" if error.hint else error.message
+            failed[candidate.label] = error.told()
     if failed:
         facts["failed"] = failed
     if lesson.search_s > 0:

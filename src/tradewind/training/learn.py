@@ -112,7 +112,7 @@ def compared(lesson: Lesson, *, progress: Progress = SILENT) -> Compared:
         except TradewindError as error:
             if candidate is lesson.candidates[0]:
                 raise
-            failed[candidate.label] = f"{error.message} ({error.hint})" if error.hint else error.message
+            failed[candidate.label] = error.told()
     found = Compared({}, runs, facts, folds)
     for candidate in blends:
         _blend(lesson, candidate, found, progress.part(0.9, 1.0))

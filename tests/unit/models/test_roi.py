@@ -423,6 +423,15 @@ def test_a_channel_that_spent_nothing_so_far_is_not_examined() -> None:
         assert len(ridge.predict(state, held[0].asked)) == len(held[0].asked)
 
 
+@pytest.mark.parametrize("called", ["Revenue", "Umsatz", "Erlöse", "Chiffre d'affaires"])
+def test_an_outcome_called_as_people_call_it_is_money(called: str) -> None:
+    tables = dict(shop())
+    frame = tables["outcomes"].frame.rename({"revenue": called})
+    tables["outcomes"] = Table.from_frame(frame.with_columns(Neukunden=frame[called] / 50))
+    media = read(assemble(tables))
+    assert media.name == called and media.unit == "money" and "Neukunden" not in media.controls
+
+
 @pytest.mark.parametrize("text", ["n.n.", "EUR 5232 ?"])
 def test_an_outcome_of_texts_is_refused_by_name_and_value(text: str) -> None:
     revenue = shop()["outcomes"].column("revenue")

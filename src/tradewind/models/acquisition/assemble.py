@@ -16,7 +16,22 @@ from tradewind.models._kit.forecast.spending import ASSUMED
 from tradewind.models._kit.named import named
 
 TARGET = "acquired"
-NAMES = ("acquired", "new_customers", "customers", "conversions", "acquisitions", "signups", "sign_ups", "leads", "bookings", "orders", "y")
+NAMES = (
+    "acquired",
+    "new_customers",
+    "customers",
+    "conversions",
+    "acquisitions",
+    "signups",
+    "sign_ups",
+    "leads",
+    "bookings",
+    "orders",
+    "neukunden",
+    "anmeldungen",
+    "bestellungen",
+    "y",
+)
 """Names of the column of outcomes that is forecast, where none is described as the target; the first that is there."""
 ADDS_UP = 0.005  # share of the total by which credited channels may miss it and still be its parts
 MOST_CHANNELS, MOST_EVENTS = 20, 30

@@ -20,10 +20,15 @@ from tradewind.models._kit.calendar import GRAINS, Clock, clock_of, holiday_date
 from tradewind.models._kit.named import named
 from tradewind.models.roi.media import LONGER
 
-OUTCOMES = ("outcome", "kpi", "revenue", "sales", "turnover", "conversions", "new_customers", "y")
-MONEY = ("revenue", "sales", "turnover", "amount", "value")
+ABROAD = ("umsatz", "erlöse", "erloese", "chiffre_d'affaires", "ventas", "ingresos", "fatturato", "ricavi", "receita", "omzet")  # revenue
+OUTCOMES = ("outcome", "kpi", "revenue", "sales", "turnover", *ABROAD, "conversions", "new_customers", "neukunden", "y")
+MONEY = ("revenue", "sales", "turnover", "amount", "value", *ABROAD)
 WORTH = ("value_per_conversion", "value_per_outcome", "revenue_per_conversion", "revenue_per_kpi")
-FOLLOWS = re.compile(r"customer|conversion|order|revenue|sales|turnover|units|click|impression|lead|signup|booking", re.IGNORECASE)
+FOLLOWS = re.compile(
+    r"customer|conversion|order|revenue|sales|turnover|units|click|impression|lead|signup|booking"
+    r"|kunde|bestell|umsatz|erl(ö|oe)s|absatz|client|commande|venta|vente|pedido|fatturat|ricav|receita|omzet|klant",
+    re.IGNORECASE,
+)
 TESTS = ("test", "test_channel", "test_geo", "test_end", "test_lift", "test_error", "test_change")
 MOST_EVENTS = 12
 PERIODS, SAME = 8, 0.9999  # periods that two columns must share, and their correlation, to be one thing
@@ -87,7 +92,7 @@ def _target(outcomes: Table) -> str:
     found = marked[0] if marked else named(outcomes.names, OUTCOMES)
     if found is None:
         there = ", ".join(name for name in outcomes.names if name not in ("date", "geo")) or "none"
-        hint = f"load it with --map YOURS={OUTCOMES[2]}, or name it one of {', '.join(OUTCOMES)}; there are: {there}"
+        hint = f"load it with --map YOURS={OUTCOMES[2]}, or name it one of {', '.join(OUTCOMES[:5])}, conversions; there are: {there}"
         raise MissingColumn("no column of outcomes is the outcome", hint=hint)
     return found
 
@@ -146,7 +151,7 @@ def _outcomes(outcomes: Table, target: str, keys: list[str], clock: Clock) -> tu
         days = frame.group_by("date").agg(pl.col("date").len().alias("_rows"))
         full = days.filter(pl.col("_rows") >= days["_rows"].median() * 0.99).select("date")
         whole = whole.join(full, on="date", how="semi").with_columns(pl.lit(1.0).alias("rows"))
-    unit = "money" if target.lower() in MONEY or (roles[target].unit == "money") else ""
+    unit = "money" if named([target], MONEY) or (roles[target].unit == "money") else ""
     described = {
         "date": Column("date", Role.TIME, roles["date"].type, required=True),
         "outcome": Column("outcome", Role.TARGET, required=True, unit=unit, meaning=target),

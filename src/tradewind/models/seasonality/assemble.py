@@ -17,7 +17,7 @@ from tradewind.models.seasonality.seasons import AHEAD, RANGE, USUAL
 
 TARGET = "units"
 MOST_EVENTS = 30
-NAMES = ("new_customers", "conversions", "units", "revenue", "turnover", "orders", "y")
+NAMES = ("new_customers", "conversions", "units", "revenue", "turnover", "orders", "neukunden", "umsatz", "y")
 
 
 def assemble(tables: Mapping[str, Table], *, country: str = "", subdivision: str = "", **_: Any) -> Table:
