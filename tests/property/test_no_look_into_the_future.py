@@ -52,7 +52,9 @@ RESPONSE = Response(
     ("price", "promotion"),
     np.tile(np.array([-2.0, 0.3], "f4"), (SERIES, 1)),
     np.tile(np.array([0.9, 0.0], "f4"), (SERIES, 1)),
-    np.ones((SERIES, 2), "f4"),
+    np.tile(np.eye(2, dtype="f4"), (SERIES, 1, 1)),
+    np.array([1.3, 2.1], "f4"),
+    np.tile(np.array([0.0, 1.0], "f4"), (SERIES, 1)),
 )
 AROUND = Occasions({"event_fair": tuple(np.linspace(-0.5, 0.5, BEFORE + 1 + AFTER).tolist())}, Seasons((0.2, -0.1, 0.1, 0.0, 0.05, 0.0)))
 
