@@ -141,7 +141,7 @@ def jail() -> Check:
         with Pool() as pool:
             isolation = pool.isolation()
     except TradewindError as error:
-        return Check("jail", FAIL, error.message, error.hint or "tradewind doctor --trace")
+        return Check("jail", FAIL, error.message, error.hint)
     full = isolation.get("level") == "full"
     cure = "" if full else f"{isolation.get('why') or 'the kernel lacks a part'}; Linux 5.13 or later with Landlock gives the full jail"
     return Check(
@@ -174,7 +174,7 @@ def _tried(name: str, look: Callable[[], str]) -> Check:
     try:
         return Check(name, OK, look())
     except TradewindError as error:
-        return Check(name, FAIL, error.message, error.hint or "restore the newest backup: tradewind restore FILE DIR")
+        return Check(name, FAIL, error.message, error.hint)
 
 
 def _there(folder: Path) -> Path:

@@ -89,8 +89,7 @@ def error(said: TradewindError, *, as_json: bool) -> None:
         person(f"  at {field.get('pointer', '')}: {field.get('message', '')}")
     if len(said.fields) > FIELDS:
         person(f"  ... and {len(said.fields) - FIELDS} more")
-    if said.hint:
-        person(f"hint: {_visible(said.hint)}")
+    person(f"hint: {_visible(said.hint)}")
 
 
 def hang_up() -> None:

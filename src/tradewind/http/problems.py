@@ -26,10 +26,9 @@ def problem(error: TradewindError, path: str, request_id: str, *, status: int = 
         "detail": error.message,
         "instance": path,
         "code": error.code,
+        "hint": error.hint,
         "request_id": request_id,
     }
-    if error.hint:
-        said["hint"] = error.hint
     if error.fields:
         said["errors"] = list(error.fields)
     body = msgspec.json.encode(said)

@@ -12,7 +12,7 @@ import pytest
 from tradewind.core.errors import BadValue, Incompatible, LearnFailed
 from tradewind.models import recipe
 from tradewind.models._kit.forecast.learner import Said
-from tradewind.models._kit.forecast.recipe import Forecaster
+from tradewind.models._kit.forecast.recipe import FORMAT, Forecaster
 from tradewind.models._kit.intervals import TAUS
 from tradewind.models.demand import MODEL
 
@@ -261,7 +261,7 @@ def test_long_after_the_last_blocks_are_replayed(shop, as_table):
 def test_another_format_is_refused(known):
     maker, state = known
     parts = maker.dump(state)
-    other = parts["meta.json"].replace(b'"format":3', b'"format":2')
+    other = parts["meta.json"].replace(f'"format":{FORMAT}'.encode(), b'"format":1')
     assert other != parts["meta.json"]
     with pytest.raises(Incompatible):
         maker.load({**parts, "meta.json": other})
