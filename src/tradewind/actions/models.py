@@ -13,7 +13,7 @@ from tradewind.actions import _ask, _learn, _update
 from tradewind.actions._door import action
 from tradewind.core.answer import Answer, Fact
 from tradewind.core.errors import BadValue
-from tradewind.core.model import SILENT, Budget, Progress
+from tradewind.core.model import SILENT, Budget, Model, Progress, Trained
 from tradewind.core.table import Table
 from tradewind.registry import artifact
 from tradewind.training.learn import decisive
@@ -78,6 +78,7 @@ def train(
     base = _baseline(trained.leaderboard, question.recipes[0], metric)
     name = metric.upper() if len(metric) <= SHORT else metric.replace("_", " ")
     said = f"{model} version {number}: {trained.recipe} has {name} {trained.scores[metric]:.3f}, the baseline {base:.3f}."
+    said += "" if recipes else _outdone(question, trained, metric)
     facts = tuple(Fact(name, round(float(value), 6)) for name, value in trained.scores.items())
     more = [Fact("intervals", str(trained.facts["intervals"]), "", "what they were set by")]
     more += [_learn.trials(done)] if search_s else []
@@ -87,6 +88,17 @@ def train(
         words=said,
         source={"model": model, "version": number, "blob": blob, "recipe": trained.recipe, "bytes": len(sealed)},
     )
+
+
+def _outdone(question: Model, trained: Trained, metric: str) -> str:
+    """Say which recipe erred less than the one that was chosen, and why that does not decide."""
+    board = trained.leaderboard
+    errors = dict(zip(map(str, board.column("recipe")), board.column(metric).astype(float), strict=True))
+    better = [name for name, error in errors.items() if error < errors.get(trained.recipe, 0.0) and name in question.recipes]
+    if not better:
+        return ""
+    why = "which does not judge what levers do" if trained.recipe in question.serves else "though not clearly"
+    return f" {better[0]} erred less on what was held out, {why}."
 
 
 @action(permits="evaluate", alone="train-{model}")

@@ -58,13 +58,11 @@ def _planning() -> list[str]:
 
 
 def _unsure(question: Model, recipe: str) -> list[str]:
-    """Return what must be said of a plan by a recipe that the model does not prefer."""
-    wanted = (question.prefers,) if isinstance(question.prefers, str) else question.prefers
-    if not any(wanted) or recipe in wanted:
+    """Return what must be said of a plan by a recipe that serves only where it was named."""
+    if not question.serves or recipe in question.serves:
         return []
-    return [
-        f"this version is {recipe}, not {wanted[0]}: it is made to foresee, not to say what levers do, so this is less sure than it says"
-    ]
+    other = question.serves[0]
+    return [f"this version is {recipe}, not {other}: it is made to foresee, not to say what levers do, so this is less sure than it says"]
 
 
 def _by_name(given: Mapping[str, Any] | None, what: str) -> dict[str, Any]:

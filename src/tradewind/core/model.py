@@ -279,7 +279,8 @@ class Model:
     either: tuple[str, ...] = ()  # tables of which one at least is needed, where it is not the first
     many: bool = False  # a question may have several answers, or none
     plans: str = ""  # the planner of the planning room that optimises over what it responds
-    prefers: str | tuple[str, ...] = ""  # a recipe, or several in order, that serves unless one that is none of them is clearly better
+    prefers: str = ""  # a recipe that serves unless another is clearly better
+    serves: tuple[str, ...] = ()  # the first of these that can be learned serves, whatever foresees better: they say what levers do
     graphs: bool = True  # its versions hold ONNX graphs, or may: its workers import onnxruntime
     whole: str = ""  # a key that stands for all others together: its rows and theirs are never added up
 

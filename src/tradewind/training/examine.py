@@ -6,6 +6,7 @@ import hashlib
 import json
 import time
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -27,8 +28,8 @@ def learn(lesson: Lesson, judge: Judge, *, progress: Progress = SILENT) -> tuple
 
     Raises LearnFailed where no candidate can be learned.
     """
-    board, facts, exams = _examined(lesson, judge, progress.part(0.0, 0.8))
-    chosen = winner(lesson, board, failed=facts.get("failed", {}))
+    board, facts, exams, marks = _examined(lesson, judge, progress.part(0.0, 0.8))
+    chosen = winner(lesson, board, ahead=partial(_ahead, marks), failed=facts.get("failed", {}))
     progress("fit", 0.8, f"{chosen.label} on everything")
     state = chosen.recipe.fit(lesson.table, settle(chosen.recipe.knobs, chosen.params), lesson.seed)
     state = _remembered(lesson, chosen.recipe, state, facts)
@@ -55,11 +56,12 @@ def _remembered(lesson: Lesson, recipe: Recipe, state: State, facts: dict[str, A
 
 def compare(lesson: Lesson, judge: Judge, *, progress: Progress = SILENT) -> tuple[dict[str, dict[str, Any]], dict[str, Any]]:
     """Examine every candidate; return label -> metrics, and facts of the data."""
-    board, facts, _ = _examined(lesson, judge, progress)
-    return board, facts
+    return _examined(lesson, judge, progress)[:2]
 
 
-def _examined(lesson: Lesson, judge: Judge, progress: Progress) -> tuple[dict[str, dict[str, Any]], dict[str, Any], Sequence[Exam]]:
+def _examined(
+    lesson: Lesson, judge: Judge, progress: Progress
+) -> tuple[dict[str, dict[str, Any]], dict[str, Any], Sequence[Exam], Mapping[str, Marks]]:
     exams = judge.exams(lesson.table, folds=lesson.budget.folds or FOLDS, seed=lesson.seed)
     if not exams or not all(len(exam.asked) for exam in exams):
         raise LearnFailed(f"nothing of this table can be held out to examine {lesson.model.name}", hint="load more history, or more rows")
@@ -83,7 +85,7 @@ def _examined(lesson: Lesson, judge: Judge, progress: Progress) -> tuple[dict[st
         facts["failed"] = failed
     if lesson.search_s > 0:
         facts["unsearched"] = {one.label: f"knobs of {lesson.model.name} are chosen by its recipes" for one in lesson.candidates}
-    return _board(marks, seconds, lesson.candidates[0].label), facts | dict(lesson.said), exams
+    return _board(marks, seconds, lesson.candidates[0].label), facts | dict(lesson.said), exams, marks
 
 
 def _sat(candidate: Candidate, exams: Sequence[Exam], lesson: Lesson, progress: Progress) -> tuple[list[Table], float]:
@@ -130,6 +132,12 @@ def _board(marks: Mapping[str, Marks], seconds: Mapping[str, float], baseline: s
             "note": "",
         }
     return board
+
+
+def _ahead(marks: Mapping[str, Marks], one: str, other: str) -> tuple[float, float]:
+    """Return the share of another's loss that one saves, row by row, and its standard error, wider where few groups told it."""
+    theirs, ours = (np.asarray(marks[label].loss, "f8") for label in (other, one))
+    return score.paired(theirs, ours, marks[other].groups)
 
 
 def _gain(base: Marks, mark: Marks) -> tuple[float, float]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -294,29 +294,33 @@ def _scales(fold: Fold, target: str, season: int) -> Array:
 
 
 def _ahead(runs: Mapping[str, Run], table: Table, one: str, other: str) -> tuple[float, float]:
-    """Return the share of another's error that one saves, and its standard error; errors in percent where both were asked for them."""
+    """Return the share of another's error that one saves, and its standard error, wider where few groups told it.
+
+    Errors are in percent where both were asked for them.
+    """
     ours, theirs = runs[one].joined(), runs[other].joined()
     truth, groups = ours["truth"].astype("f8"), _groups(ours, table)
     if LEAST_MAPE in ours and LEAST_MAPE in theirs:
         sold = truth > 0
         left, had = (np.abs(truth - said[LEAST_MAPE].astype("f8"))[sold] / truth[sold] for said in (ours, theirs))
-        return score.gain(had, left, groups[sold])
+        return score.paired(had, left, groups[sold])
     left, had = (np.abs(truth - said["p50"].astype("f8")) for said in (ours, theirs))
-    return score.gain(had, left, groups)
+    return score.paired(had, left, groups)
 
 
 def winner(
     lesson: Lesson,
     board: Mapping[str, Mapping[str, Any]],
     *,
-    ahead: Callable[[str, str], tuple[float, float]] | None = None,
+    ahead: Callable[[str, str], tuple[float, float]],
     failed: Mapping[str, str] | None = None,
 ) -> Candidate:
     """Return the candidate with the best decisive metric, the incumbent aside; raises LearnFailed where none has one.
 
-    Where recipes were named, only one of these is returned: LearnFailed says why (`failed`) where none of them could be learned.
-    Where the goal is only not to be clearly worse than the baseline, the baseline wins only over those that are. A recipe that the model
-    prefers gives way only to one that is better by over two standard errors, see `_preferred`.
+    Where recipes were named, only one of these is returned: LearnFailed says why (`failed`) where none of them could be learned. What
+    is held out cannot judge what levers do: where a model says which recipes serve, the first of them is returned, however it did, and
+    the gates see whether it did well enough. A recipe that the model prefers gives way only to one that is better by over two standard
+    errors of their difference, which `ahead` tells row by row.
     """
     able = {candidate.label: candidate for candidate in lesson.candidates if candidate.label in board and candidate.label != INCUMBENT}
     if lesson.named:
@@ -330,30 +334,14 @@ def winner(
         raise LearnFailed(
             f"no {metric} can be computed: nothing happened in the held-out blocks", hint="load newer data, or ask for fewer folds"
         )
-    best = min(usable, key=lambda label: board[label][metric])
-    if lesson.model.goal.by_errors < 0 and best == lesson.candidates[0].label:  # what is asked is not to be clearly worse
-        near = [one for one in usable if one != best and board[one]["gain"] >= lesson.model.goal.by_errors * board[one]["gain_error"]]
-        best = min(near, key=lambda label: board[label][metric], default=best)
-    wanted = (lesson.model.prefers,) if isinstance(lesson.model.prefers, str) else lesson.model.prefers
-    return able[_preferred(board, [one for one in wanted if one in usable], best, ahead)]
-
-
-def _preferred(
-    board: Mapping[str, Mapping[str, Any]], wanted: Sequence[str], best: str, ahead: Callable[[str, str], tuple[float, float]] | None
-) -> str:
-    """Return the first wanted candidate that the best one is not better than by over two standard errors, else the best one.
-
-    `ahead` compares two candidates row by row; without it their gains over the baseline are compared.
-    """
-    if best in wanted:
-        return best
-    for one in wanted:
-        more, error = board[best]["gain"] - board[one]["gain"], max(board[best]["gain_error"], board[one]["gain_error"])
-        if ahead is not None:
-            more, error = ahead(best, one)
-        if not more > CLEAR * error:
-            return one
-    return best
+    best, wanted = min(usable, key=lambda label: board[label][metric]), lesson.model.prefers
+    serves = next((label for label in lesson.model.serves if label in usable), None)
+    if serves is not None:
+        best = serves
+    elif wanted in usable and best != wanted:
+        more, error = ahead(best, wanted)
+        best = best if more > CLEAR * error else wanted
+    return able[best]
 
 
 def _unlearned(lesson: Lesson, failed: Mapping[str, str]) -> tuple[str, str]:

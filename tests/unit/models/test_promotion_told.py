@@ -124,8 +124,8 @@ def test_the_planner_hears_of_depths_never_seen_of_what_was_left_out_and_of_cost
 
 def test_a_recipe_that_says_what_levers_do_serves_where_held_out_sales_cannot_tell():
     one = get("promotion")
-    assert one.prefers == ("average", "structural")
-    assert all(hasattr(recipe("promotion", name), "effects") for name in one.prefers)
+    assert one.serves == ("average", "structural")
+    assert all(hasattr(recipe("promotion", name), "effects") for name in one.serves)
     assert not hasattr(recipe("promotion", "forest_net"), "effects")
 
 

@@ -80,7 +80,7 @@ MODEL = Model(
     goal=Goal("rmsle", by_errors=1.0),
     recipes=("naive", "structural", "forest_net", "average"),
     graphs=False,
-    prefers=("average", "structural"),  # held-out sales hardly tell recipes apart, and only these say what each lever does
+    serves=("average", "structural"),  # held-out sales hardly tell recipes apart, and only these say what each lever does
     many=True,
     plans="calendar",
 )

@@ -61,13 +61,13 @@ MODEL = Model(
     recipes=("ridge", "exact", "fast"),
     graphs=False,
     horizon=13,
-    prefers=("fast", "exact"),
+    serves=("fast", "exact"),
     plans="spend",
     whole=WHOLE,
 )
 """The goal: what is held out must be foreseen better than by the baseline, by whatever little.
 
 Returns cannot be judged by forecasts (two models that forecast alike may disagree on every return), so no margin is asked; that a model
-forecasts clearly worse than a ridge regression (by over two standard errors) does say that something is wrong with it. Up to there `fast`
-serves.
+forecasts clearly worse than a ridge regression (by over two standard errors) does say that something is wrong with it, and it does not
+serve unless somebody insists.
 """
