@@ -129,15 +129,16 @@ def told(state: Learned, before: Learned | None, checks: Mapping[str, Any]) -> L
 def _fitted(state: Learned) -> dict[str, float]:
     path = path_of(state, state.cut)
     window = slice(0, state.cut)
-    mean = without_media(state, path, window).mean(0) + contributions(state, path, window).sum(-1).mean(0)
+    base = without_media(state, path, window).mean(0)
+    mean = base + contributions(state, path, window).sum(-1).mean(0)
     y = state.y[:, : state.cut]
     rest = y - mean
     known = np.isfinite(rest)
     explained = 1 - np.nanvar(rest[known]) / np.nanvar(y[known])
     pairs = known[:, 1:] & known[:, :-1]
     follow = float(np.corrcoef(rest[:, 1:][pairs], rest[:, :-1][pairs])[0, 1]) if pairs.sum() > 3 else 0.0
-    base = float(np.nansum(without_media(state, path, window).mean(0)) / np.nansum(np.where(known, y, 0)))
-    return {"explained": float(explained), "residual_correlation": follow, "base_share": base}
+    share = float(base[known].sum() / y[known].sum())
+    return {"explained": float(explained), "residual_correlation": follow, "base_share": share}
 
 
 def _changed(state: Learned, before: Learned | None) -> tuple[str, ...]:
