@@ -15,7 +15,7 @@ from tradewind.core.errors import BadValue, MissingColumn
 from tradewind.core.schema import Column, Role, Schema
 from tradewind.data.combine import repeated
 from tradewind.data.dates import looks_dated
-from tradewind.data.match import BY_VALUE, Match, assign, candidates, fits, fold, is_index
+from tradewind.data.match import BY_VALUE, HELD, Match, assign, by_name, candidates, fits, fold, is_index
 from tradewind.data.parse import looks_numeric
 from tradewind.data.parts import joined
 from tradewind.data.read import Raw
@@ -25,6 +25,11 @@ from tradewind.data.unpivot import channels_across, channels_to_rows, unpivot
 
 OPEN_TABLES = ("customers", "outcomes", "products", "stores")
 """Tables whose further columns are the point of them: a new name in `map` is no mistake there."""
+ACROSS = (
+    "write a row for each date and channel; columns of spend for each channel are turned into rows where they are called as in tv_spend, "
+    "or by a pattern, as in --wide 'x{channel}=spend'"
+)
+"""What to do where a table of media has no column of channels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,11 +211,12 @@ def _missing(
     if not candidates(schema.get(ours) or Column(ours), frame.head(2000), found, decimal):
         ours = target  # figures without a name are one series: what is missing is which of them
     column = schema.get(ours) or Column(ours)
-    options = candidates(column, frame.head(2000), found, decimal)
-    if not options:  # nothing is free: a column that was taken for something optional may be the one
+    options = _likeliest(column, candidates(column, frame.head(2000), found, decimal), frame.head(2000))
+    across = ours == "channel" and not options and "spend" in missing
+    if not options and not across:  # nothing is free: a column that was taken for something optional may be the one
         options = _taken(schema, frame, found, column, decimal)
     likely = "theirs" if not options else f'"{options[0]}"' if " " in options[0] else options[0]
-    hint = f"tradewind load {name} --map {likely}={ours}"
+    hint = ACROSS if ours == "channel" and not options else f"tradewind load {name} --map {likely}={ours}"
     hint += (
         f" (could also be: {', '.join(options[1:6])})"
         if len(options) > 1
@@ -220,6 +226,15 @@ def _missing(
     )
     fields = [{"pointer": f"/columns/{each}", "message": "is missing"} for each in missing]
     return MissingColumn(f'column "{ours}" is missing in {name}', hint=hint, fields=fields)
+
+
+def _likeliest(column: Column, options: list[str], sample: pl.DataFrame) -> list[str]:
+    """Put last, of figures for what is to be forecast, what never varies, answers yes or no, or is called as something else of ours."""
+    if column.role is not Role.TARGET:
+        return options
+    others = [ours for schema in TABLES.values() for ours in schema if ours.role is not Role.TARGET]
+    other = {theirs: any((match := by_name(ours, theirs)) and match.score > HELD for ours in others) for theirs in options}
+    return sorted(options, key=lambda theirs: (sample[theirs].drop_nulls().n_unique() <= 2 < sample.height, other[theirs]))
 
 
 def _taken(schema: Schema, frame: pl.DataFrame, found: Mapping[str, Match], column: Column, decimal: str) -> list[str]:

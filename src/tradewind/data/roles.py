@@ -7,6 +7,7 @@ import polars as pl
 from tradewind.core.answer import Fact
 from tradewind.core.schema import Column, Role, Schema, Type
 from tradewind.data.match import fold
+from tradewind.data.unpivot import channels_across
 
 LEVERS = frozenset(
     (
@@ -54,6 +55,7 @@ def describe(frame: pl.DataFrame, schema: Schema, table: str) -> tuple[Schema, t
     """Return the schema of the frame: our columns as described, theirs with the role their name and values suggest."""
     columns: list[Column] = []
     told: dict[Role, list[str]] = {}
+    media = {name for own in (channels_across(frame, ".") if table == "outcomes" else {}).values() for name in own.values()}
     for name in frame.columns:
         known = schema.get(name)
         if known is not None:
@@ -65,6 +67,8 @@ def describe(frame: pl.DataFrame, schema: Schema, table: str) -> tuple[Schema, t
             )
             continue
         column = _extra(frame, name, schema, table)
+        if column.role is Role.LEVER and name in media:  # a channel may be called display: its spend is planned in marketing
+            column = Column(name, Role.INPUT, column.type)
         columns.append(column)
         told.setdefault(column.role, []).append(name)
     words = {

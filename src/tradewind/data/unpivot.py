@@ -104,6 +104,9 @@ def _asked(frame: pl.DataFrame, wide: Sequence[str]) -> tuple[str, Plan]:
         plan[match["measure"]] = columns
     if len(keys) != 1:
         raise BadValue("all wide patterns must name the same key", hint="for example QTY_{product}=units and PROMO_{product}=promotion")
+    if set(frame.columns) == {name for columns in plan.values() for name in columns.values()}:
+        hint = f"write what only the columns of each {min(keys)} have in their names, as in spend_{{{min(keys)}}}=spend"
+        raise BadValue(f"{' and '.join(map(repr, wide))} takes every column, the date too", hint=hint)
     return keys.pop(), plan
 
 

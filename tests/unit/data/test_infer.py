@@ -108,6 +108,19 @@ def test_a_missing_column_names_the_likeliest_and_the_command():
     assert '--map "first one"=units' in caught.value.hint
 
 
+def test_a_flag_a_constant_or_what_is_called_as_something_else_is_no_likely_figure():
+    with pytest.raises(MissingColumn) as caught:
+        guess("date,brand,one,half,logged,poured\n2024-01-01,1,1,0,9.1,3\n2024-01-02,2,1,1,8.2,4\n2024-01-03,3,1,0,8.9,5\n", table="sales")
+    assert caught.value.hint == "tradewind load sales.csv --map logged=units (could also be: poured, brand, one, half)"
+
+
+def test_media_without_a_column_of_channels_are_told_how_channels_across_are_read():
+    for header in ("date,y,x1,x2", "date,y,impressions_x1,impressions_x2"):
+        with pytest.raises(MissingColumn) as caught:
+            guess(f"{header}\n2024-01-01,9,1,2\n2024-01-08,8,0,3\n", table="marketing")
+        assert "--wide 'x{channel}=spend'" in caught.value.hint and "--map" not in caught.value.hint
+
+
 def test_sales_beside_a_price_are_counted_where_no_price_makes_whole_units_of_them():
     text = "date,sales,price\n2024-01-01,490,10.0\n2024-01-08,511,9.0\n2024-01-15,430,11.0\n"
     found = guess(text, name="x.csv")
@@ -238,7 +251,7 @@ def test_a_campaign_is_proposed_where_media_names_no_channel(header, line):
     """What an advertiser's page exports: neither a currency nor a setting is a channel."""
     with pytest.raises(MissingColumn, match="channel") as missing:
         guess("\n".join([header, line, line.replace("Spring", "Autumn")]), name="ads.csv", table="marketing")
-    assert "Campaign" in missing.value.hint.split("=channel")[0]
+    assert "Campaign" in missing.value.hint.split("=channel")[0] and "=channel" in missing.value.hint
 
 
 def test_outcomes_that_would_add_up_rows_of_different_things_are_not_guessed():

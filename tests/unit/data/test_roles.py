@@ -23,6 +23,14 @@ def test_levers_by_name_when_numeric():
     assert found["competitor_sales"] is Role.INPUT, "what a competitor sells is only known afterwards"
 
 
+def test_spend_and_exposure_of_a_channel_called_as_a_lever_are_none_of_outcomes():
+    columns = {"display_spend": [1.0] * 6, "tv_spend": [2.0] * 6, "display_impression": [3.0] * 6, "promo": [0.0, 1.0] * 3}
+    found = roles("outcomes", **columns)
+    assert found["display_spend"] is Role.INPUT and found["display_impression"] is Role.INPUT
+    assert found["promo"] is Role.LEVER
+    assert roles("outcomes", display_spend=[1.0] * 6)["display_spend"] is Role.LEVER, "one alone is no table of media"
+
+
 def test_a_calendar_is_the_same_for_every_series_and_yes_or_no():
     found = roles(easter=[0.0, 0.0, 1.0, 1.0, 0.0, 0.0], strike=[0.0, 1.0, 0.0, 0.0, 0.0, 0.0], weather=[5.0, 5.0, 7.0, 7.0, 8.0, 8.0])
     assert found["easter"] is Role.KNOWN

@@ -67,6 +67,9 @@ def test_patterns_that_cannot_be_are_refused():
         unpivot(WIDE, ("QTY_{product}=units", "PROMO_{store}=promotion"), ".")
     with pytest.raises(MissingColumn):
         unpivot(WIDE, ("SALES_{product}=units",), ".")
+    with pytest.raises(BadValue, match="the date too") as caught:
+        unpivot(WIDE, ("{channel}=spend",), ".")
+    assert "spend_{channel}=spend" in caught.value.hint
 
 
 @pytest.mark.parametrize(
