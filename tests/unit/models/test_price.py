@@ -269,3 +269,20 @@ def test_without_any_cost_todays_prices_are_tried():
     assert any("No price is recommended for any product" in note and "A (no cost known)" in note for note in one.notes(state, every))
     with pytest.raises(BadValue, match="no cost known"):
         one.expand(state, None, {"product": "A"})
+
+
+def test_what_follows_from_sales_is_not_held_fixed():
+    tables = shop(elasticity=-2.0, weeks=80)
+    rng = np.random.default_rng(5)
+    frame = tables["sales"].frame.sort("date", "product")
+    noise = np.exp(0.08 * rng.normal(size=frame.height))
+    weather = np.repeat(rng.normal(size=frame.height // 2), 2)
+    more = frame.with_columns(units=(pl.col("units") * pl.Series(np.exp(2 * weather))).round()).with_columns(
+        tickets=pl.col("units") * pl.Series(noise) / 3,
+        buyers=pl.Series(rng.integers(1, 9, frame.height)),
+        shelf=pl.Series(rng.integers(1, 4, frame.height)),
+        warmth=pl.Series(weather),
+    )
+    table = assemble(tables | {"sales": Table.from_frame(more, TABLES["sales"])})
+    assert {"shelf", "warmth"} <= set(table.names), "what is put up, and what is the same for all, is held fixed"
+    assert not {"tickets", "buyers"} & set(table.names)

@@ -1,0 +1,55 @@
+"""Which further columns of sales follow from what sold: held fixed, they would take the effect of price and promotion."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from tradewind.core.schema import Role
+from tradewind.core.table import Table
+
+NAMED = re.compile(
+    r"customer|shopper|buyer|household|transaction|basket|receipt|purchase|order|revenue|sales|sold|turnover|units|profit|margin"
+    r"|kunde|bestell|umsatz|erl(ö|oe)s|absatz|gewinn|marge|client|commande|venta|vente|pedido|fatturat|ricav|receita|omzet|klant",
+    re.IGNORECASE,
+)
+"""Names of what is counted or earned when something sells."""
+TOGETHER = 0.9  # mean correlation with units inside series from which on a column of a product is taken for another measure of them
+CHECKED = 200_000  # rows that are looked at
+
+
+def follows(sales: Table, keys: Sequence[str], names: Sequence[str]) -> set[str]:
+    """Return which of the columns are results of what sold: by role, by name, or because they move as units do, product by product.
+
+    What is the same for several products at a time (the weather, who comes to the shop) is none, however much it moves with units, and
+    a lever or a calendar is none whatever its name.
+    """
+    roles = {column.name: column.role for column in sales.schema}
+    seen = sales.frame.head(CHECKED)
+    found = {name for name in names if roles.get(name) in (Role.PAST, Role.TARGET)}
+    own = [name for name in names if roles.get(name, Role.INPUT) is Role.INPUT and not _shared(seen, keys, name)]
+    return found | {name for name in own if NAMED.search(name) or _together(seen, keys, name) > TOGETHER}
+
+
+def _shared(frame: Any, keys: Sequence[str], name: str) -> bool:
+    """Tell whether a column is the same for all of several products of a place at a time."""
+    import polars as pl
+
+    place = ["date", *(key for key in keys if key != "product")]
+    several = frame.group_by(place).agg(pl.col(name).drop_nulls().n_unique().alias("_n"), pl.col("product").n_unique().alias("_products"))
+    several = several.filter(pl.col("_products") > 1)
+    return several.height > 0 and bool((several["_n"] <= 1).all())
+
+
+def _together(frame: Any, keys: Sequence[str], name: str) -> float:
+    """Return the mean correlation with units inside series, of the figures or of their logarithms, whichever is larger."""
+    import polars as pl
+
+    pair = frame.select(*keys, pl.col("units", name).cast(pl.Float64).fill_nan(None)).drop_nulls()
+    best = 0.0
+    for one in (pair, pair.with_columns(pl.col("units", name).clip(0).log1p())):
+        both = pl.col("units", name)
+        scaled = one.with_columns((both - both.mean().over(keys)) / both.std(ddof=0).over(keys)).filter(pl.all_horizontal(both.is_finite()))
+        best = max(best, scaled.select((pl.col("units") * pl.col(name)).mean()).item() or 0.0)
+    return best
