@@ -12,6 +12,7 @@ import pytest
 from tradewind.core.catalog import TABLES
 from tradewind.core.errors import BadValue, LearnFailed
 from tradewind.core.table import Table
+from tradewind.data.roles import describe
 from tradewind.models import recipe
 from tradewind.models._kit import tensors
 from tradewind.models._kit.trade.shrink import Prior, Shrunk, alone, draws, pooled, shrink
@@ -286,3 +287,19 @@ def test_what_follows_from_sales_is_not_held_fixed():
     table = assemble(tables | {"sales": Table.from_frame(more, TABLES["sales"])})
     assert {"shelf", "warmth"} <= set(table.names), "what is put up, and what is the same for all, is held fixed"
     assert not {"tickets", "buyers"} & set(table.names)
+
+
+def test_a_price_told_again_is_not_held_fixed():
+    tables = shop(elasticity=-2.0, weeks=80)
+    rng = np.random.default_rng(6)
+    shelf = pl.Series(np.exp(0.05 * rng.normal(size=160)))
+    more = tables["sales"].frame.with_columns(
+        shelf_price=pl.col("price") * shelf,
+        off_in_discount=1 - 1 / shelf,
+        asked=pl.col("price") * 1.19,
+        display_share=pl.Series(rng.random(160)),
+    )
+    described, _ = describe(more, TABLES["sales"], "sales")
+    table = assemble(tables | {"sales": Table(described, frame=more)})
+    assert "display_share" in table.names
+    assert not {"shelf_price", "off_in_discount", "asked"} & set(table.names)

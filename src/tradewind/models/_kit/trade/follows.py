@@ -1,4 +1,4 @@
-"""Which further columns of sales follow from what sold: held fixed, they would take the effect of price and promotion."""
+"""Which further columns of sales follow from what sold or tell the price again: held fixed, they would take the effect of price."""
 
 from __future__ import annotations
 
@@ -15,6 +15,12 @@ NAMED = re.compile(
     re.IGNORECASE,
 )
 """Names of what is counted or earned when something sells."""
+PRICED = re.compile(
+    r"price|preis|prix|precio|prezzo|preco|prijs|cena|discount|rebate|markdown|rabatt|nachlass|remise|sconto|descuento|desconto|korting",
+    re.IGNORECASE,
+)
+"""Names of levers that say what is paid, or what is taken off."""
+AGAIN = 0.98  # mean correlation with the price inside series from which on a column is the price told again
 TOGETHER = 0.9  # mean correlation with units inside series from which on a column of a product is taken for another measure of them
 CHECKED = 200_000  # rows that are looked at
 
@@ -32,6 +38,16 @@ def follows(sales: Table, keys: Sequence[str], names: Sequence[str]) -> set[str]
     return found | {name for name in own if NAMED.search(name) or _together(seen, keys, name) > TOGETHER}
 
 
+def restates(sales: Table, keys: Sequence[str], names: Sequence[str]) -> set[str]:
+    """Return which of the columns tell the price paid again: shelf prices, discounts, and what moves as it does in every series."""
+    levers = {column.name for column in sales.schema if column.role is Role.LEVER}
+    found = {name for name in names if name in levers and PRICED.search(name)}
+    if "price" not in sales:
+        return found
+    seen = sales.frame.head(CHECKED)
+    return found | {name for name in names if name not in found and abs(_together(seen, keys, name, "price")) > AGAIN}
+
+
 def _shared(frame: Any, keys: Sequence[str], name: str) -> bool:
     """Tell whether a column is the same for all of several products of a place at a time."""
     import polars as pl
@@ -42,14 +58,15 @@ def _shared(frame: Any, keys: Sequence[str], name: str) -> bool:
     return several.height > 0 and bool((several["_n"] <= 1).all())
 
 
-def _together(frame: Any, keys: Sequence[str], name: str) -> float:
-    """Return the mean correlation with units inside series, of the figures or of their logarithms, whichever is larger."""
+def _together(frame: Any, keys: Sequence[str], name: str, other: str = "units") -> float:
+    """Return the mean correlation with another column inside series, of the figures or of their logarithms, whichever is larger."""
     import polars as pl
 
-    pair = frame.select(*keys, pl.col("units", name).cast(pl.Float64).fill_nan(None)).drop_nulls()
-    best = 0.0
-    for one in (pair, pair.with_columns(pl.col("units", name).clip(0).log1p())):
-        both = pl.col("units", name)
-        scaled = one.with_columns((both - both.mean().over(keys)) / both.std(ddof=0).over(keys)).filter(pl.all_horizontal(both.is_finite()))
-        best = max(best, scaled.select((pl.col("units") * pl.col(name)).mean()).item() or 0.0)
-    return best
+    pair = frame.select(*keys, pl.col(other, name).cast(pl.Float64).fill_nan(None)).drop_nulls()
+    found = [0.0]
+    for one in (pair, pair.with_columns(pl.col(other, name).clip(0).log1p())):
+        both = pl.col(other, name)
+        scaled = one.with_columns((both - both.mean().over(keys)) / both.std(ddof=0).over(keys))
+        scaled = scaled.filter(pl.all_horizontal(both.is_finite()))
+        found.append(scaled.select((pl.col(other) * pl.col(name)).mean()).item() or 0.0)
+    return max(found, key=abs)

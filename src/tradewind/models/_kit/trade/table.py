@@ -14,7 +14,7 @@ from tradewind.core.table import Table
 from tradewind.models._kit.calendar import GRAINS, Clock, clock_of, holiday_dates
 from tradewind.models._kit.trade import unplaced
 from tradewind.models._kit.trade.columns import COLUMNS, WORKED_OUT
-from tradewind.models._kit.trade.follows import follows
+from tradewind.models._kit.trade.follows import follows, restates
 
 KEYS = ("product", "store")
 MOST_AHEAD = 26  # planned periods that are laid out after the last sale
@@ -106,8 +106,8 @@ def _summed(sales: Table, keys: list[str], clock: Clock, length: float) -> tuple
         for name, kind in frame.schema.items()
         if name not in (*_OWN, *keys, "date") and kind.is_numeric() and frame[name].n_unique() > 1
     ]
-    results = follows(sales, keys, extras)
-    extras = [name for name in extras if name not in results]
+    unheld = follows(sales, keys, extras) | restates(sales, keys, extras)
+    extras = [name for name in extras if name not in unheld]
     frame = frame.group_by(["date", *keys], maintain_order=True).agg(
         [_whole(name) if name in ("units", "revenue") else pl.col(name).mean() for name in (*_OWN, *extras) if name in frame.columns]
     )
