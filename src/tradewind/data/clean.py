@@ -19,6 +19,7 @@ HISTORY = ("sales", "orders", "outcomes", "reviews", "interactions")
 
 FIGURES = {"sales": "units", "orders": "quantity"}
 GRIDS = (60, 120, 180, 240, 360, 480, 720, 30, 20, 15, 10, 5, 1)  # minutes
+TWICE = 0.01  # share of rows of one series and time, as when clocks change, up to which times may still be periods
 RETURNED = Column("returned", Role.PAST, Type.NUMBER, unit="units", meaning="units that came back; units are gross of them", minimum=0)
 AVAILABLE = Column(
     "available", Role.AVAILABLE, Type.NUMBER, meaning="0 where nothing could be sold: out of stock or closed", minimum=0, maximum=1
@@ -70,10 +71,13 @@ def _days(frame: pl.DataFrame, schema: Schema, table: str, zone: str, facts: lis
             values = values.dt.convert_time_zone(zone).dt.replace_time_zone(None)
             facts.append(Fact(f"time_zone.{column.name}", len(values) - values.null_count(), "values", f"moved to {zone}"))
         wanted = table_schema(table).get(column.name)
-        day_wanted = wanted is not None and wanted.type is Type.DATE
-        keep = not day_wanted or (
-            column.role is Role.TIME and table in ("sales", "outcomes") and _grid(frame.with_columns(values), schema, column.name)
-        )
+        keep = wanted is None or wanted.type is not Type.DATE
+        if not keep and column.role is Role.TIME and table in ("sales", "outcomes"):
+            full, late = _full(values)
+            keep = _grid(frame.with_columns(full), schema, column.name)
+            if keep and late:
+                facts.append(Fact(f"full_periods.{column.name}", late, "seconds", "late was every time: moved to the start of its period"))
+            values = full if keep else values
         kind = Type.TIMESTAMP if keep else Type.DATE
         if not keep:
             if (values.dt.truncate("1d") != values).any():
@@ -86,6 +90,15 @@ def _days(frame: pl.DataFrame, schema: Schema, table: str, zone: str, facts: lis
     return frame, schema
 
 
+def _full(values: pl.Series) -> tuple[pl.Series, int]:
+    """Return the times as full hours, or minutes, where all lie equally late after one, and by how many seconds they did."""
+    for step in (3600, 60):
+        late = (values.dt.epoch("s") % step).drop_nulls().unique()
+        if len(late) == 1 and late[0]:
+            return values.dt.truncate(f"{step}s"), int(late[0])
+    return values, 0
+
+
 def _grid(frame: pl.DataFrame, schema: Schema, time: str) -> bool:
     """Tell whether the timestamps are periods (every full hour, every 15 minutes) and not moments of purchase."""
     minutes = frame[time].drop_nulls().unique()
@@ -94,7 +107,7 @@ def _grid(frame: pl.DataFrame, schema: Schema, time: str) -> bool:
         return False
     step = next((grid for grid in GRIDS if (clock % grid == 0).all()), 0)
     key = tuple(name for name in schema.key if name in frame.columns)
-    if step < 5 or repeated(frame, key):
+    if step < 5 or frame.height - frame.select(key).n_unique() > TWICE * frame.height:
         return False
     series = [name for name in key if name != time]
     ordered = frame.select(*series, time).sort(*series, time)

@@ -127,6 +127,24 @@ def test_timestamps_come_into_the_zone_and_then_to_days():
     assert rows(made, "date", "units")[0] == (date(2024, 1, 1), 3.0)
 
 
+@pytest.mark.parametrize("late", ["15:01", "00:01", "30:00"])
+def test_hours_that_are_all_equally_late_stay_hours(late):
+    text = "date,product,units\n" + "".join(f"2024-01-0{day} {hour:02d}:{late},a,1\n" for day in (1, 2, 3) for hour in range(24))
+    made, facts = cleaned(text)
+    assert len(made) == 72 and "time_of_day.date" not in facts
+    assert made.frame["date"].max() == datetime(2024, 1, 3, 23)
+    assert facts["full_periods.date"].value == int(late[:2]) * 60 + int(late[3:])
+
+
+def test_an_hour_that_comes_twice_is_added_up_and_the_others_stay_hours():
+    hours = [f"2024-01-0{day} {hour:02d}:00" for day in range(1, 7) for hour in range(24)]
+    made, facts = cleaned("date,product,units\n" + "".join(f"{hour},a,1\n" for hour in [*hours, hours[30]]))
+    assert len(made) == 144 and "time_of_day.date" not in facts
+    assert made.frame["units"].sum() == 145
+    bought = "".join(f"{hour},a,1\n" for hour in hours[::5] + hours[::3])
+    assert "time_of_day.date" in cleaned("date,product,units\n" + bought)[1]
+
+
 def test_full_hours_stay_hours():
     text = "date,product,units\n" + "".join(f"2024-01-01 {hour:02d}:00,{item},1\n" for hour in range(9, 18) for item in "ab")
     made, _ = cleaned(text)
