@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 
 import polars as pl
 
@@ -105,8 +106,22 @@ def _read(values: pl.Series, part: str, decimal: str) -> pl.Series | None:
     if not (values.dtype == pl.String or values.dtype.is_numeric()):
         return None
     read = numbers(values, decimal)
+    if part == "year":
+        read = replace(read, values=_whole_years(values, read.values))
     some = read.values.fill_nan(None).drop_nulls()
     least = EARLIEST if part == "year" else 1
     if read.bad or some.is_empty() or not ((some == some.round(0)) & some.is_between(least, MOST[part])).all():
         return None
     return read.values.fill_nan(None).cast(pl.Int64)
+
+
+def _whole_years(written: pl.Series, values: pl.Series) -> pl.Series:
+    """Return years with their century where all are written in two digits, as those of dates are read: 69 is 2069, 70 is 1970.
+
+    Numbers from 1 on are no years: they may count those of a study.
+    """
+    some = values.fill_nan(None).drop_nulls()
+    two = written.dtype == pl.String and bool((written.drop_nulls().str.strip_chars().str.len_bytes() == 2).all())
+    if some.is_empty() or not some.is_between(0 if two else 10, 99).all():
+        return values
+    return pl.select(values + pl.when(values < 70).then(2000.0).otherwise(1900.0)).to_series()

@@ -85,7 +85,7 @@ def _unreadable(values: pl.Series, column: Column, read: Parsed | Dated, what: s
     if bad > WORST * (len(values) - values.null_count()):
         hint = "map another column to it, or correct the file"
         if what == "a date" and looks_numeric(values):
-            hint = "a number of a week or month names no day: add a column with its year, or with the first day of each"
+            hint = "a number of a week, a month or a row names no day: add a column with its year, or with the first day of each"
         raise BadValue(
             f'column "{column.name}" must hold {what}: {bad} of {len(values)} values do not, first in row {row} ({example!r})', hint=hint
         )

@@ -32,6 +32,8 @@ def days(found) -> list[dt.date]:
         ("year,qtr", "2023,3", dt.date(2023, 7, 1)),
         ("year,month,day", "2023,2,28", dt.date(2023, 2, 28)),
         ("month,year", "02,2023", dt.date(2023, 2, 1)),
+        ("year,quarter", "88,1", dt.date(1988, 1, 1)),
+        ("year,month", "07,3", dt.date(2007, 3, 1)),
         ("Year,Month,Week", "2023,7,29", dt.date(2023, 7, 17)),
         ("Year,Month,Week", "2023,7,3", dt.date(2023, 7, 1)),  # the third week of July
     ],
@@ -65,6 +67,11 @@ def test_a_week_without_a_year_says_what_is_missing():
     with pytest.raises(BadValue) as caught:
         told("Week,Product,Units\n" + "".join(f"{week},A,{week}\n" for week in range(1, 60)))
     assert "year" in caught.value.hint
+
+
+def test_years_counted_from_one_are_no_years():
+    with pytest.raises(BadValue, match="quarter"):
+        told("year,quarter,product,units\n1,1,A,3\n1,2,A,4\n2,1,A,4\n", table="sales")
 
 
 def test_columns_of_months_become_rows():

@@ -21,6 +21,8 @@ PRICED = re.compile(
 )
 """Names of levers that say what is paid, or what is taken off."""
 AGAIN = 0.98  # mean correlation with the price inside series from which on a column is the price told again
+NUMBERS = re.compile(r"(^|[\W_])(id|key|code|upc|ean|gtin|zip|plz|postcode|no|nr|number)$|[a-z]I[Dd]$", re.IGNORECASE)
+"""Names of numbers that count nothing."""
 TOGETHER = 0.9  # mean correlation with units inside series from which on a column of a product is taken for another measure of them
 CHECKED = 200_000  # rows that are looked at
 
