@@ -21,14 +21,14 @@ PRICED = re.compile(
 )
 """Names of levers that say what is paid, or what is taken off."""
 AGAIN = 0.98  # mean correlation with the price inside series from which on a column is the price told again
-NUMBERS = re.compile(r"(^|[\W_])(id|key|code|upc|ean|gtin|zip|plz|postcode|no|nr|number)$|[a-z]I[Dd]$", re.IGNORECASE)
+NUMBERS = re.compile(r"(?i:(^|[\W_])(id|key|code|upc|ean|gtin|zip|plz|postcode)$)|[a-z](Id|ID)$")
 """Names of numbers that count nothing."""
 TOGETHER = 0.9  # mean correlation with units inside series from which on a column of a product is taken for another measure of them
 CHECKED = 200_000  # rows that are looked at
 
 
 def follows(sales: Table, keys: Sequence[str], names: Sequence[str]) -> set[str]:
-    """Return which of the columns are results of what sold: by role, by name, or because they move as units do, product by product.
+    """Return which of the columns are results of what sold, by role, by name or because they move as units do, or no figures at all.
 
     What is the same for several products at a time (the weather, who comes to the shop) is none, however much it moves with units, and
     a lever or a calendar is none whatever its name.
@@ -37,7 +37,7 @@ def follows(sales: Table, keys: Sequence[str], names: Sequence[str]) -> set[str]
     seen = sales.frame.head(CHECKED)
     found = {name for name in names if roles.get(name) in (Role.PAST, Role.TARGET)}
     own = [name for name in names if roles.get(name, Role.INPUT) is Role.INPUT and not _shared(seen, keys, name)]
-    return found | {name for name in own if NAMED.search(name) or _together(seen, keys, name) > TOGETHER}
+    return found | {name for name in own if NAMED.search(name) or NUMBERS.search(name) or _together(seen, keys, name) > TOGETHER}
 
 
 def restates(sales: Table, keys: Sequence[str], names: Sequence[str]) -> set[str]:
