@@ -281,12 +281,13 @@ def test_what_follows_from_sales_is_not_held_fixed():
     more = frame.with_columns(units=(pl.col("units") * pl.Series(np.exp(2 * weather))).round()).with_columns(
         tickets=pl.col("units") * pl.Series(noise) / 3,
         buyers=pl.Series(rng.integers(1, 9, frame.height)),
+        rival_sales=pl.Series(rng.integers(1, 9, frame.height)),
         tillId=pl.Series(rng.integers(1, 9, frame.height)),
         shelf=pl.Series(rng.integers(1, 4, frame.height)),
         warmth=pl.Series(weather),
     )
     table = assemble(tables | {"sales": Table.from_frame(more, TABLES["sales"])})
-    assert {"shelf", "warmth"} <= set(table.names), "what is put up, and what is the same for all, is held fixed"
+    assert {"shelf", "warmth", "rival_sales"} <= set(table.names), "what is put up, and what is the same for all, is held fixed"
     assert not {"tickets", "buyers", "tillId"} & set(table.names)
 
 

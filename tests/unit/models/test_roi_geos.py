@@ -76,6 +76,12 @@ def test_spend_that_stands_in_the_outcomes_too_is_no_control() -> None:
     assert read(assemble(tables)).controls == ("wind",)
 
 
+def test_what_a_competitor_sells_is_a_control_and_what_is_sold_here_none() -> None:
+    noise = np.random.default_rng(1).normal(size=180)
+    tables = places(competitor_sales=lambda _: noise, online_sales=lambda _: noise**2)
+    assert read(assemble(tables)).controls == ("competitor_sales",)
+
+
 def test_spend_where_no_outcome_is_known_is_refused_by_name() -> None:
     tables = places()
     geo = tables["marketing"].column("geo").astype(object)

@@ -5,6 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
+RIVALS = re.compile(r"competitor|competition|rival|industry|wettbewerb|konkurren|concurren|competid|competen|concorren", re.IGNORECASE)
+"""Names of what others do: it moves with demand, and is no result of one's own spend or price."""
+
 
 def named(columns: Iterable[str], wanted: Sequence[str]) -> str | None:
     """Return the column that has the first of the wanted names, as it stands or in another writing: `New Customers` is `new_customers`."""

@@ -17,7 +17,7 @@ from tradewind.core.errors import BadValue, EmptyTable, MissingColumn
 from tradewind.core.schema import Column, Role, Schema
 from tradewind.core.table import Table
 from tradewind.models._kit.calendar import GRAINS, Clock, clock_of, holiday_dates
-from tradewind.models._kit.named import named
+from tradewind.models._kit.named import RIVALS, named
 from tradewind.models.roi.media import LONGER
 
 ABROAD = ("umsatz", "erlöse", "erloese", "chiffre_d'affaires", "ventas", "ingresos", "fatturato", "ricavi", "receita", "omzet")  # revenue
@@ -136,7 +136,8 @@ def _outcomes(outcomes: Table, target: str, keys: list[str], clock: Clock) -> tu
     frame = _starts(outcomes.frame, clock)
     controls = []
     for name in outcomes.names:
-        follows = name.startswith(f"{target}_") or roles[name].role in (Role.PAST, Role.TARGET) or FOLLOWS.search(name)
+        called = FOLLOWS.search(name) and not RIVALS.search(name)
+        follows = name.startswith(f"{target}_") or roles[name].role in (Role.PAST, Role.TARGET) or called
         if name not in (*keys, "geo", "date", target, worth) and not follows and frame.schema[name].is_numeric():
             controls.append(name)
     known = pl.col(target).cast(pl.Float64).fill_nan(None)

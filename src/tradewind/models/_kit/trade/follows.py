@@ -8,6 +8,7 @@ from typing import Any
 
 from tradewind.core.schema import Role
 from tradewind.core.table import Table
+from tradewind.models._kit.named import RIVALS
 
 NAMED = re.compile(
     r"customer|shopper|buyer|household|transaction|basket|receipt|purchase|order|revenue|sales|sold|turnover|units|profit|margin"
@@ -31,12 +32,13 @@ def follows(sales: Table, keys: Sequence[str], names: Sequence[str]) -> set[str]
     """Return which of the columns are results of what sold, by role, by name or because they move as units do, or no figures at all.
 
     What is the same for several products at a time (the weather, who comes to the shop) is none, however much it moves with units, and
-    a lever or a calendar is none whatever its name.
+    a lever, a calendar or what a competitor does is none whatever its name.
     """
     roles = {column.name: column.role for column in sales.schema}
     seen = sales.frame.head(CHECKED)
     found = {name for name in names if roles.get(name) in (Role.PAST, Role.TARGET)}
     own = [name for name in names if roles.get(name, Role.INPUT) is Role.INPUT and not _shared(seen, keys, name)]
+    own = [name for name in own if not RIVALS.search(name)]
     return found | {name for name in own if NAMED.search(name) or NUMBERS.search(name) or _together(seen, keys, name) > TOGETHER}
 
 
