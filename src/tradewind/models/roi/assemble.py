@@ -189,7 +189,7 @@ def _spent(frame: Any, marketing: Table, keys: list[str], clock: Clock, describe
         if values is None:
             continue
         known = pl.when(values.is_not_null().any()).then(values.sum())  # unknown is not none: learning tells how often it is
-        one = given.group_by([*keys, "channel"]).agg(known.alias("_v"))
+        one = given.group_by([*keys, "channel"], maintain_order=True).agg(known.alias("_v"))
         wide = one.pivot(on="channel", index=keys, values="_v", sort_columns=True)
         names = [column for column in wide.columns if column not in keys]
         wide = wide.rename({column: f"{name}_{column}" for column in names})
@@ -199,7 +199,7 @@ def _spent(frame: Any, marketing: Table, keys: list[str], clock: Clock, describe
         given_as = named(given.columns, (meant,))
         if given_as is None:
             continue
-        last = given.filter(pl.col(given_as).is_not_null()).group_by("channel").agg(pl.col(given_as).last())
+        last = given.filter(pl.col(given_as).is_not_null()).group_by("channel", maintain_order=True).agg(pl.col(given_as).last())
         for channel, value in last.rows():
             said = pl.lit(str(value)) if name == "belief" else pl.lit(float(value))
             frame = frame.with_columns(said.alias(f"{name}_{channel}"))
@@ -296,8 +296,8 @@ def _priced(frame: Any, prices: Table, clock: Clock, described: dict[str, Column
         value = pl.col(name).cast(pl.Float64)
         if (given[name].cast(pl.Float64) <= 0).any():
             raise BadValue(f"prices hold a {name} of zero or less", hint="a price must lie above zero")
-        one = given.filter(value.is_not_null()).group_by(["product", "date"]).agg(value.mean().alias("_p"))
-        wide = one.pivot(on="product", index="date", values="_p")
+        one = given.filter(value.is_not_null()).group_by(["product", "date"], maintain_order=True).agg(value.mean().alias("_p"))
+        wide = one.pivot(on="product", index="date", values="_p", sort_columns=True)
         grid = frame.select("date").unique().join(wide, on="date", how="full", coalesce=True).sort("date")
         products = [column for column in grid.columns if column != "date"]
         grid = grid.with_columns(pl.col(product).forward_fill().backward_fill() for product in products)

@@ -124,10 +124,10 @@ def _in_money(frame: Any, past: Any, grouped: str) -> Any:
 
     if "price" not in frame.columns:
         return frame
-    cells = past.unique(["product", *(["store"] if "store" in past.columns else [])]).filter(pl.col("_usual") > 0)
+    cells = past.unique(["product", *(["store"] if "store" in past.columns else [])], maintain_order=True).filter(pl.col("_usual") > 0)
     mean = (pl.col("_usual") * pl.col("_weight")).sum() / pl.col("_weight").sum()
     money = pl.when((pl.col("product").n_unique() == 1) & (mean > 0)).then(mean).otherwise(1.0).alias(USUAL)
-    frame = frame.join(cells.group_by(grouped).agg(money), on=grouped, how="left")
+    frame = frame.join(cells.group_by(grouped, maintain_order=True).agg(money), on=grouped, how="left")
     return frame.with_columns(pl.col(USUAL).fill_null(1.0)).with_columns(pl.col("price") * pl.col(USUAL))
 
 
@@ -137,11 +137,11 @@ def _range(frame: Any, cell: list[str], grouped: str, clock: Clock) -> Any:
 
     last = int(frame["_at"].max())
     quiet = clock.grain.quiet if clock.grain.cycle > 1 else 4
-    sold = frame.filter(pl.col(TARGET) > 0).group_by([grouped, *(name for name in cell if name != grouped)])
+    sold = frame.filter(pl.col(TARGET) > 0).group_by([grouped, *(name for name in cell if name != grouped)], maintain_order=True)
     lives = sold.agg(pl.col("_at").min().alias("_low"), pl.col("_at").max().alias("_high"), pl.col(TARGET).mean().alias("_usual"))
     lives = lives.with_columns(pl.when(pl.col("_high") > last - quiet).then(last).otherwise(pl.col("_high")).alias("_high"))
     days = lives.with_columns(pl.int_ranges("_low", pl.col("_high") + 1).alias("_at")).explode("_at", empty_as_null=False)
-    sums = days.group_by([grouped, "_at"]).agg(pl.col("_usual").sum().alias("_sum"))
+    sums = days.group_by([grouped, "_at"], maintain_order=True).agg(pl.col("_usual").sum().alias("_sum"))
     return sums.select(grouped, "_at", (pl.col("_sum") / pl.col("_sum").max().over(grouped)).clip(0.01, 1).alias(RANGE))
 
 
@@ -152,13 +152,17 @@ def _regions(frame: Any, stores: Table | None, cell: list[str], clock: Clock) ->
     if stores is None or "store" not in cell or "region" not in stores:
         return None
     last = int(frame["_at"].max())
-    lives = frame.filter(pl.col(TARGET) > 0).group_by("store").agg(pl.col("_at").min().alias("_low"), pl.col("_at").max().alias("_high"))
-    daily = frame.group_by("store", "_at").agg(pl.col(TARGET).sum()).group_by("store").agg(pl.col(TARGET).mean().alias("_usual"))
+    sold = frame.filter(pl.col(TARGET) > 0).group_by("store", maintain_order=True)
+    lives = sold.agg(pl.col("_at").min().alias("_low"), pl.col("_at").max().alias("_high"))
+    daily = frame.group_by("store", "_at", maintain_order=True).agg(pl.col(TARGET).sum())
+    daily = daily.group_by("store", maintain_order=True).agg(pl.col(TARGET).mean().alias("_usual"))
     open_ = pl.when(pl.col("_high") > last - clock.grain.quiet).then(last + AHEAD[clock.grain.name]).otherwise(pl.col("_high"))
     days = lives.with_columns(pl.int_ranges("_low", open_ + 1).alias("_at")).explode("_at", empty_as_null=False)
-    both = days.join(daily, on="store").join(stores.frame.select("store", "region").unique("store"), on="store", how="left")
-    sums = both.group_by("_at", "region").agg(pl.col("_usual").sum().alias("_part"))
-    whole = sums.group_by("_at").agg(pl.col("_part").sum().alias("_all"))
+    both = days.join(daily, on="store", maintain_order="left").join(
+        stores.frame.select("store", "region").unique("store"), on="store", how="left", maintain_order="left"
+    )
+    sums = both.group_by("_at", "region", maintain_order=True).agg(pl.col("_usual").sum().alias("_part"))
+    whole = sums.group_by("_at", maintain_order=True).agg(pl.col("_part").sum().alias("_all"))
     return (
         sums.drop_nulls("region")
         .join(whole, on="_at")

@@ -39,9 +39,9 @@ def runs(promotions: Table | None, cell: list[str], clock: Clock) -> tuple[Any, 
     rows = rows.with_columns(pl.date_ranges("start", "end").alias("date"), given.alias("_discount")).explode("date", empty_as_null=False)
     on = fitting(rows, cell)
     length = {"week": 7.0, "month": 30.4, "quarter": 91.3}.get(clock.grain.name, 1.0)
-    days = numbered(rows.group_by([*on, "date"]).agg(pl.col("_discount").max()), clock)
+    days = numbered(rows.group_by([*on, "date"], maintain_order=True).agg(pl.col("_discount").max()), clock)
     parts = (pl.len() / length).clip(0, 1).alias("_runs"), pl.col("_discount").mean()
-    return days.group_by([*on, "_at"]).agg(*parts), on
+    return days.group_by([*on, "_at"], maintain_order=True).agg(*parts), on
 
 
 def ahead(frame: Any, grouped: str, cell: list[str], clock: Clock, tables: tuple[Table | None, Table | None]) -> Any:
@@ -67,15 +67,15 @@ def ahead(frame: Any, grouped: str, cell: list[str], clock: Clock, tables: tuple
         planned = planned.sort("_at").join_asof(steps, on="_at", by=cell, strategy="backward", check_sortedness=False)
         base = pl.col("_base").fill_null(0.0)
     moved = pl.coalesce(pl.col("_own") - base, "_cut").fill_null(0.0)
-    sums = planned.group_by(grouped, "_at").agg(
+    sums = planned.group_by(grouped, "_at", maintain_order=True).agg(
         (moved * pl.col("_weight")).sum().alias("_moved"), (pl.col("_runs") * pl.col("_weight")).sum().alias("promotion")
     )
-    whole = cells.group_by(grouped).agg(pl.col("_weight").sum().alias("_all")).filter(pl.col("_all") > 0)
+    whole = cells.group_by(grouped, maintain_order=True).agg(pl.col("_weight").sum().alias("_all")).filter(pl.col("_all") > 0)
     whole = whole.join(pl.DataFrame({"_at": np.arange(end + 1, last + 1)}), how="cross")
     whole = whole.join(sums, on=[grouped, "_at"], how="left").with_columns(pl.lit(0.0).alias("_steps"))
     if held is not None:
         step = (pl.col("_log") - pl.col("_log").shift(1).over(cell, order_by="_at").fill_null(0.0)) * pl.col("_weight")
-        steps = held.with_columns(step.alias("_steps")).group_by(grouped, "_at").agg(pl.col("_steps").sum())
+        steps = held.with_columns(step.alias("_steps")).group_by(grouped, "_at", maintain_order=True).agg(pl.col("_steps").sum())
         whole = whole.drop("_steps").join(steps, on=[grouped, "_at"], how="left")
     log = pl.col("_steps").fill_null(0.0).cum_sum().over(grouped, order_by="_at") + pl.col("_moved").fill_null(0.0)
     made = [(log / pl.col("_all")).exp().alias("price")] if priced else []
@@ -89,7 +89,7 @@ def _living(frame: Any, grouped: str, cell: list[str], end: int, clock: Clock) -
     import polars as pl
 
     quiet = clock.grain.quiet if clock.grain.cycle > 1 else 4
-    sold = frame.filter(pl.col("units") > 0).group_by(list(dict.fromkeys([*cell, grouped])))
+    sold = frame.filter(pl.col("units") > 0).group_by(list(dict.fromkeys([*cell, grouped])), maintain_order=True)
     lives = sold.agg(pl.col("_at").max().alias("_high"), pl.col("_weight").first())
     return lives.filter(pl.col("_high") > end - quiet).drop("_high")
 
@@ -102,7 +102,7 @@ def _listed(prices: Table | None, cell: list[str], clock: Clock) -> tuple[Any, l
         return None, []
     rows = numbered(prices.frame, clock).drop_nulls("price").filter(pl.col("price") > 0)
     on = fitting(rows, cell)
-    return rows.group_by([*on, "_at"]).agg(pl.col("price").last().cast(pl.Float64).alias("_new")).sort("_at"), on
+    return rows.group_by([*on, "_at"], maintain_order=True).agg(pl.col("price").last().cast(pl.Float64).alias("_new")).sort("_at"), on
 
 
 def _held(frame: Any, cells: Any, cell: list[str], listed: tuple[Any, list[str]], span: tuple[int, int]) -> Any:
@@ -112,7 +112,11 @@ def _held(frame: Any, cells: Any, cell: list[str], listed: tuple[Any, list[str]]
     (end, last), (one, on) = span, listed
     if one is None or "_held" not in frame.columns:
         return None
-    usual = frame.filter(pl.col("_at") <= end, pl.col("_held") > 0).group_by(cell).agg(pl.col("_held").median().alias("_listed"))
+    usual = (
+        frame.filter(pl.col("_at") <= end, pl.col("_held") > 0)
+        .group_by(cell, maintain_order=True)
+        .agg(pl.col("_held").median().alias("_listed"))
+    )
     starts = cells.with_columns(pl.lit(end + 1).cast(one.schema["_at"]).alias("_at"))
     later = cells.join(one.filter(pl.col("_at").is_between(end + 2, last)).select(*on, "_at"), on=on)
     points = pl.concat([starts, later.select(starts.columns)]).sort("_at")

@@ -64,16 +64,20 @@ def as_of(orders: pl.DataFrame, cut: dt.date, contacts: pl.DataFrame | None = No
 
     lines = orders.filter(pl.col("date") <= cut)
     bought = lines.filter(pl.col("amount") > 0)
-    tickets = bought.group_by("customer", "order", "date").agg(
+    tickets = bought.group_by("customer", "order", "date", maintain_order=True).agg(
         pl.col("amount").sum(), pl.col("promoted").any(), pl.col("online").any(), pl.len().alias("lines")
     )
     age = (pl.lit(cut) - pl.col("date")).dt.total_days()
     tickets = tickets.with_columns(age=age)
     found = (
-        tickets.group_by("customer")
+        tickets.group_by("customer", maintain_order=True)
         .agg(_lifetime())
         .join(_days(tickets), on="customer", how="left")
-        .join(bought.group_by("customer").agg(breadth=pl.col("product").n_unique().cast(pl.Float64)), on="customer", how="left")
+        .join(
+            bought.group_by("customer", maintain_order=True).agg(breadth=pl.col("product").n_unique().cast(pl.Float64)),
+            on="customer",
+            how="left",
+        )
         .join(_money(lines, cut), on="customer", how="left")
     )
     found = found.join(_contacts(contacts, cut), on="customer", how="left") if contacts is not None else found
@@ -101,9 +105,9 @@ def _days(tickets: pl.DataFrame) -> pl.DataFrame:
     """Return what days with orders say: gaps between them, and what the days after the first were worth."""
     import polars as pl
 
-    days = tickets.group_by("customer", "date").agg(pl.col("amount").sum()).sort("customer", "date")
+    days = tickets.group_by("customer", "date", maintain_order=True).agg(pl.col("amount").sum()).sort("customer", "date")
     days = days.with_columns(between=(pl.col("date") - pl.col("date").shift(1).over("customer")).dt.total_days())
-    return days.group_by("customer").agg(
+    return days.group_by("customer", maintain_order=True).agg(
         repeats=(pl.len() - 1).cast(pl.Float64),
         last_seen=(pl.col("date").max() - pl.col("date").min()).dt.total_days().cast(pl.Float64),
         gap=pl.col("between").mean(),
@@ -119,7 +123,7 @@ def _money(lines: pl.DataFrame, cut: dt.date) -> pl.DataFrame:
     positive, negative = pl.col("amount").clip(lower_bound=0), (-pl.col("amount")).clip(lower_bound=0)
     spent = [pl.col("amount").filter(age < days).sum().alias(f"spend_{days}") for days in WINDOWS]
     share = (negative.sum() / positive.sum().clip(lower_bound=1e-9)).clip(upper_bound=1.0).alias("returned")
-    return lines.group_by("customer").agg(pl.col("amount").sum().alias("spend"), share, *spent)
+    return lines.group_by("customer", maintain_order=True).agg(pl.col("amount").sum().alias("spend"), share, *spent)
 
 
 def _contacts(contacts: pl.DataFrame, cut: dt.date) -> pl.DataFrame:
@@ -154,9 +158,9 @@ def outcomes(orders: pl.DataFrame, cut: dt.date, days: int) -> pl.DataFrame:
     import polars as pl
 
     later = orders.filter((pl.col("date") > cut) & (pl.col("date") <= cut + dt.timedelta(days=days)) & (pl.col("amount") > 0))
-    tickets = later.group_by("customer", "order", "date").agg(pl.col("amount").sum(), pl.col("promoted").any())
+    tickets = later.group_by("customer", "order", "date", maintain_order=True).agg(pl.col("amount").sum(), pl.col("promoted").any())
     return (
-        tickets.group_by("customer")
+        tickets.group_by("customer", maintain_order=True)
         .agg(
             next_orders=pl.len().cast(pl.Float64),
             next_spend=pl.col("amount").sum(),
@@ -164,5 +168,7 @@ def outcomes(orders: pl.DataFrame, cut: dt.date, days: int) -> pl.DataFrame:
             next_first=(pl.col("date").min() - pl.lit(cut)).dt.total_days().cast(pl.Float64),
             next_last=(pl.col("date").max() - pl.lit(cut)).dt.total_days().cast(pl.Float64),
         )
-        .join(later.group_by("customer").agg(next_breadth=pl.col("product").n_unique().cast(pl.Float64)), on="customer")
+        .join(
+            later.group_by("customer", maintain_order=True).agg(next_breadth=pl.col("product").n_unique().cast(pl.Float64)), on="customer"
+        )
     )
