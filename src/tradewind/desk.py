@@ -68,8 +68,8 @@ class Desk(Workspace):
 
     def cached(self, model: str, *, horizon: int | None, where: Mapping[str, Any], explain: bool = False, key: str = "") -> bool:
         """Tell whether the answer to a default question is at hand, so that giving it never waits."""
-        stable = self.deployment(model).route(key)
-        return _ask.default(self, model, stable, _ask.Wish(horizon, where, explain)) is not None
+        serving = self.deployment(model)
+        return bool(serving.stable) and _ask.default(self, model, serving.route(key), _ask.Wish(horizon, where, explain)) is not None
 
     def warm(self) -> None:
         """Load every serving version and compute its default answers before the first question comes."""

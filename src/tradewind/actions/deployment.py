@@ -23,11 +23,12 @@ def promote(ws: Workspace, model: str, version: int | None = None, *, force: boo
     """
     if force and not reason.strip():
         raise BadValue("a forced promotion needs a reason", hint='--force --reason "why"')
+    question = models.get(model)
     number = version if version is not None else max(ws.view.fresh(now=True).versions.get(model, {0: None}))
     found = ws.artifact(model, number or None)
     number = found.version
     stable = ws.deployment(model).stable
-    passed = [*gates.judge(models.get(model), found.manifest, compare_incumbent=stable not in (0, number)), *safe(ws, found)]
+    passed = [*gates.judge(question, found.manifest, compare_incumbent=stable not in (0, number)), *safe(ws, found)]
     missed = [gate for gate in passed if not gate.passed and not (force and gate.may_force)]
     if missed:
         _ask.let_go(ws, model)
@@ -59,6 +60,7 @@ def split(ws: Workspace, model: str, challenger: int, share: float, *, reason: s
     """Let a challenger answer a share of the keys, always the same ones; a share of 0 ends the split."""
     if not 0 <= share <= 1:
         raise BadValue(f"share must lie between 0 and 1, not {share}")
+    models.get(model)
     stable = ws.view.fresh(now=True).deployment(model).stable
     if not stable:
         raise NotReady(f"no version of {model} serves yet", hint=f"tradewind promote {model}")
@@ -78,6 +80,8 @@ def split(ws: Workspace, model: str, challenger: int, share: float, *, reason: s
 @action(permits="read")
 def verify(ws: Workspace, model: str | None = None, *, version: int | None = None) -> Answer:
     """Check seals and signatures of versions and tables, byte for byte; raises Tampered at the first that does not match."""
+    if model is not None:
+        models.get(model)
     checked = 0
     for name, made in ws.view.fresh(now=True).versions.items():
         for number in made:
@@ -108,6 +112,7 @@ def export(ws: Workspace, model: str, folder: str | Path, *, version: int | None
 @action(permits="export", alone="train-{model}")
 def import_(ws: Workspace, model: str, folder: str | Path, *, trust: str | Path | None = None) -> Answer:
     """Take in an exported version, signed by a key this workspace trusts; `trust` is a public key file to trust from now on."""
+    models.get(model)
     if trust is not None:
         ws.keys.trust(Path(trust).read_bytes())
     found = artifact.unpack(artifact.collect(Path(folder)), ws.keys)

@@ -19,7 +19,7 @@ from starlette.routing import BaseRoute, WebSocketRoute
 
 import tradewind
 from tradewind import models
-from tradewind.core.errors import Busy, InvalidInput, NotSignedIn
+from tradewind.core.errors import Busy, InvalidInput, NotFound, NotSignedIn
 from tradewind.http import files, predict
 from tradewind.http.bodies import LoginBody
 from tradewind.http.describe import describe
@@ -95,12 +95,16 @@ def _actions() -> Mapping[str, Any]:
 
 
 def _add(app: FastAPI, route: Route, house: House) -> None:
-    if route.action == "predict":
-        return  # the gate answers it itself
     make: Callable[..., Any] = {"own": own, "upload": files.upload, "import": files.take_in, "download": files.download}.get(
         route.kind, endpoint
     )
-    app.router.add_route(API + route.path, make(route, house), methods=[route.method], name=f"{route.method} {route.path}")
+    serve = _by_the_gate if route.action == "predict" else make(route, house)
+    app.router.add_route(API + route.path, serve, methods=[route.method], name=f"{route.method} {route.path}")
+
+
+async def _by_the_gate(_: Request) -> Response:
+    """Stand for the address that the gate answers itself, so that another method there is told as one."""
+    raise NotFound("the gate answers this address")
 
 
 def _add_probes(app: FastAPI, health: Health, measures: Measures, hub: Hub, desk: Desk, *, open_metrics: bool) -> None:

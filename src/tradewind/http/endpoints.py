@@ -111,6 +111,8 @@ async def _page(route: Route, house: House, request: Request) -> Response:
         given |= {"limit": limit}
     found: Answer = await house.do(partial(method_of(guest_of(request).desk, route.action), **given))
     page, after = _cut(found, offset, limit, newest=route.action == "show")
+    if route.action == "show":
+        page = _counted(page, given["table"])
     if route.action == "audit":
         after = None
     said = show.data(page) | {"next": after}
@@ -129,6 +131,15 @@ def _cut(found: Answer, offset: int, limit: int, *, newest: bool) -> tuple[Answe
     more = low > 0 if newest else high < count
     page = replace(found, table=found.table.take(np.arange(low, high)), memo={})
     return page, _cursor(offset + limit) if more else None
+
+
+def _counted(page: Answer, table: str) -> Answer:
+    """Return a page of rows that says how many it shows: one more was asked for, to know whether there are more."""
+    whole = next((fact.value for fact in page.facts if fact.name == "rows"), None)
+    if page.table is None or whole is None:
+        return page
+    shown = len(page.table)
+    return replace(page, words=f"{shown:,} of {whole:,} rows of {table}.", source=dict(page.source) | {"rows": shown})
 
 
 async def _job(route: Route, house: House, request: Request) -> Response:
@@ -172,10 +183,8 @@ def _fields(kind: type[Body], content: bytes) -> dict[str, Any]:
     except (msgspec.DecodeError, RecursionError) as error:
         raise of_decoding(error) from error
     fields = {name: getattr(said, name) for name in said.__struct_fields__}
-    if isinstance(fields.get("budget"), BudgetBody):
+    if isinstance(fields.get("budget"), BudgetBody):  # of a training; that of a plan is money
         fields["budget"] = Budget(**msgspec.structs.asdict(fields["budget"]))
-    elif "budget" in fields:
-        del fields["budget"]
     return fields
 
 

@@ -114,3 +114,11 @@ def test_the_whole_is_not_added_to_its_parts() -> None:
     assert _worded(table, said, {"model": "roi", "version": 1, "recipe": "fast"}).fact("expected_total") == 30.0
     parts = table.take(np.array([0, 2]))
     assert _worded(parts, said, {"model": "roi", "version": 1, "recipe": "fast"}).fact("expected_total") == 3.0
+
+
+@pytest.mark.parametrize("act", ["predict", "promote", "verify", "split", "import_", "rollback", "effects"])
+def test_a_model_there_is_not_is_told_as_one(served: Desk, act: str) -> None:
+    more = {"split": (1, 0.5), "import_": ("away",)}.get(act, ())
+    with pytest.raises(NotFound, match="there is no model 'nope'"):
+        getattr(served, act)("nope", *more)
+    assert not served.cached("nope", horizon=3, where={})

@@ -168,7 +168,10 @@ class FakeDesk:
             raise NotFound(f"table {table!r} is not loaded", hint="load it")
         rows = [row for row in rows if all(str(row.get(name)) == str(value) for name, value in (where or {}).items())]
         rows = [row for row in rows if since is None or row.get("date", "9999") >= since]
-        return Answer(table=table_of(rows[-limit:]) if rows else None, words=f"{len(rows)} rows")
+        shown = table_of(rows[-limit:]) if rows else None
+        return Answer(
+            (Fact("rows", len(rows)),), shown, words=f"{len(rows[-limit:])} of {len(rows)} rows", source={"rows": len(rows[-limit:])}
+        )
 
     def predict(
         self,

@@ -398,3 +398,24 @@ def test_the_metrics_count(server):
 def test_metrics_can_be_closed(start):
     server = start(open_metrics=False)
     assert server.as_("").get("/metrics").status_code == 401
+
+
+def test_the_money_of_a_plan_reaches_the_planner(server):
+    answer = server.as_("analyst").post("/api/v1/models/demand/plan", json={"budget": 250.5, "lock": {"TV": 4}})
+    assert answer.status_code == 200 and answer.json()["answer"]["facts"][0] == {"name": "budget", "value": 250.5}
+    assert server.calls("plan")[-1]["budget"] == 250.5
+    server.as_("analyst").post("/api/v1/models/demand/plan", json={})
+    assert server.calls("plan")[-1]["budget"] is None
+
+
+def test_a_page_says_how_many_rows_it_shows(server):
+    said = server.as_().get("/api/v1/tables/sales?limit=3").json()
+    whole = said["answer"]["facts"][0]["value"]
+    assert len(said["answer"]["rows"]) == said["source"]["rows"] == 3
+    assert said["answer"]["words"] == f"3 of {whole:,} rows of sales." and said["next"]
+
+
+@pytest.mark.parametrize("method", ["GET", "PUT", "DELETE"])
+def test_another_method_at_the_address_of_predictions_is_told_as_one(server, method):
+    answer = server.as_().request(method, "/api/v1/models/demand/predict")
+    assert answer.status_code == 405 and answer.json()["hint"]
