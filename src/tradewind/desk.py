@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tradewind.actions import _ask, admin, data, deployment, experiments, models, plans
-from tradewind.core.errors import Busy, Incompatible, InvalidInput, Tampered
+from tradewind.core.errors import Busy, Incompatible, InvalidInput, NotFound, Tampered
 from tradewind.core.event import OWNER, Actor
 from tradewind.settings import Settings, default_folder
 from tradewind.vault import archive, files
@@ -157,9 +157,16 @@ def restore(path: str | Path, folder: str | Path, *, recovery: str | None = None
 
 
 def recover(folder: str | Path, code: str, *, passphrase: str | None = None) -> Desk:
-    """Give a workspace its keys back from the printed recovery code; keys it trusted must be trusted anew."""
-    Keys.recover(Path(folder) / "keys", code, passphrase=passphrase)
-    return open(folder)
+    """Give a workspace its keys back from the printed recovery code; keys it trusted must be trusted anew.
+
+    They are locked as the workspace's settings say, or by `passphrase`. Raises NotFound for a folder that is no workspace.
+    """
+    root, given = Path(folder), {} if passphrase is None else {"passphrase": passphrase}
+    if not (root / "format.json").is_file():
+        raise NotFound(f"{root} is not a Tradewind workspace", hint="name the folder whose keys are lost")
+    chosen = Settings.read(root, **given)
+    Keys.recover(root / "keys", code, passphrase=chosen.passphrase or None, kek=bytes.fromhex(chosen.kek) if chosen.kek else None)
+    return open(root, **given)
 
 
 def home(folder: str | Path | None = None) -> Path:

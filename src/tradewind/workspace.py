@@ -160,7 +160,7 @@ class Workspace:
         if not made:
             raise NotReady(f"{model} has never been trained here", hint=f"tradewind train {model}")
         if number is not None and number not in made:
-            raise NotFound(f"{model} has no version {number}", hint=f"versions: {', '.join(map(str, sorted(made)))}")
+            raise NotFound(f"{model} has no version {number!r}", hint=f"versions: {', '.join(map(str, sorted(made)))}")
         return made[number if number is not None else max(made)]
 
     def artifact(self, model: str, number: int | None = None) -> Artifact:

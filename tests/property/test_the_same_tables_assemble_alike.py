@@ -1,4 +1,4 @@
-"""The same business tables give the same modelling table, byte for byte: a stopped training goes on from it, `update` knows it by its digest."""
+"""The same business tables give the same modelling table, byte for byte: a stopped training goes on by it, `update` knows it."""
 
 from __future__ import annotations
 

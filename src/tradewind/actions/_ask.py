@@ -7,6 +7,8 @@ import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -23,6 +25,7 @@ from tradewind.workspace import Workspace
 
 MOST_ROWS = 200_000
 MOST_AHEAD = 3660
+LARGEST = 1e18  # no price, spend or figure is that large
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,14 +40,14 @@ class Wish:
 
     def head(self) -> bytes:
         """Return the head of the request; raises BadValue for a horizon that is none."""
-        ahead = self.horizon
-        if ahead is not None and (isinstance(ahead, bool) or not isinstance(ahead, int) or not 1 <= ahead <= MOST_AHEAD):
+        ahead: Any = self.horizon
+        if ahead is not None and (isinstance(ahead, bool) or not isinstance(ahead, Integral) or not 1 <= int(ahead) <= MOST_AHEAD):
             raise BadValue(
                 f"horizon must be a whole number from 1 to {MOST_AHEAD}, not {ahead!r}",
                 hint="ask for as many periods as you need, such as 30",
             )
-        said = {"do": "predict", "horizon": ahead, "where": dict(self.where), "explain": self.explain}
-        return json.dumps(said | {"by": self.by or None, "quantiles": self.quantiles or None}).encode()
+        said = {"do": "predict", "horizon": ahead if ahead is None else int(ahead), "where": dict(self.where), "explain": self.explain}
+        return json.dumps(said | {"by": self.by or None, "quantiles": self.quantiles or None}, default=_plain).encode()
 
     def key(self) -> tuple[Any, ...]:
         """Return what tells one default question from another."""
@@ -52,6 +55,15 @@ class Wish:
 
 
 PLAIN = Wish()
+
+
+def _plain(value: Any) -> Any:
+    """Return a value that JSON does not know as one that it does; raises BadValue."""
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, date):
+        return value.isoformat()
+    raise BadValue(f"where cannot be by {value!r:.60}", hint="give texts, numbers or dates, or a list of them")
 
 
 def names(said: Sequence[str] | str | None) -> tuple[str, ...]:
@@ -92,12 +104,21 @@ def as_asked(question: Model, asked: Any) -> Table:
             raise TooBig(f"{len(asked):,} rows in one question; the limit is {MOST_ROWS:,}", hint="ask in several requests")
         table = Table.from_rows(asked, question.asks)
     else:
-        table = Table.from_frame(asked, question.asks)
+        table = Table.from_frame(asked, question.asks).dated(question.asks)
     if len(table) == 0:
         raise _nothing(question)
     if len(table) > MOST_ROWS:
         raise TooBig(f"{len(table):,} rows in one question; the limit is {MOST_ROWS:,}", hint="ask in several requests")
-    return table.checked(question.asks)
+    return _sane(table.checked(question.asks))
+
+
+def _sane(table: Table) -> Table:
+    """Return the table; raises BadValue for a number that nobody can mean: an answer reckoned with it would be none."""
+    for name in table.names:
+        values = table.column(name)
+        if values.dtype.kind == "f" and (np.abs(values) > LARGEST).any():
+            raise BadValue(f'column "{name}" holds a number beyond {LARGEST:g}', hint="correct it, or leave its row out")
+    return table
 
 
 def _nothing(question: Model) -> EmptyTable:

@@ -12,6 +12,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Concatenate, ParamSpec
 
+from tradewind.actions._kinds import misfit
 from tradewind.core.answer import Answer
 from tradewind.core.errors import BadValue, Cancelled, NotAllowed, TradewindError, Unexpected
 from tradewind.core.event import Event
@@ -69,7 +70,7 @@ def action(*, permits: str, quiet: bool = False, alone: str = "", wait_s: float 
                 told = Cancelled(f"{name} was stopped", hint="run the same command again: finished pieces are kept and not done twice")
                 raise _failed(ws, name, told) from stop
             except Exception as error:
-                raise _failed(ws, name, _meant(error, signature, name, (ws, *args), kwargs)) from error
+                raise _failed(ws, name, _meant(error, function, name, (ws, *args), kwargs)) from error
 
         ACTIONS[name] = Action(name, permits, wrapper, (function.__doc__ or "").strip())
         return wrapper
@@ -84,14 +85,14 @@ def _bound(signature: inspect.Signature, name: str, args: tuple[Any, ...], kwarg
         raise BadValue(f"{name}: {error}", hint=f"{name}{signature}") from error
 
 
-def _meant(error: Exception, signature: inspect.Signature, name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Exception:
+def _meant(error: Exception, function: Callable[..., Answer], name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Exception:
     """Return BadValue where what went wrong is that the arguments do not fit the action: looked at only then, it costs every question."""
-    if isinstance(error, TypeError):
-        try:
-            _bound(signature, name, args, kwargs)
-        except BadValue as wrong:
-            return wrong
-    return error
+    if isinstance(error, TradewindError):
+        return error
+    try:
+        return misfit(function, _bound(inspect.signature(function), name, args, kwargs)) or error
+    except BadValue as wrong:
+        return wrong
 
 
 def _lock(ws: Workspace, name: str, bound: Mapping[str, Any], wait_s: float) -> AbstractContextManager[None]:

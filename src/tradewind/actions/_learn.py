@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from tradewind.actions import _ask
 from tradewind.core.answer import Fact
 from tradewind.core.errors import BadValue, NotFound
 from tradewind.core.event import Event
@@ -150,14 +151,15 @@ def taught(
 
 
 def wanted(
-    question: Model, recipes: Sequence[str] | None, params: Mapping[str, Any] | None, seed: int, incumbent: Mapping[str, Any] | None
+    question: Model, recipes: Sequence[str] | str | None, params: Mapping[str, Any] | None, seed: int, incumbent: Mapping[str, Any] | None
 ) -> dict[str, Any]:
     """Return what a job is asked to try; the baseline always comes along, to be compared with.
 
     Raises BadValue for an unknown recipe or knob, for a value that a knob cannot have, and for a seed that is none.
     """
     baseline, *rest = question.recipes
-    chosen = [name for name in (recipes if recipes is not None else rest) if name != baseline]
+    named = _ask.names(recipes)
+    chosen = [name for name in (rest if recipes is None else named) if name != baseline]
     for name in chosen:
         if name not in question.recipes:
             raise BadValue(f"{question.name} has no recipe {name!r}", hint=f"recipes: {', '.join(question.recipes)}")
@@ -166,7 +168,7 @@ def wanted(
     return {
         "recipes": [baseline, *chosen],
         "routed": recipes is None,
-        "named": list(recipes or ()),
+        "named": list(named),
         "params": _knobs(question, {} if params is None else params),
         "seed": seed,
         "incumbent": incumbent,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from tradewind.actions import _ask
 from tradewind.actions._door import action
 from tradewind.core.answer import Answer, Fact
 from tradewind.core.catalog import TABLES, table_schema
-from tradewind.core.errors import NotFound
+from tradewind.core.errors import BadValue, NotFound
 from tradewind.core.model import SILENT, Progress
 from tradewind.core.table import Table
 from tradewind.data import keep
@@ -91,12 +92,14 @@ def show(
     table: str,
     *,
     where: Mapping[str, Any] | None = None,
-    since: str | None = None,
-    until: str | None = None,
+    since: str | date | None = None,
+    until: str | date | None = None,
     limit: int = 100,
     version: int | None = None,
 ) -> Answer:
     """Show the newest rows of a business table."""
+    if limit < 0:
+        raise BadValue(f"limit must be a number of rows, not {limit}")
     found = ws.table(table, version=version, where=_ask.pairs(where, "where"), since=since, until=until)
     rows = found.take(np.arange(max(len(found) - limit, 0), len(found)))
     return Answer(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from tradewind import models
 from tradewind.actions import _ask, _learn, _update
 from tradewind.actions._door import action
 from tradewind.core.answer import Answer, Fact
-from tradewind.core.errors import BadValue
+from tradewind.core.errors import BadValue, InvalidInput
 from tradewind.core.model import SILENT, Budget, Model, Progress, Trained
 from tradewind.core.table import Table
 from tradewind.registry import artifact
@@ -30,9 +31,9 @@ def train(
     model: str,
     table: str | None = None,
     *,
-    budget: Budget | None = None,
+    budget: Budget | Mapping[str, Any] | None = None,
     params: Mapping[str, Mapping[str, Any]] | None = None,
-    recipes: Sequence[str] | None = None,
+    recipes: Sequence[str] | str | None = None,
     seed: int = 0,
     search_s: float = 0.0,
     grant: Sequence[str] = (),
@@ -42,7 +43,8 @@ def train(
 
     `params` are knobs by recipe: `{"boosted": {"trees": 400}}`. `search_s` are processor seconds to look for better knobs with, on
     history before the leaderboard's own blocks; every trial is an event. The leaderboard has the naive baseline and, where a version
-    serves already, its recipe refitted on the same folds as `incumbent`. `grant` names sensitive columns that may be learned from.
+    serves already, its recipe refitted on the same folds as `incumbent`. `budget` is `{"folds": 4, "memory_mb": 2000, "deadline_s": 600}`
+    or less of it, within what the workspace's settings allow. `grant` names sensitive columns that may be learned from.
     """
     if not 0 <= search_s <= MOST_SEARCH_S:
         raise BadValue(f"search_s must lie between 0 and {MOST_SEARCH_S:g} processor seconds, not {search_s}")
@@ -108,7 +110,7 @@ def evaluate(
     *,
     folds: int = 3,
     horizon: int | None = None,
-    recipes: Sequence[str] | None = None,
+    recipes: Sequence[str] | str | None = None,
     seed: int = 0,
     progress: Progress = SILENT,
 ) -> Answer:
@@ -147,7 +149,7 @@ def predict(
     key: str = "",
     version: int | None = None,
     by: Sequence[str] | str | None = None,
-    quantiles: Sequence[float] | None = None,
+    quantiles: Sequence[float] | float | None = None,
 ) -> Answer:
     """Ask the serving version: rows of questions, or the next `horizon` periods of every key that fits `where`.
 
@@ -159,6 +161,8 @@ def predict(
     number = version if version is not None else ws.deployment(model).route(key)
     sums, levels = _ask.names(by), _ask.levels(quantiles)
     if asked is not None:
+        if horizon is not None or where is not None:
+            raise InvalidInput("rows cannot be joined with horizon or where", hint="rows name their own dates and keys")
         wish = _ask.Wish(explain=explain, by=sums, quantiles=levels)
         return _ask.ask(ws, model, number, asked=_ask.as_asked(question, asked), wish=wish)
     wish = _ask.Wish(horizon, _ask.pairs(where, "where"), explain, sums, levels)
@@ -235,10 +239,17 @@ def artifact_facts(ws: Workspace, model: str, number: int) -> dict[str, Any]:
     return {"recipe": manifest["recipe"], "params": manifest["params"]}
 
 
-def _budget(ws: Workspace, asked: Budget | None) -> Budget:
-    """Return what was asked for, within what the workspace's settings allow."""
+def _budget(ws: Workspace, asked: Budget | Mapping[str, Any] | None) -> Budget:
+    """Return what was asked for, within what the workspace's settings allow; raises BadValue."""
     memory, deadline = int(ws.options["train_memory_mb"]), float(ws.options["train_deadline_s"])
-    wanted = asked or Budget()
+    try:
+        wanted = Budget(**asked) if isinstance(asked, Mapping) else asked or Budget()
+    except TypeError as error:
+        raise BadValue(f"budget: {error}", hint="budget={'folds': 4, 'memory_mb': 2000, 'deadline_s': 600}") from error
+    for name, value in asdict(wanted).items():
+        plain = isinstance(value, int | float) and not isinstance(value, bool)
+        if value is not None and not (plain and (value > 0 or name == "folds")):
+            raise BadValue(f"{name} must be a number above zero, not {value!r}")
     if wanted.folds is not None and not 1 <= wanted.folds <= MOST_FOLDS:
         raise BadValue(f"folds must lie between 1 and {MOST_FOLDS}, not {wanted.folds}")
     return Budget(wanted.folds, min(wanted.memory_mb or memory, memory), min(wanted.deadline_s or deadline, deadline))

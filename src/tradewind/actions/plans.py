@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Mapping
+from numbers import Real
 from typing import Any
 
 from tradewind import models
@@ -73,9 +74,9 @@ def _by_name(given: Mapping[str, Any] | None, what: str) -> dict[str, Any]:
     return {str(name): value for name, value in given.items()}
 
 
-def _money(budget: float | None) -> float | None:
+def _money(budget: Any) -> float | None:
     if budget is None:
         return None
-    if isinstance(budget, bool) or not isinstance(budget, int | float) or not 0 <= budget < float("inf"):
+    if isinstance(budget, bool) or not isinstance(budget, Real) or not 0 <= float(budget) <= _ask.LARGEST:
         raise BadValue(f"budget must be an amount of money of at least 0, not {budget!r}")
     return float(budget)

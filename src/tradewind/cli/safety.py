@@ -1,5 +1,6 @@
 """Commands for proof, people, keys and copies."""
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -69,6 +70,19 @@ def rotate(call: Call) -> "Answer":
 def recovery(call: Call) -> "Answer":
     """Show the recovery code of the keys. Whoever holds it can read and sign everything: print it and lock it away."""
     return call.desk.recovery()
+
+
+@command("recover", PANEL)
+def recover(
+    call: Call,
+    code: Annotated[str, typer.Argument(metavar="CODE", help="The printed code, or - to read it from stdin.")] = "-",
+) -> "Answer":
+    """Bring lost keys back from the printed code. Keys that the workspace trusted must be trusted anew."""
+    from tradewind import desk
+
+    recovered = call.hold(desk.recover(call.workspace, sys.stdin.read() if code == "-" else code))
+    call.note(f"{call.workspace.resolve()} has its keys again")
+    return recovered.status()
 
 
 @command("backup", PANEL, action="backup")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import html as markup
+import io
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
-from tradewind.core.errors import BadValue, DiskFull, EmptyTable
+from tradewind.core.errors import BadValue, DiskFull, EmptyTable, InvalidInput
 from tradewind.core.fact import Fact
 from tradewind.core.table import Table
 
@@ -148,7 +149,9 @@ def save(answer: Answer, path: Path) -> Path:
             case ".csv":
                 escaped(made).write_csv(path)
             case ".xlsx":
-                escaped(made).write_excel(path)
+                book = io.BytesIO()  # its writer says in a way of its own that a file cannot be made
+                escaped(made).write_excel(book)
+                path.write_bytes(book.getvalue())
             case ".parquet":
                 made.write_parquet(path)
             case ".json":
@@ -156,7 +159,10 @@ def save(answer: Answer, path: Path) -> Path:
             case other:
                 raise BadValue(f"cannot write {other or 'a file without a suffix'}", hint="use .csv, .xlsx, .parquet or .json")
     except OSError as error:
-        raise DiskFull(f"cannot write {path}: {error.strerror or error}", hint="free some space or choose another folder") from error
+        said = f"cannot write {path}: {error.strerror or error}"
+        if isinstance(error, FileNotFoundError | NotADirectoryError | IsADirectoryError | PermissionError):
+            raise InvalidInput(said, hint="name a folder that is there and may be written to") from error
+        raise DiskFull(said, hint="free some space or choose another folder") from error
     return path
 
 

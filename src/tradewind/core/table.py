@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
+from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -132,6 +133,15 @@ class Table:
         """Return the rows as plain data: dates as ISO text, NaN as None."""
         plain = [_plain(self.column(name)) for name in self.names]
         return [dict(zip(self.names, row, strict=True)) for row in zip(*plain, strict=True)]
+
+    def dated(self, schema: Schema) -> Table:
+        """Return the table with texts read as dates where the schema says dates, as `from_rows` reads them; raises BadValue."""
+        told = [column for column in schema if column.type in (Type.DATE, Type.TIMESTAMP) and column.name in self.names]
+        wrong: list[dict[str, str]] = []
+        made = {one.name: _typed(self.column(one.name).tolist(), one, wrong) for one in told if self.column(one.name).dtype == object}
+        if wrong:
+            raise BadValue(f"{wrong[0]['pointer']}: {wrong[0]['message']}", hint="the answer lists every bad field", fields=wrong[:100])
+        return self.with_columns(made, *(one for one in told if one.name in made)) if made else self
 
     def select(self, names: Iterable[str]) -> Table:
         """Return the table with these columns."""
@@ -326,9 +336,9 @@ def _plain(array: Array) -> list[Any]:
 
 def _guess(rows: Sequence[Mapping[str, Any]], name: str) -> Type:
     value = next((row[name] for row in rows if row.get(name) is not None), None)
-    if isinstance(value, bool):
+    if isinstance(value, bool | np.bool_):
         return Type.FLAG
-    return Type.NUMBER if isinstance(value, int | float) else Type.TEXT
+    return Type.NUMBER if isinstance(value, Real) else Type.TEXT
 
 
 def _typed(values: list[Any], column: Column, wrong: list[dict[str, str]]) -> Array:
@@ -382,9 +392,9 @@ def _one(value: Any, column: Column) -> Any:
         return str(value)
     if kind in (Type.DATE, Type.TIMESTAMP):
         return _when(value, "D" if kind is Type.DATE else "us")
-    if isinstance(value, bool):
+    if isinstance(value, bool | np.bool_):
         return float(value)
-    if not isinstance(value, int | float):
+    if not isinstance(value, Real):
         raise TypeError("must be a number")
     return _ranged(float(value), column)
 

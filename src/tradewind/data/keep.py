@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, Protocol
 
+import numpy as np
 import polars as pl
 
 from tradewind.core.errors import BadValue, EmptyTable, MissingColumn, NotFound, Tampered
@@ -19,6 +21,7 @@ from tradewind.data.parse import text
 from tradewind.data.types import DTYPES
 
 FORMAT = 1
+ISO = re.compile(r"\d{4}(-\d\d(-\d\d(T\d\d(:\d\d(:\d\d(\.\d{1,6})?)?)?)?)?)?$")  # a date, a moment, or the head of one
 SHARDS = 16  # parts of a month in a table of customers, so that one of them can be forgotten
 MANY_ROWS = 50_000  # from here on a table of customers is split
 NO_TIME = "none"
@@ -99,13 +102,15 @@ def restore(
     *,
     columns: Iterable[str] | None = None,
     where: Mapping[str, Any] | None = None,
-    since: str | None = None,
-    until: str | None = None,
+    since: str | date | None = None,
+    until: str | date | None = None,
 ) -> Table:
     """Read a table back; only the partitions that can hold asked rows are opened.
 
-    `where` is column -> value or list of values; `since` and `until` are ISO dates, both inclusive. Raises MissingColumn, BadValue.
+    `where` is column -> value or list of values; `since` and `until` are dates or their ISO text, a year or month of one too, both
+    inclusive. Raises MissingColumn, BadValue.
     """
+    since, until = _moment(since, "since"), _moment(until, "until")
     found = _manifest(blobs, digest)
     schema: Schema = found["schema"]
     wanted = tuple(columns) if columns is not None else schema.names
@@ -326,6 +331,20 @@ def _between(time: str, since: str | None, until: str | None) -> pl.Expr:
     if until:
         kept = kept & (text.str.slice(0, len(until)) <= until)
     return kept
+
+
+def _moment(said: Any, argument: str) -> str | None:
+    """Return a moment as the ISO text it was said by, a day where it is midnight; raises BadValue."""
+    if said is None or said == "":
+        return None
+    text = str(said.isoformat() if isinstance(said, date) else said).strip().replace(" ", "T").removesuffix("Z").removesuffix("T00:00:00")
+    try:
+        fine = ISO.match(text) is not None and not np.isnat(np.datetime64(text))
+    except ValueError:
+        fine = False
+    if not fine:
+        raise BadValue(f"{argument} must be a date, not {said!r:.60}", hint="write dates as in 2026-11-30; 2026-11 is a month")
+    return text
 
 
 def _values(values: list[Any], schema: Schema, name: str) -> list[Any]:

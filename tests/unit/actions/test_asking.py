@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 
 from tradewind.actions._ask import _worded
-from tradewind.core.errors import BadValue, EmptyTable, NotFound, NotReady
+from tradewind.core.errors import BadValue, EmptyTable, NotFound, NotReady, TradewindError
 from tradewind.core.table import Table
 from tradewind.desk import Desk
 
@@ -122,3 +124,32 @@ def test_a_model_there_is_not_is_told_as_one(served: Desk, act: str) -> None:
     with pytest.raises(NotFound, match="there is no model 'nope'"):
         getattr(served, act)("nope", *more)
     assert not served.cached("nope", horizon=3, where={})
+
+
+def test_rows_are_read_as_notebooks_write_them(served: Desk) -> None:
+    plain = served.predict("toy_demand", [{"product": "a", "date": "2024-03-25"}]).table.to_rows()
+    for date in (np.datetime64("2024-03-25"), dt.date(2024, 3, 25), dt.datetime(2024, 3, 25)):
+        assert served.predict("toy_demand", [{"product": "a", "date": date}]).table.to_rows() == plain
+    texts = pl.DataFrame({"product": ["a"], "date": ["2024-03-25"]})
+    assert served.predict("toy_demand", texts).table.to_rows() == plain
+    assert served.predict("toy_demand", texts.to_pandas()).table.to_rows() == plain
+    numbers = [{"product": "a", "date": "2024-03-25", "price": price} for price in (np.float32(2), np.int64(2), np.bool_(True))]
+    assert len(served.predict("toy_demand", numbers).table) == 3
+    assert served.predict("toy_demand", horizon=np.int64(7)).table.to_rows() == served.predict("toy_demand", horizon=7).table.to_rows()
+    assert len(served.predict("toy_demand", horizon=7, where={"product": np.str_("a")}).table) == 7
+
+
+@pytest.mark.parametrize(
+    ("asked", "more", "said"),
+    [
+        (pl.DataFrame({"product": ["a"], "date": ["25.3.2024"]}), {}, "/rows/0/date: must be a date as in"),
+        ([{"product": "a", "date": "2024-03-25", "price": 1e300}], {}, 'column "price" holds a number beyond 1e\\+18'),
+        ([{"product": "a", "date": "2024-03-25"}], {"horizon": 7}, "rows cannot be joined with horizon or where"),
+        ([{"product": "a", "date": "2024-03-25"}], {"where": {"product": "a"}}, "rows cannot be joined with horizon or where"),
+        (None, {"where": {"product": object}}, "where cannot be by"),
+        (None, {"version": "1"}, "toy_demand has no version '1'"),
+    ],
+)
+def test_what_cannot_be_asked_is_refused_with_the_reason(served: Desk, asked: Any, more: dict[str, Any], said: str) -> None:
+    with pytest.raises(TradewindError, match=said):
+        served.predict("toy_demand", asked, **more)

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import errno
 import json
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -8,7 +10,7 @@ import pytest
 
 from tradewind.core import show
 from tradewind.core.answer import Answer, Fact
-from tradewind.core.errors import BadValue, DiskFull, EmptyTable
+from tradewind.core.errors import BadValue, DiskFull, EmptyTable, InvalidInput
 from tradewind.core.fact import prose
 from tradewind.core.table import Table
 
@@ -48,8 +50,21 @@ def test_spreadsheet_formulas_are_made_harmless(tmp_path) -> None:
 def test_an_unknown_suffix_and_a_missing_folder_are_typed(tmp_path) -> None:
     with pytest.raises(BadValue):
         answer().save(tmp_path / "a.doc")
-    with pytest.raises(DiskFull):
-        answer().save(tmp_path / "none" / "a.csv")
+    (tmp_path / "folder.csv").mkdir()
+    for name in ("none/a.csv", "none/a.xlsx", "none/a.parquet", "none/a.json", "folder.csv"):
+        with pytest.raises(InvalidInput, match="cannot write") as told:
+            answer().save(tmp_path / name)
+        assert "name a folder that is there" in told.value.hint
+
+
+@pytest.mark.parametrize("suffix", ["json", "xlsx"])
+def test_a_full_disk_is_said_as_one(tmp_path, monkeypatch, suffix) -> None:
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(DiskFull, match="No space left"):
+        answer().save(tmp_path / f"a.{suffix}")
 
 
 def test_an_answer_without_anything_has_no_frame() -> None:
