@@ -161,7 +161,8 @@ def recover(folder: str | Path, code: str, *, passphrase: str | None = None) -> 
 
     They are locked as the workspace's settings say, or by `passphrase`. Raises NotFound for a folder that is no workspace.
     """
-    root, given = Path(folder), {} if passphrase is None else {"passphrase": passphrase}
+    root = Path(folder)
+    given: dict[str, Any] = {} if passphrase is None else {"passphrase": passphrase}
     if not (root / "format.json").is_file():
         raise NotFound(f"{root} is not a Tradewind workspace", hint="name the folder whose keys are lost")
     chosen = Settings.read(root, **given)

@@ -178,7 +178,7 @@ def wanted(
 def _knobs(question: Model, params: Any) -> dict[str, dict[str, Any]]:
     """Return knobs by recipe as given, each looked at now: in the job a recipe that cannot be turned so would only drop out."""
     if not isinstance(params, Mapping) or not all(isinstance(turned, Mapping) for turned in params.values()):
-        raise BadValue(f"params must be knobs by recipe, not {params!r}", hint='params={"boosted": {"trees": 400}}')
+        raise BadValue(f"params must be knobs by recipe, not {params!r}", hint='params={"boosted": {"rounds": 400}}')
     for name, turned in params.items():
         if name not in question.recipes:
             raise BadValue(f"{question.name} has no recipe {name!r}", hint=f"recipes: {', '.join(question.recipes)}")

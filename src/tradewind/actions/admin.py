@@ -85,9 +85,9 @@ def actor_of(ws: Workspace, token: str) -> Actor:
 
 @action(permits="admin", quiet=True)
 def audit(ws: Workspace, *, verify: bool = False, after: int = 0, limit: int = 100, anchor: str | None = None) -> Answer:
-    """Show the newest events; `verify` checks the whole chain, against an exported checkpoint line where one is given."""
+    """Show the newest events; `verify` checks the whole chain; so does `anchor`, a checkpoint line kept elsewhere, against that line."""
     facts: list[Fact] = []
-    words = ""
+    words, verify = "", verify or anchor is not None
     if verify:
         count = ws.ledger.verify(anchor)
         facts = [Fact("events_checked", count), Fact("checkpoint", ws.ledger.checkpoint())]

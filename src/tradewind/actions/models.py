@@ -41,7 +41,7 @@ def train(
 ) -> Answer:
     """Learn a model from what is loaded and keep it sealed as a new version; it serves only once promoted.
 
-    `params` are knobs by recipe: `{"boosted": {"trees": 400}}`. `search_s` are processor seconds to look for better knobs with, on
+    `params` are knobs by recipe: `{"boosted": {"rounds": 400}}`. `search_s` are processor seconds to look for better knobs with, on
     history before the leaderboard's own blocks; every trial is an event. The leaderboard has the naive baseline and, where a version
     serves already, its recipe refitted on the same folds as `incumbent`. `budget` is `{"folds": 4, "memory_mb": 2000, "deadline_s": 600}`
     or less of it, within what the workspace's settings allow. `grant` names sensitive columns that may be learned from.

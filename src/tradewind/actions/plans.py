@@ -78,5 +78,5 @@ def _money(budget: Any) -> float | None:
     if budget is None:
         return None
     if isinstance(budget, bool) or not isinstance(budget, Real) or not 0 <= float(budget) <= _ask.LARGEST:
-        raise BadValue(f"budget must be an amount of money of at least 0, not {budget!r}")
+        raise BadValue(f"budget must be an amount of money from 0 to {_ask.LARGEST:g}, not {budget!r}")
     return float(budget)

@@ -28,7 +28,8 @@ def train(
     table: Annotated[str | None, typer.Option("--table", "-t", help="The table to learn from, where not the model's own.")] = None,
     recipe: Recipes = None,
     param: Annotated[
-        list[str] | None, typer.Option("--param", metavar="RECIPE.KNOB=VALUE", help="Set a knob, as in boosted.trees=400; may be repeated.")
+        list[str] | None,
+        typer.Option("--param", metavar="RECIPE.KNOB=VALUE", help="Set a knob, as in boosted.rounds=400; may be repeated."),
     ] = None,
     deadline: Annotated[float | None, typer.Option(min=1, metavar="SECONDS", help="Stop a training that takes longer.")] = None,
     folds: Annotated[int | None, typer.Option(min=1, help="Rolling-origin folds; three to six by default, as the history allows.")] = None,

@@ -67,3 +67,12 @@ def test_dates_may_be_dates(tmp_path):
 def sales():
     days = pl.date_range(date(2024, 1, 1), date(2024, 1, 31), eager=True)
     return pl.DataFrame({"date": days, "product": ["a"] * 31, "units": [float(at % 7) for at in range(31)]})
+
+
+def test_a_checkpoint_line_is_checked_without_being_asked_twice(tmp_path):
+    with tradewind.open(tmp_path / "ws") as desk:
+        desk.load(sales(), table="sales")
+        line = desk.audit(verify=True).fact("checkpoint")
+        assert desk.audit(anchor=line).source["verified"] and desk.audit(anchor=line).fact("events_checked") > 0
+        with pytest.raises(BadValue, match="not a checkpoint line"):
+            desk.audit(anchor="xx")

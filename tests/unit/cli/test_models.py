@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import inspect
 import io
 import json
+import re
 import sys
 from dataclasses import replace
 from datetime import date
 
 import pytest
 
+from tradewind.actions import _learn
+from tradewind.actions import models as actions
+from tradewind.cli import models as typed
 from tradewind.core.model import Budget
+from tradewind.models import recipe
 
 
 def test_train_passes_everything_on(desk, tradewind_):
@@ -198,3 +204,9 @@ def test_a_knob_needs_its_recipe(desk, tradewind_):
 def test_the_text_of_a_card_is_the_result(desk, tradewind_):
     said = tradewind_("card", "demand")
     assert (said.out, said.err) == ("two rows\n", "")
+
+
+def test_the_knobs_that_help_and_hints_name_are_knobs():
+    said = [inspect.getsource(module) for module in (_learn, actions, typed)]
+    named = {pair for text in said for pair in re.findall(r'"?(boosted)(?:": {"|\.)(\w+)', text)}
+    assert named and {knob for _, knob in named} <= {knob.name for knob in recipe("demand", "boosted").knobs}

@@ -32,7 +32,7 @@ KNOBS = (
         meaning="what the belief is about: the return on all spend, on the next unit of it, or the share of the outcome",
         tune=False,
     ),
-    Knob("belief", "usual", choices=tuple(WIDTH), meaning="how sure one is before the data: usual is a return of 0.3 to 6", tune=False),
+    Knob("belief", "usual", choices=tuple(WIDTH), meaning="how sure one is before the data: usual is a return of 0.3 to 5", tune=False),
     Knob("worth", 0.0, 0.0, meaning="money per outcome where the outcome is not money; 0: as the data says", tune=False),
     Knob("exposure", default=True, meaning="learn from impressions instead of spend where they are known", tune=False),
 )
