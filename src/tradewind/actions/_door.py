@@ -87,7 +87,7 @@ def _bound(signature: inspect.Signature, name: str, args: tuple[Any, ...], kwarg
 
 def _meant(error: Exception, function: Callable[..., Answer], name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Exception:
     """Return BadValue where what went wrong is that the arguments do not fit the action: looked at only then, it costs every question."""
-    if isinstance(error, TradewindError):
+    if isinstance(error, TradewindError) and not isinstance(error, Unexpected):
         return error
     try:
         return misfit(function, _bound(inspect.signature(function), name, args, kwargs)) or error

@@ -30,7 +30,7 @@ def load(
     table: str | None = None,
     *,
     map: Mapping[str, str] | None = None,
-    wide: Sequence[str] = (),
+    wide: Sequence[str] | str = (),
     query: str | None = None,
     sheet: str | None = None,
     keep_duplicates: bool = True,
@@ -45,7 +45,7 @@ def load(
     progress("read", 0.0, Path(source).name if isinstance(source, str | Path) else type(source).__name__)
     raw = read(source, query=query, sheet=sheet, name="" if isinstance(source, str | Path) else table or "")
     progress("guess", 0.4, f"{raw.frame.height} rows")
-    guess = infer(raw, table=table, map=_ask.pairs(map, "map"), wide=tuple(wide))
+    guess = infer(raw, table=table, map=_ask.pairs(map, "map"), wide=_ask.names(wide))
     progress("clean", 0.5, guess.table)
     fresh, repairs = clean(
         guess.frame, guess.schema, table=guess.table, zone=str(ws.options.get("zone", "UTC")), keep_duplicates=keep_duplicates

@@ -263,7 +263,8 @@ def _polars(frame: Any) -> pl.DataFrame:
         return frame.frame
     try:
         if type(frame).__module__.startswith("pandas"):
-            made = pl.from_pandas(frame)
+            named = [name for name in getattr(getattr(frame, "index", None), "names", ()) if name is not None and name not in frame]
+            made = pl.from_pandas(frame.reset_index(named) if named else frame)  # dates often are the index, which would be dropped
         elif hasattr(frame, "__arrow_c_stream__") or type(frame).__module__.startswith("pyarrow"):
             made = pl.DataFrame(pl.from_arrow(frame))
         else:

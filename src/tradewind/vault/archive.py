@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import tarfile
 import tempfile
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
 from tradewind.core.errors import InvalidInput, NotFound, Unreadable
@@ -18,13 +19,19 @@ MOST_FILES = 1_000_000
 def pack_folder(folder: Path, path: Path, ledger: Ledger, *, keys: bool) -> int:
     """Write a workspace into a tar file and return its size in bytes; the ledger is copied as of one moment.
 
-    Blobs never change once written, so those that the copied ledger names are whole. Raises DiskFull.
+    Blobs never change once written, so those that the copied ledger names are whole. A file of that name is replaced only by a whole
+    one. Raises DiskFull, and InvalidInput where no file can be.
     """
     if path.resolve().is_relative_to(folder.resolve()):
         raise InvalidInput("a backup cannot lie inside the workspace it saves", hint="name a file somewhere else")
+    if not path.resolve().parent.is_dir() or path.is_dir():
+        raise InvalidInput(f"no file {path} can be written", hint="name a file in a folder that is there")
     left_out = LEFT_OUT if keys else (*LEFT_OUT, "keys")
+    made = path.with_name(f".tmp-{path.name}")
     try:
-        with tempfile.TemporaryDirectory() as spare, tarfile.open(path, "w") as tar:
+        made.unlink(missing_ok=True)
+        made.touch(0o600)  # nobody else reads it while it grows: it may hold the keys
+        with tempfile.TemporaryDirectory() as spare, tarfile.open(made, "w") as tar:
             copy = Path(spare) / "ledger.db"
             ledger.copy(copy)
             tar.add(copy, "ledger.db")
@@ -32,10 +39,11 @@ def pack_folder(folder: Path, path: Path, ledger: Ledger, *, keys: bool) -> int:
                 inside = file.relative_to(folder)
                 if file.is_file() and inside.parts[0] not in left_out and not file.name.startswith(".tmp-"):
                     tar.add(file, str(inside), recursive=False)
-        path.chmod(0o600)
+        made.replace(path)
         return path.stat().st_size
     except OSError as error:
-        path.unlink(missing_ok=True)
+        with suppress(OSError):
+            made.unlink(missing_ok=True)
         raise refusal(error, path) from error
 
 

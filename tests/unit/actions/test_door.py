@@ -76,3 +76,11 @@ def test_a_checkpoint_line_is_checked_without_being_asked_twice(tmp_path):
         assert desk.audit(anchor=line).source["verified"] and desk.audit(anchor=line).fact("events_checked") > 0
         with pytest.raises(BadValue, match="not a checkpoint line"):
             desk.audit(anchor="xx")
+
+
+def test_one_text_may_stand_for_a_list_of_one(tmp_path):
+    with tradewind.open(tmp_path / "ws") as desk:
+        wide = pl.DataFrame({"date": ["2024-01-01"], "QTY_a": [1], "QTY_b": [2]})
+        assert desk.load(wide, table="sales", wide="QTY_{product}=units").source["rows"] == 2
+        with pytest.raises(BadValue, match="limit must be a whole number, not 'x'"):
+            desk.audit(limit="x")

@@ -142,3 +142,10 @@ def test_a_large_table_is_held_in_one_form_and_reads_the_same():
             else np.array_equal(again, values, equal_nan=values.dtype.kind == "f")
         )
     assert Table(table.schema, frame=table.frame).digest() == before
+
+
+def test_a_named_index_of_pandas_is_a_column() -> None:
+    frame = pl.DataFrame({"date": ["2024-01-01", "2024-01-02"], "units": [1.0, 2.0]}).to_pandas()
+    assert Table.from_frame(frame.set_index("date")).names == ("date", "units")
+    assert Table.from_frame(frame.set_index("date", drop=False)).names == ("date", "units")
+    assert Table.from_frame(frame).names == ("date", "units")

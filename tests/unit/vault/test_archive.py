@@ -1,3 +1,4 @@
+import errno
 import io
 import tarfile
 from collections.abc import Iterator
@@ -5,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tradewind.core.errors import InvalidInput, NotFound, Tampered, TradewindError, Unreadable
+from tradewind.core.errors import DiskFull, InvalidInput, NotFound, Tampered, TradewindError, Unreadable
 from tradewind.core.event import Event
 from tradewind.vault import archive
 from tradewind.vault.blobs import Blobs
@@ -80,3 +81,27 @@ def test_a_backup_cannot_write_elsewhere(tmp_path: Path, name: str) -> None:
     with pytest.raises(TradewindError):
         archive.unpack_folder(tmp_path / "evil.tar", tmp_path / "back")
     assert not (tmp_path / "evil").exists() and not (tmp_path / "back").exists()
+
+
+def test_a_backup_that_cannot_be_finished_leaves_the_one_before(
+    opened: tuple[Keys, Blobs, Ledger], shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "backup.tar"
+    archive.pack_folder(shop, file, opened[2], keys=True)
+    before = file.read_bytes()
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(tarfile.TarFile, "add", full)
+    with pytest.raises(DiskFull):
+        archive.pack_folder(shop, file, opened[2], keys=True)
+    assert file.read_bytes() == before
+    assert not [one for one in tmp_path.iterdir() if one.name.startswith(".tmp-")]
+
+
+def test_a_backup_needs_a_folder_that_is_there(opened: tuple[Keys, Blobs, Ledger], shop: Path, tmp_path: Path) -> None:
+    for file in (tmp_path / "none" / "backup.tar", tmp_path):
+        with pytest.raises(InvalidInput, match=r"can be written|cannot lie inside"):
+            archive.pack_folder(shop, file, opened[2], keys=True)
+    assert tmp_path.is_dir()
