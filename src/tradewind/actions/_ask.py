@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Sized
 from dataclasses import dataclass, field
 from datetime import date
 from numbers import Integral
@@ -78,11 +78,11 @@ def names(said: Sequence[str] | str | None) -> tuple[str, ...]:
 
 def pairs(said: Any, argument: str) -> dict[str, Any]:
     """Return an argument that names values as a dictionary, empty where none is given; raises BadValue."""
-    if not said:
+    if said is None or (isinstance(said, Sized) and not len(said)):
         return {}
     if not isinstance(said, Mapping):
-        raise BadValue(f"{argument} must be pairs of name and value, not {said!r}", hint=f'{argument}={{"name": "value"}}')
-    return dict(said)
+        raise BadValue(f"{argument} must be values by name, not {said!r}", hint=f'{argument}={{"name": "value"}}')
+    return {str(name): value for name, value in said.items()}
 
 
 def levels(said: Sequence[float] | float | None) -> tuple[float, ...]:

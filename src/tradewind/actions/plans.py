@@ -40,7 +40,7 @@ def plan(
         raise BadValue(f"{model} plans nothing", hint=f"models that plan: {', '.join(_planning())}")
     number = version if version is not None else ws.deployment(model).route()
     rows = _ask.as_asked(question, asked) if asked is not None else None
-    wishes = {"asked": rows, "budget": _money(budget), "lock": _by_name(lock, "lock"), "limits": _by_name(limits, "limits")}
+    wishes = {"asked": rows, "budget": _money(budget), "lock": _ask.pairs(lock, "lock"), "limits": _ask.pairs(limits, "limits")}
 
     def respond(request: Mapping[str, Any]) -> Mapping[str, Array]:
         return _ask.respond(ws, model, number, request)
@@ -64,14 +64,6 @@ def _unsure(question: Model, recipe: str) -> list[str]:
         return []
     other = question.serves[0]
     return [f"this version is {recipe}, not {other}: it is made to foresee, not to say what levers do, so this is less sure than it says"]
-
-
-def _by_name(given: Mapping[str, Any] | None, what: str) -> dict[str, Any]:
-    if given is None:
-        return {}
-    if not isinstance(given, Mapping):
-        raise BadValue(f"{what} must be values by name, not {given!r}", hint="as in {'tv': 8000}")
-    return {str(name): value for name, value in given.items()}
 
 
 def _money(budget: Any) -> float | None:

@@ -94,8 +94,8 @@ def _words(facts: list[Fact], *, same: bool, sure: bool) -> str:
     if "mix_gain" in said:
         moved += f" Beside today's mix at this budget it brings {said['mix_gain']:+,.2f}, better with a chance of {said['mix_chance']:.1%}."
     if not sure:
-        moved += f" That is not sure enough to move: keep today's {'budget' if 'mix_gain' in said else 'plan'}"
-        moved += " if it is yours to choose." if "mix_gain" in said else ", or test the channel that moves most first."
+        keep = "budget if it is yours to choose" if "mix_gain" in said else "plan, or test the channel that moves most first"
+        moved += f" That is not sure enough to move: keep today's {keep}."
     if "beyond" in said:
         moved += f" Above anything spent before, so less sure than the interval says: {said['beyond']}."
     return f"{moved} What holds it: {said['binding']}."

@@ -5,6 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
+SOLD = (
+    r"customer|order|revenue|sales|turnover|units"
+    r"|kunde|bestell|umsatz|erl(ö|oe)s|absatz|client|commande|venta|vente|pedido|fatturat|ricav|receita|omzet|klant"
+)
+"""Names of what comes of selling, as a part of a pattern."""
 RIVALS = re.compile(r"competitor|competition|rival|industry|wettbewerb|konkurren|concurren|competid|competen|concorren", re.IGNORECASE)
 """Names of what others do: it moves with demand, and is no result of one's own spend or price."""
 

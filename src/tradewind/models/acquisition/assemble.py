@@ -139,10 +139,10 @@ def _won(outcomes: Table, kpi: str, clock: Clock) -> tuple[Any, dict[str, Column
 def _credited(frame: Any, kpi: str) -> dict[str, str]:
     """Return the columns that are named after the target and something more, and what more: `Sign-ups TV` beside `Sign-ups` is TV."""
     size = len(kpi)
-    named = {
+    own = {
         name: name[size:].strip(" _-.:") for name in frame.columns if slug(name[:size]) == slug(kpi) and not name[size : size + 1].isalnum()
     }
-    return {name: channel for name, channel in named.items() if channel and frame.schema[name].is_numeric()}
+    return {name: channel for name, channel in own.items() if channel and frame.schema[name].is_numeric()}
 
 
 def _adds_up(frame: Any, kpi: str, own: list[str]) -> bool:

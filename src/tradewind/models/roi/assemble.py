@@ -17,18 +17,14 @@ from tradewind.core.errors import BadValue, EmptyTable, MissingColumn
 from tradewind.core.schema import Column, Role, Schema
 from tradewind.core.table import Table
 from tradewind.models._kit.calendar import GRAINS, Clock, clock_of, holiday_dates
-from tradewind.models._kit.named import RIVALS, named
+from tradewind.models._kit.named import RIVALS, SOLD, named
 from tradewind.models.roi.media import LONGER
 
 ABROAD = ("umsatz", "erlöse", "erloese", "chiffre_d'affaires", "ventas", "ingresos", "fatturato", "ricavi", "receita", "omzet")  # revenue
 OUTCOMES = ("outcome", "kpi", "revenue", "sales", "turnover", *ABROAD, "conversions", "new_customers", "neukunden", "y")
 MONEY = ("revenue", "sales", "turnover", "amount", "value", *ABROAD)
 WORTH = ("value_per_conversion", "value_per_outcome", "revenue_per_conversion", "revenue_per_kpi")
-FOLLOWS = re.compile(
-    r"customer|conversion|order|revenue|sales|turnover|units|click|impression|lead|signup|booking"
-    r"|kunde|bestell|umsatz|erl(ö|oe)s|absatz|client|commande|venta|vente|pedido|fatturat|ricav|receita|omzet|klant",
-    re.IGNORECASE,
-)
+FOLLOWS = re.compile(f"{SOLD}|conversion|click|impression|lead|signup|booking", re.IGNORECASE)
 TESTS = ("test", "test_channel", "test_geo", "test_end", "test_lift", "test_error", "test_change")
 MOST_EVENTS = 12
 PERIODS, SAME = 8, 0.9999  # periods that two columns must share, and their correlation, to be one thing

@@ -8,13 +8,9 @@ from typing import Any
 
 from tradewind.core.schema import Role
 from tradewind.core.table import Table
-from tradewind.models._kit.named import RIVALS
+from tradewind.models._kit.named import RIVALS, SOLD
 
-NAMED = re.compile(
-    r"customer|shopper|buyer|household|transaction|basket|receipt|purchase|order|revenue|sales|sold|turnover|units|profit|margin"
-    r"|kunde|bestell|umsatz|erl(ö|oe)s|absatz|gewinn|marge|client|commande|venta|vente|pedido|fatturat|ricav|receita|omzet|klant",
-    re.IGNORECASE,
-)
+NAMED = re.compile(f"{SOLD}|shopper|buyer|household|transaction|basket|receipt|purchase|sold|profit|margin|gewinn|marge", re.IGNORECASE)
 """Names of what is counted or earned when something sells."""
 PRICED = re.compile(
     r"price|preis|prix|precio|prezzo|preco|prijs|cena|discount|rebate|markdown|rabatt|nachlass|remise|sconto|descuento|desconto|korting",
