@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import importlib.util
+import time
 from typing import Any
 
 import numpy as np
 import polars as pl
 
 import tradewind
+from benchmarks._effect_peers import FOLDS, KNOBS, PEERS, missing, timed
 from benchmarks._result import Result, Row, at_least, at_most, exactly, within
 from benchmarks._run import ABSENT, DATA, temporary
 from tradewind.core.errors import BadValue
@@ -36,7 +37,8 @@ def run() -> Result:
         f"events: {SIMULATIONS} draws of two wandering factors, true +{100 * EVENT:.0f} %; coverage is of 90 % intervals",
         f"designs: {len(DESIGNS)} histories of 12 places x 90 days, seven days of test, the lift that the design says it finds; level 90 %",
         f"of these the first {FIRST} are the check as it was first written, seeds 500-529; 30 tests have an error of .07",
-        *_peers(),
+        f"peers: LightGBM of {KNOBS['n_estimators']} trees in {FOLDS} folds"
+        + (f"; skipped, not installed: {', '.join(missing())}" if missing() else ""),
     ]
     if GEO.exists():
         rows += [*_walkthrough(), *_cities()]
@@ -75,10 +77,12 @@ def event(seed: int, *, donors: int = 30, before: int = 70, after: int = 8) -> A
 
 
 def _double() -> list[Row]:
-    ours, plain, errors = [], [], []
+    ours, plain, errors, spent = [], [], [], []
     for seed in DML_SEEDS:
         units, promotion, controls, shop = shops(seed)
+        began = time.process_time()
         said = dml.effect(units, promotion, controls, groups=shop, seed=seed)
+        spent.append(time.process_time() - began)
         estimate, error = _regression(units, np.c_[promotion, np.ones(len(units)), controls], shop)
         ours.append((said.estimate, said.distance(TRUE_LIFT)))
         plain.append((estimate, abs(estimate - TRUE_LIFT) / error))
@@ -88,7 +92,24 @@ def _double() -> list[Row]:
     mean = Row(
         f"its mean estimate, truth {TRUE_LIFT}", f"{np.mean([one for one, _ in ours]):.3f}, standard error {np.mean(errors):.3f}", beside
     )
-    return [at_least(f"DML within 2 standard errors, of {len(ours)} seeds", inside, 9, baseline=beside), mean, *_doubleml()]
+    return [
+        at_least(f"DML within 2 standard errors, of {len(ours)} seeds", inside, 9, baseline=beside),
+        mean,
+        *_peers(float(np.mean(spent))),
+    ]
+
+
+def _peers(ours_s: float) -> list[Row]:
+    """Return what DoubleML and EconML say of the same panels, where they are installed; `ours_s` is what one took here."""
+    rows = []
+    for name, effect in PEERS.items():
+        if name in missing():
+            continue
+        found = np.array([timed(lambda seed=seed, effect=effect: effect(shops(seed))) for seed in DML_SEEDS])
+        inside = int((np.abs(found[:, 0] - TRUE_LIFT) <= 2 * found[:, 1]).sum())
+        theirs = f"{inside} within 2 standard errors, mean {found[:, 0].mean():.3f}, standard error {found[:, 1].mean():.3f}"
+        rows.append(Row(f"{name} on the same seeds; CPU seconds of one", f"{ours_s:.2f} s", f"{theirs}; {found[:, 2].mean():.2f} s"))
+    return rows
 
 
 def _regression(outcome: Array, columns: Array, groups: Array) -> tuple[float, float]:
@@ -254,23 +275,3 @@ def _handbook() -> list[Row]:
     except BadValue:
         refused = 1
     return [ice, exactly(f"billboard (two towns, difference {plain:.2f}): refused, one control has no spread", refused, 1)]
-
-
-def _peers() -> list[str]:
-    """Say which peers this machine does not have."""
-    missing = [name for name in ("doubleml", "econml") if importlib.util.find_spec(name) is None]
-    return [f"peers skipped, not installed: {', '.join(missing)}"] if missing else []
-
-
-def _doubleml() -> list[Row]:
-    """Return DoubleML's partially linear model on the first seed, where it is installed."""
-    if importlib.util.find_spec("doubleml") is None:
-        return []
-    import doubleml
-    from lightgbm import LGBMClassifier, LGBMRegressor
-
-    units, promotion, controls, _ = shops(DML_SEEDS.start)
-    knobs: dict[str, Any] = {"n_estimators": 120, "num_leaves": 15, "learning_rate": 0.08, "n_jobs": 1, "verbose": -1}
-    data = doubleml.DoubleMLData.from_arrays(controls, units, promotion)
-    model = doubleml.DoubleMLPLR(data, LGBMRegressor(**knobs), LGBMClassifier(**knobs), n_folds=5).fit()
-    return [Row(f"DoubleML, seed {DML_SEEDS.start}", "", f"{float(model.coef[0]):.3f}, standard error {float(model.se[0]):.3f}")]
