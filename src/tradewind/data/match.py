@@ -117,6 +117,9 @@ MORE: Mapping[str, tuple[str, ...]] = {
         "verkaufsstelle",
         "retailer",
         "haendler",
+        "site",
+        "plant",
+        "werk",
     ),
     "start": ("von", "beginn", "startdatum", "gueltig_von", "aktionsbeginn", "debut", "inicio", "inizio"),
     "end": ("bis", "ende", "enddatum", "gueltig_bis", "aktionsende", "fin", "fine"),
@@ -157,7 +160,7 @@ MORE: Mapping[str, tuple[str, ...]] = {
         "ilosc",
     ),
     "quantity": ("menge", "anzahl", "units_sold", "quantity_sold", "cantidad", "quantite", "quantita", "quantidade", "aantal"),
-    "amount": ("sales", "line_amount", "umsatz", "betrag", "importe", "montant", "importo", "valor"),
+    "amount": ("sales", "line_amount", "total_price", "umsatz", "betrag", "importe", "montant", "importo", "valor"),
     "revenue": (
         "umsatz",
         "sales_value",
@@ -171,6 +174,7 @@ MORE: Mapping[str, tuple[str, ...]] = {
         "fatturato",
         "receita",
         "omzet",
+        "total_price",
     ),
     "price": (
         "preis",
@@ -251,6 +255,12 @@ AWAY = frozenset(
     ("discount", "tax", "taxes", "vat", "shipping", "refund", "refunded", "tip", "rabatt", "steuer", "versand", "remise", "sconto")
 )
 """Words that make money something else than what was sold for."""
+RIVALS = frozenset(("competitor", "competitors", "competition", "comp", "rival", "rivals"))
+"""Words that make a price one that others ask."""
+NO_PRICE = RIVALS | frozenset(
+    ("fuel", "gas", "gasoline", "petrol", "diesel", "oil", "energy", "freight", "shipping", "cost", "purchase", "index", "change", "total")
+)
+"""Words that make a price none that a customer pays for one unit."""
 ODD = 0.1  # share of lines whose money is no whole number of prices from which on it is taken for units
 HELD = 0.6  # how sure a match is of which a part of the name speaks
 UNFIT = -0.45  # what it costs a match beyond doubt that the values are none: a fitting column of which a part of the name speaks is surer
@@ -303,7 +313,8 @@ def by_name(ours: Column, theirs: str) -> Match | None:
     for name in (ours.name, *names):
         parts = set(name.split("_"))
         other = words - parts
-        if len(name) > 2 and parts <= words and len(other) <= 1 and not other & (OF if ours.role is Role.ENTITY else AWAY):
+        unlike = OF if ours.role is Role.ENTITY else NO_PRICE if ours.name in ("price", "unit_price") else AWAY
+        if len(name) > 2 and parts <= words and len(other) <= 1 and not other & unlike:
             return Match(theirs, HELD, f"the name holds {name!r}")
     return None
 

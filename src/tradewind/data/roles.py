@@ -6,7 +6,7 @@ import polars as pl
 
 from tradewind.core.answer import Fact
 from tradewind.core.schema import Column, Role, Schema, Type
-from tradewind.data.match import fold
+from tradewind.data.match import NO_PRICE, RIVALS, fold
 from tradewind.data.unpivot import channels_across
 
 LEVERS = frozenset(
@@ -29,6 +29,8 @@ LEVERS = frozenset(
         "offer",
     )
 )
+SHOWN = frozenset(("feature", "feat", "featured", "ad", "advertised", "tpr", "circular", "prospekt", "handzettel", "zweitplatzierung"))
+"""Words that make yes and no a lever: in a leaflet, on a second place, at a temporary price reduction."""
 CALENDAR = frozenset(
     (
         "holiday",
@@ -97,14 +99,22 @@ def _extra(frame: pl.DataFrame, name: str, schema: Schema, table: str) -> Column
     if table not in PANELS:
         return Column(name, Role.INPUT, kind)
     words = set(fold(name).split("_"))
-    if kind in (Type.NUMBER, Type.FLAG) and words & LEVERS:  # what a competitor asks is known as our own price is
-        return Column(name, Role.KNOWN if words & {"competitor", "comp"} else Role.LEVER, kind)
     seen = frame.head(CHECKED)
+    if kind in (Type.NUMBER, Type.FLAG) and _is_lever(seen, name, words):  # what a competitor asks is known as our own price is
+        return Column(name, Role.KNOWN if words & RIVALS else Role.LEVER, kind)
     if kind in (Type.NUMBER, Type.FLAG) and (_is_calendar(seen, name, schema) or (words & CALENDAR and _is_flag(seen[name]))):
         return Column(name, Role.KNOWN, kind)
     if kind is Type.TEXT and words & CALENDAR and seen[name].n_unique() <= MOST_NAMES and not _is_fixed(seen, name, schema):
         return Column(name, Role.KNOWN, kind)
     return Column(name, Role.STATIC if _is_fixed(seen, name, schema) else Role.INPUT, kind)
+
+
+def _is_lever(frame: pl.DataFrame, name: str, words: set[str]) -> bool:
+    """Tell whether a name speaks of a price of ours or of a rival, or of a promotion: `MarkDown1` as `markdown` does."""
+    if "price" in words and words & (NO_PRICE - RIVALS):
+        return False
+    one = fold(name).replace("_", "").rstrip("0123456789")
+    return bool(words & LEVERS) or one in LEVERS or bool(words & SHOWN and _is_flag(frame[name]))
 
 
 def _is_calendar(frame: pl.DataFrame, name: str, schema: Schema) -> bool:

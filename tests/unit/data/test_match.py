@@ -45,6 +45,25 @@ def test_dates_and_keys_of_questions_are_read_by_a_part_of_the_name_and_what_is_
     assert "Selling day" not in meant(TABLES["sales"], unfit, decimal="."), "what is called date is the date, though it holds none"
 
 
+@pytest.mark.parametrize("name", ["Fuel_Price", "competitor_price", "cost_price", "Price Index", "total_price"])
+def test_what_no_customer_pays_for_a_unit_is_no_price(name):
+    frame = pl.DataFrame({"date": ["2024-01-01"], "product": ["a"], "units": [1], name: [2.5]})
+    assert "price" not in assign(TABLES["sales"], frame, {}, decimal=".", by_values=True)
+    assert assign(TABLES["sales"], frame.rename({name: "Shelf price"}), {}, decimal=".", by_values=True)["price"].theirs == "Shelf price"
+
+
+def test_weekly_sales_of_stores_are_what_is_forecast_beside_weather_and_fuel():
+    head = {
+        "Store": [1],
+        "Date": ["05-02-2010"],
+        "Weekly_Sales": [1643690.9],
+        "Holiday_Flag": [0],
+        "Temperature": [42.31],
+        "Fuel_Price": [2.572],
+    }
+    assert assign(TABLES["sales"], pl.DataFrame(head), {}, decimal=".", by_values=True)["units"].theirs == "Weekly_Sales"
+
+
 def test_a_german_calendar_of_promotions_is_understood():
     frame = pl.DataFrame(
         {

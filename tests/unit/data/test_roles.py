@@ -23,6 +23,19 @@ def test_levers_by_name_when_numeric():
     assert found["competitor_sales"] is Role.INPUT, "what a competitor sells is only known afterwards"
 
 
+def test_what_a_scanner_panel_says_of_a_promotion_is_a_lever_where_it_is_yes_or_no():
+    shown = [0.0, 1.0, 0.0, 0.0, 1.0, 0.0]
+    found = roles(FEATURE=shown, TPR_ONLY=shown, MarkDown1=[0.0, 310.5, None, 20.0, 0.0, 9.0], ad=[3.5] * 6)
+    assert found["FEATURE"] is Role.LEVER and found["TPR_ONLY"] is Role.LEVER and found["MarkDown1"] is Role.LEVER
+    assert found["ad"] is Role.INPUT, "an amount is no flag"
+
+
+def test_what_others_are_paid_is_no_lever_of_ours():
+    found = roles(Fuel_Price=[2.5, 2.6, 2.7, 2.7, 2.8, 2.9], freight_price=[1.0] * 6, rival_price=[1.0] * 6)
+    assert found["Fuel_Price"] is Role.INPUT and found["freight_price"] is Role.INPUT
+    assert found["rival_price"] is Role.KNOWN
+
+
 def test_spend_and_exposure_of_a_channel_called_as_a_lever_are_none_of_outcomes():
     columns = {"display_spend": [1.0] * 6, "tv_spend": [2.0] * 6, "display_impression": [3.0] * 6, "promo": [0.0, 1.0] * 3}
     found = roles("outcomes", **columns)
