@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -151,6 +151,12 @@ class Workspace:
         if digest is None:
             raise NotFound(f"table {name!r} is not loaded", hint=f"tradewind load FILE --table {name}")
         return keep.restore(self.blobs, digest, **which)
+
+    def headers(self, tables: Sequence[str]) -> dict[str, str]:
+        """Return their header -> our column as the files of these tables were understood; the first table and the newest file decide."""
+        history = self.view.fresh().tables
+        loads = [event for name in reversed(tables) for event in history.get(name, [])]
+        return {theirs: ours for event in loads for theirs, ours in event.body.get("columns", {}).items()}
 
     def version(self, model: str, number: int | None = None) -> Event:
         """Return the event that made a version (the newest where no number is given); raises NotFound."""

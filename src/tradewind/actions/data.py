@@ -66,6 +66,7 @@ def load(
         "rows": kept.rows,
         "added": kept.added,
         "changed": kept.changed,
+        "columns": guess.mapping,
     }
     return Answer(facts=(*raw.facts, *guess.why, *repairs, *counts), words=words, source=source_said)
 

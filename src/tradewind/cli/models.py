@@ -108,7 +108,7 @@ def predict(
     ] = None,
 ) -> "Answer":
     """Ask a model. The next periods of everything, or your own rows with planned prices and promotions."""
-    asked = _asked(rows, model) if rows is not None else None
+    asked = _asked(call, rows, model) if rows is not None else None
     return call.desk.predict(
         model,
         asked,
@@ -150,7 +150,7 @@ def plan(
         raise BadValue(f"--lock {strange[0]} needs a number", hint=f"write --lock {strange[0]}=8000")
     return call.desk.plan(
         model,
-        _asked(rows, model) if rows is not None else None,
+        _asked(call, rows, model) if rows is not None else None,
         budget=budget,
         lock=locked or None,
         limits={name: _plain(value) for name, value in pairs(limit, "--limit").items()} or None,
@@ -200,7 +200,7 @@ def _scalar(text: str) -> Any:
     return text
 
 
-def _asked(source: str, model: str) -> Any:
+def _asked(call: Call, source: str, model: str) -> Any:
     """Read the rows to ask: JSON as it stands, every other kind as a table file, its header and values understood as `load` does."""
     data = sys.stdin.buffer.read() if source == "-" else b""
     if source != "-":
@@ -208,13 +208,13 @@ def _asked(source: str, model: str) -> Any:
         if not path.is_file():
             raise NotFound(f"there is no file {source}", hint="--rows takes a file, or - for stdin")
         if path.suffix.lower() != ".json":
-            return _understood(model, path)
+            return _understood(call, model, path)
         data = path.read_bytes()
-    return _json_rows(data) if data.lstrip()[:1] in (b"[", b"{") else _understood(model, data)
+    return _json_rows(data) if data.lstrip()[:1] in (b"[", b"{") else _understood(call, model, data)
 
 
-def _understood(model: str, source: Any) -> Any:
-    """Read a table file under the names and types that the model asks for."""
+def _understood(call: Call, model: str, source: Any) -> Any:
+    """Read a table file under the names and types that the model asks for; headers of loaded files mean what they meant there."""
     from tradewind import models
     from tradewind.core.catalog import TABLES
     from tradewind.data.match import meant
@@ -226,7 +226,9 @@ def _understood(model: str, source: Any) -> Any:
     asked = models.get(model)
     known = [column for table in asked.tables if table in TABLES for column in TABLES[table] if column.name in asked.asks]
     frame = joined(raw.frame, raw.decimal)[0] if "date" in asked.asks else raw.frame
-    renamed = meant([*asked.asks, *known], frame, decimal=raw.decimal)
+    told = {column.name for table in asked.tables if table in TABLES for column in TABLES[table]} - set(asked.asks.names)
+    headers = {theirs: ours for theirs, ours in call.desk.headers(asked.tables).items() if ours not in told}
+    renamed = meant([*asked.asks, *known], frame, decimal=raw.decimal, headers=headers)
     theirs = {ours: name for name, ours in renamed.items()}
     return convert(frame.rename(renamed), asked.asks, decimal=raw.decimal, name=raw.name, theirs=theirs)[0]
 

@@ -319,13 +319,17 @@ def by_name(ours: Column, theirs: str) -> Match | None:
     return None
 
 
-def meant(columns: Iterable[Column], frame: pl.DataFrame, *, decimal: str) -> dict[str, str]:
+def meant(columns: Iterable[Column], frame: pl.DataFrame, *, decimal: str, headers: Mapping[str, str] | None = None) -> dict[str, str]:
     """Return theirs -> ours of a file of questions: dates and keys as `assign` finds them in a table, anything else beyond doubt only.
 
     What is called as one of ours is left alone, and so is what a part of the name speaks for alone: a rival's price is no price of ours.
+    `headers` says how those of loaded files were understood: these mean the same here.
     """
     wanted = Schema(tuple({ours.name: ours for ours in columns}.values()))
     there = {name: name for name in frame.columns if name in wanted}
+    for theirs, ours in (headers or {}).items():
+        if theirs in frame.columns and theirs not in there and ours not in there.values():
+            there[theirs] = ours
     found = assign(wanted, frame, there, decimal=decimal, by_values=False)
     keys = {*wanted.of(Role.TIME), *wanted.of(Role.ENTITY)}
     return {match.theirs: ours for ours, match in found.items() if match.theirs != ours and (match.score >= 0.9 or ours in keys)}

@@ -153,3 +153,17 @@ def test_rows_are_read_as_notebooks_write_them(served: Desk) -> None:
 def test_what_cannot_be_asked_is_refused_with_the_reason(served: Desk, asked: Any, more: dict[str, Any], said: str) -> None:
     with pytest.raises(TradewindError, match=said):
         served.predict("toy_demand", asked, **more)
+
+
+def test_the_headers_of_loaded_files_are_remembered(desk: Desk) -> None:
+    assert desk.headers(("sales", "prices")) == {}
+    first = pl.DataFrame(
+        {"Day ending": ["2024-01-01", "2024-01-02"], "Code": ["a", "a"], "Sold": [1, 2], "FEATURE": [0, 1], "Paid": [2.0, 3.0]}
+    )
+    desk.load(first, table="sales", map={"Code": "product", "Day ending": "date", "Sold": "units"})
+    desk.load(
+        first.rename({"Code": "Article"}).drop("Sold"), table="prices", map={"Day ending": "date", "Paid": "price", "FEATURE": "sign"}
+    )
+    found = desk.headers(("sales", "prices"))
+    assert (found["Day ending"], found["Code"], found["Article"]) == ("date", "product", "product")
+    assert (found["FEATURE"], found["Paid"]) == ("FEATURE", "Paid"), "the first table decides"

@@ -32,6 +32,10 @@ class FakeDesk:
     options: dict[str, Any] = field(default_factory=lambda: {"host": "127.0.0.1", "port": 8321})
     settings: dict[str, Any] = field(default_factory=dict)
     closed: int = 0
+    understood: dict[str, str] = field(default_factory=dict)
+
+    def headers(self, tables: Any) -> dict[str, str]:
+        return self.understood
 
     def close(self) -> None:
         self.closed += 1

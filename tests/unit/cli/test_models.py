@@ -176,6 +176,16 @@ def test_predict_understands_headers_of_which_a_part_speaks(desk, tradewind_, tm
     assert desk.calls[0][1][1].columns == ["date", "product", "price", "promotion"]
 
 
+def test_predict_understands_the_headers_of_the_files_that_were_loaded(desk, tradewind_, tmp_path):
+    desk.understood = {"WEEK_END": "date", "Code": "product", "DISPLAY": "DISPLAY", "Sold": "units"}
+    file = tmp_path / "asked.csv"
+    file.write_text("WEEK_END,Code,DISPLAY,Sold\n14-Jan-09,P1,1,\n")
+    tradewind_("predict", "demand", "--rows", str(file))
+    asked = desk.calls[0][1][1]
+    assert asked.columns == ["date", "product", "DISPLAY", "Sold"], "a lever keeps the name under which it was learned"
+    assert asked["date"].to_list() == [date(2009, 1, 14)]
+
+
 def test_predict_names_what_is_wrong_with_the_rows(desk, tradewind_, tmp_path):
     broken = tmp_path / "asked.json"
     broken.write_text('[{"product": ')
