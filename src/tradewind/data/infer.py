@@ -21,7 +21,7 @@ from tradewind.data.parts import joined
 from tradewind.data.read import Raw
 from tradewind.data.roles import describe
 from tradewind.data.types import convert
-from tradewind.data.unpivot import channels_across, channels_to_rows, unpivot
+from tradewind.data.unpivot import FEWEST, channels_across, channels_to_rows, unpivot
 
 OPEN_TABLES = ("customers", "outcomes", "products", "stores")
 """Tables whose further columns are the point of them: a new name in `map` is no mistake there."""
@@ -215,8 +215,10 @@ def _missing(
     across = ours == "channel" and not options and "spend" in missing
     if not options and not across:  # nothing is free: a column that was taken for something optional may be the one
         options = _taken(schema, frame, found, column, decimal)
-    likely = "theirs" if not options else f'"{options[0]}"' if " " in options[0] else options[0]
-    hint = ACROSS if ours == "channel" and not options else f"tradewind load {name} --map {likely}={ours}"
+    likely = _typed(options[0]) if options else "theirs"
+    hint = (
+        ACROSS if ours == "channel" and not options else f"tradewind load {name} --map {likely}={ours}{_place(frame, found, ours, options)}"
+    )
     hint += (
         f" (could also be: {', '.join(options[1:6])})"
         if len(options) > 1
@@ -224,17 +226,49 @@ def _missing(
         if options
         else f"; there are: {', '.join(frame.columns[:12])}"
     )
+    if ours == "units":
+        hint += _across([each for each in options if not any(_unlike(each, frame.head(2000)))], dated="date" in found)
     fields = [{"pointer": f"/columns/{each}", "message": "is missing"} for each in missing]
     return MissingColumn(f'column "{ours}" is missing in {name}', hint=hint, fields=fields)
 
 
+def _place(frame: pl.DataFrame, found: Mapping[str, Match], ours: str, options: Sequence[str]) -> str:
+    """Return how to map the place, too, where only a further column tells rows of a date and of what may be the product apart."""
+    if ours != "product" or not options or "date" not in found or "store" in found:
+        return ""
+    both = (found["date"].theirs, options[0])
+    apart = (each for each in options[1:] if repeated(frame, both) and not repeated(frame, (*both, each)))
+    place = next(apart, "")
+    return f" --map {_typed(place)}=store" if place else ""
+
+
+def _typed(theirs: str) -> str:
+    return f'"{theirs}"' if " " in theirs else theirs
+
+
+def _across(options: Sequence[str], *, dated: bool) -> str:
+    """Return what to type where each of several figures is a product, or a day that is only numbered."""
+    if len(options) < FEWEST:
+        return ""
+    before = {name.rstrip("0123456789") for name in options}
+    if len(before) == 1 and all(name[-1:].isdigit() for name in options):
+        pattern = f"{before.pop()}{{day:2024-01-31}}=units"
+        return f"; where they count days (or weeks: week) and {options[0]} is of 2024-01-31: --wide '{pattern}'"
+    return "; where each of them is a product: --wide '{product}=units'" if dated else ""
+
+
 def _likeliest(column: Column, options: list[str], sample: pl.DataFrame) -> list[str]:
-    """Put last, of figures for what is to be forecast, what never varies, answers yes or no, or is called as something else of ours."""
+    """Put first, of words, whose name holds one of ours, and last, of figures to be forecast, what hardly varies or is called otherwise."""
     if column.role is not Role.TARGET:
-        return options
-    others = [ours for schema in TABLES.values() for ours in schema if ours.role is not Role.TARGET]
-    other = {theirs: any((match := by_name(ours, theirs)) and match.score > HELD for ours in others) for theirs in options}
-    return sorted(options, key=lambda theirs: (sample[theirs].drop_nulls().n_unique() <= 2 < sample.height, other[theirs]))
+        return sorted(options, key=lambda theirs: not set(fold(theirs).split("_")) & {column.name, *column.synonyms})
+    return sorted(options, key=lambda theirs: _unlike(theirs, sample))
+
+
+def _unlike(theirs: str, sample: pl.DataFrame) -> tuple[bool, bool]:
+    """Tell whether figures hardly vary, and whether they are called as something else of ours."""
+    others = (ours for schema in TABLES.values() for ours in schema if ours.role is not Role.TARGET)
+    named = any((match := by_name(ours, theirs)) and match.score > HELD for ours in others)
+    return sample[theirs].drop_nulls().n_unique() <= 2 < sample.height, named
 
 
 def _taken(schema: Schema, frame: pl.DataFrame, found: Mapping[str, Match], column: Column, decimal: str) -> list[str]:

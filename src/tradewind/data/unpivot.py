@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import re
 from collections.abc import Sequence
 
 import polars as pl
 
 from tradewind.core.answer import Fact
+from tradewind.core.catalog import TABLES
 from tradewind.core.errors import BadValue, MissingColumn
 from tradewind.data.dates import dates, looks_dated
-from tradewind.data.match import fold
+from tradewind.data.match import by_name, fold
 from tradewind.data.parse import looks_numeric
 
 MEASURES = {
@@ -29,6 +31,8 @@ MEDIA = {
 }
 """Words before or after a channel's name in a table with columns of its own for each channel; capitals stand at the end only."""
 FEWEST = 3  # columns that make a table wide
+STEPS = {"day": "d", "week": "w", "month": "mo"}
+"""What numbered columns may count, and how polars writes it."""
 
 Plan = dict[str, dict[str, str]]
 """Measure (ours) -> key -> their column."""
@@ -37,11 +41,12 @@ Plan = dict[str, dict[str, str]]
 def unpivot(frame: pl.DataFrame, wide: Sequence[str], decimal: str) -> tuple[pl.DataFrame, tuple[Fact, ...]]:
     """Return the table in long form if it is wide, else as it is.
 
-    `wide` says how: `("QTY_{product}=units", "PROMO_{product}=promotion")`. Raises BadValue for a pattern that cannot be read,
-    MissingColumn for one that no column matches.
+    `wide` says how: `("QTY_{product}=units", "PROMO_{product}=promotion")`; `{product}=units` takes every figure that is no date and no
+    key, `d_{day:2014-01-25}=units` columns that count days (week, month) from the first one on. Raises BadValue for a pattern that
+    cannot be read, MissingColumn for one that no column matches.
     """
     if wide:
-        key, plan = _asked(frame, wide)
+        key, plan = _asked(frame, wide, decimal)
     else:
         found = _dates_across(frame, decimal)
         if found is not None:
@@ -89,16 +94,19 @@ def channels_to_rows(frame: pl.DataFrame, plan: Plan) -> tuple[pl.DataFrame, tup
     return _melt(frame, "channel", plan), (Fact("wide_columns", count, "columns", said),)
 
 
-def _asked(frame: pl.DataFrame, wide: Sequence[str]) -> tuple[str, Plan]:
+def _asked(frame: pl.DataFrame, wide: Sequence[str], decimal: str) -> tuple[str, Plan]:
     plan: Plan = {}
     keys: set[str] = set()
     for pattern in wide:
-        match = re.fullmatch(r"(?P<before>[^{}]*)\{(?P<key>\w+)\}(?P<after>[^{}=]*)=(?P<measure>\w+)", pattern.strip())
+        match = re.fullmatch(r"(?P<before>[^{}]*)\{(?P<key>\w+)(:(?P<first>[^{}]+))?\}(?P<after>[^{}=]*)=(?P<measure>\w+)", pattern.strip())
         if not match:
             raise BadValue(f"cannot read the wide pattern {pattern!r}", hint="write it as QTY_{product}=units")
-        keys.add(match["key"])
-        shape = re.compile(re.escape(match["before"]) + "(.+)" + re.escape(match["after"]))
-        columns = {found[1]: name for name in frame.columns if (found := shape.fullmatch(name))}
+        keys.add("date" if match["first"] else match["key"])
+        shape = re.compile(re.escape(match["before"]) + (r"(\d+)" if match["first"] else "(.+)") + re.escape(match["after"]))
+        bare = match["key"] == "product" and not match["before"] and not match["after"]
+        there = _figures(frame, decimal) if bare else frame.columns
+        columns = {found[1]: name for name in there if (found := shape.fullmatch(name))}
+        columns = _counted(columns, match["key"], match["first"]) if match["first"] and columns else columns
         if not columns:
             raise MissingColumn(f"no column matches {pattern!r}", hint=f"there are: {', '.join(frame.columns[:10])}")
         plan[match["measure"]] = columns
@@ -108,6 +116,32 @@ def _asked(frame: pl.DataFrame, wide: Sequence[str]) -> tuple[str, Plan]:
         hint = f"write what only the columns of each {min(keys)} have in their names, as in spend_{{{min(keys)}}}=spend"
         raise BadValue(f"{' and '.join(map(repr, wide))} takes every column, the date too", hint=hint)
     return keys.pop(), plan
+
+
+def _figures(frame: pl.DataFrame, decimal: str) -> list[str]:
+    """List the columns of figures that no name takes for a date, a part of one, or a key."""
+    known = [ours for ours in TABLES["sales"] if ours.name in ("date", "product", "store")]
+    sure = {name for name in frame.columns for ours in known if (match := by_name(ours, name)) and match.score >= 0.9}
+    parts = ("year", "hour", "weekday", "jahr", "stunde", "wochentag", "index", "id", "row_id")
+    sample = frame.head(500)
+    return [
+        name
+        for name in frame.columns
+        if name not in sure and fold(name) not in parts and looks_numeric(sample[name], decimal) and not looks_dated(sample[name])
+    ]
+
+
+def _counted(columns: dict[str, str], step: str, first: str) -> dict[str, str]:
+    """Return date -> column for columns whose numbers count days, weeks or months; `first` is the date of the lowest."""
+    try:
+        start = dt.date.fromisoformat(first)
+        unit = STEPS[step]
+    except (ValueError, KeyError) as error:
+        raise BadValue(f"cannot read {{{step}:{first}}}", hint="write it as d_{day:2014-01-25}=units; also week or month") from error
+    numbers = {int(number): name for number, name in columns.items()}
+    low = min(numbers)
+    made = pl.DataFrame({"by": [f"{number - low}{unit}" for number in numbers]}).select(pl.lit(start).dt.offset_by(pl.col("by")))
+    return dict(zip(map(str, made.to_series()), numbers.values(), strict=True))
 
 
 def _guessed(frame: pl.DataFrame, decimal: str) -> Plan:

@@ -416,3 +416,19 @@ def test_real_files_from_their_own_headers(file, options, table, rows, columns):
     assert found.frame.height == rows
     assert columns.items() <= found.mapping.items()
     assert found.frame["date"].null_count() == 0
+
+
+def test_hints_for_wide_files_numbered_days_calendars_and_two_keys():
+    def hint(text: str, table: str) -> str:
+        with pytest.raises(MissingColumn) as caught:
+            guess(text, table=table)
+        return caught.value.hint
+
+    wide = hint("day,M01,N02,R03\n2024-01-01,3,4,5\n2024-01-02,2,6,7\n", "sales")
+    assert "--wide '{product}=units'" in wide
+    numbered = hint("item,d_1,d_2,d_3\na,3,4,5\nb,2,6,7\n", "sales")
+    assert "d_1 is of 2024-01-31: --wide 'd_{day:2024-01-31}=units'" in numbered
+    calendar = hint("date,weekday,event_name_1\n2024-12-24,Tuesday,\n2024-12-25,Wednesday,Christmas\n", "events")
+    assert "--map event_name_1=name" in calendar
+    rows = "".join(f"2024-01-0{day},{kind},{place},1\n" for day in (1, 2) for kind in ("plain", "organic") for place in ("north", "south"))
+    assert "--map kind=product --map place=store" in hint(f"date,kind,place,volume\n{rows}", "sales")

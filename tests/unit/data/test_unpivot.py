@@ -102,3 +102,30 @@ def test_columns_of_channels_become_rows():
     assert facts[0].value == 3
     assert channels_across(frame.rename({"tv_x": "channel"}), ".") == {}
     assert channels_across(frame.drop("web_S"), ".") == {}
+
+
+def test_a_bare_pattern_takes_every_figure_that_is_no_date_and_no_key():
+    frame = pl.DataFrame(
+        {"datum": ["2024-01-01"], "Store": [7], "M01AB": [1.5], "N02BE": [2.0], "Year": [2024], "Hour": [248], "Weekday": ["Mo"]}
+    )
+    long, _ = unpivot(frame, ("{product}=units",), ".")
+    assert long.select("product", "units").rows() == [("M01AB", 1.5), ("N02BE", 2.0)]
+    assert long["Store"].to_list() == [7, 7]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "days"),
+    [
+        ("d_{day:2014-01-25}=units", ["2014-01-25", "2014-01-26", "2014-01-28"]),
+        ("d_{week:2014-01-25}=units", ["2014-01-25", "2014-02-01", "2014-02-15"]),
+        ("d_{month:2014-01-31}=units", ["2014-01-31", "2014-02-28", "2014-04-30"]),
+    ],
+)
+def test_numbered_columns_count_from_the_date_of_the_first(pattern, days):
+    frame = pl.DataFrame({"item": ["a"], "d_7": [1], "d_8": [2], "d_10": [3], "d_x": ["no"]})
+    long, facts = unpivot(frame, (pattern,), ".")
+    assert long.select("date", "units").rows() == list(zip(days, [1.0, 2.0, 3.0], strict=True))
+    assert "one column per date" in facts[0].meaning
+    for wrong in ("d_{day:25.01.2014}=units", "d_{year:2014-01-25}=units"):
+        with pytest.raises(BadValue, match="cannot read"):
+            unpivot(frame, (wrong,), ".")
