@@ -8,6 +8,7 @@ from tradewind.core.schema import Column, Role, Type
 from tradewind.core.table import Table
 from tradewind.data.align import align
 from tradewind.models.demand.assemble import assemble
+from tradewind.models.demand.cuts import Return, coming_back
 
 
 def dates(start, count, step=1):
@@ -121,6 +122,36 @@ def test_a_promotion_that_runs_at_the_end_of_sales_does_not_leave_its_price_behi
     assert (at(held, "2024-04-12", "price"), at(held, "2024-04-13", "price")) == (1.6, 2.0), "it goes on until it ends"
     always = daily(promotion=1.0, price=1.6)
     assert at(align(assemble({"sales": table("sales", always)}))[0], "2024-04-12", "price") == 1.6
+
+
+def test_a_cut_that_runs_at_the_end_of_sales_goes_back_where_nothing_tells_promotions_but_cuts_always_did():
+    """A till writes no promotion: two weeks at 1.6 came back, the third began on 1 April and sales end on the 3rd."""
+
+    def planned(first, days, starts=("2024-01-22", "2024-02-26", "2024-04-01"), **more):
+        cuts = [
+            pl.lit(value=False),
+            *(pl.col("date").is_between(pl.lit(day).str.to_date(), pl.lit(day).str.to_date().dt.offset_by("6d")) for day in starts),
+        ]
+        sales = daily(94, price=pl.when(pl.any_horizontal(cuts)).then(1.6).otherwise(2.0), **more)
+        panel = align(assemble({"sales": table("sales", sales)}))[0]
+        return [at(panel, str(np.datetime64(first) + day), "price") for day in range(days)]
+
+    assert planned("2024-04-03", 7) == [1.6, 1.6, 1.6, 1.6, 1.6, 2.0, 2.0], "a week, as the others"
+    assert planned("2024-06-01", 1) == [2.0], "to the end of the plan"
+    assert set(planned("2024-04-03", 60, ("2024-02-26", "2024-04-01"))) == {1.6}, "one cut that came back is no habit"
+    assert set(planned("2024-04-03", 60, ("2024-01-22", "2024-02-12", "2024-03-18", "2024-03-25", "2024-04-01"))) == {1.6}, (
+        "longer than any before: it may be the new price"
+    )
+    assert set(planned("2024-04-03", 60, ())) == {2.0}
+    assert planned("2024-04-03", 7, promotion=0.0) == [1.6] * 7, "who tells promotions is believed"
+
+
+def test_cuts_that_stayed_are_no_habit():
+    moment = np.arange(100)
+    price = np.select([moment < 20, moment < 40, moment < 50, moment < 60, moment < 95], [4.0, 3.0, 2.4, 3.0, 2.5], 2.0)
+    assert coming_back(moment, price) is None
+    weekly = np.where(moment % 25 >= 21, 1.5, 2.0)
+    assert coming_back(moment[:98], weekly[:98]) == Return(100, 2.0), "four days, as the three before"
 
 
 def test_promotions_of_part_of_a_week_are_shares():

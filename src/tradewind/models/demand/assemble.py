@@ -14,6 +14,7 @@ from tradewind.core.schema import Column, Role, Schema, Type
 from tradewind.core.table import Table
 from tradewind.models._kit.calendar import Clock, clock_of, holiday_dates, slug
 from tradewind.models._kit.panel import CLOSED
+from tradewind.models.demand.cuts import after_cuts
 
 KEYS = ("product", "store")
 MOST_CELLS = 20_000_000  # a grid larger than this is left to the alignment, and promotions on days without sales are lost
@@ -317,13 +318,15 @@ def _planned_prices(frame: Any, keys: list[str], columns: dict[str, Column]) -> 
 def _after_promotion(frame: Any, keys: list[str]) -> Any:
     """Fill prices after the last one known with the last one without promotion, where no promotion is planned.
 
-    Else a promotion that ran when the table ended would leave its price behind for good.
+    Else a promotion that ran when the table ended would leave its price behind for good. Where nothing tells promotions, prices do.
     """
     import polars as pl
 
     levers = [name for name in ("promotion", "discount") if name in frame.columns and frame.schema[name].is_numeric()]
-    if "price" not in frame.columns or not levers:
+    if "price" not in frame.columns:
         return frame
+    if not levers:
+        return after_cuts(frame.sort([*keys, "date"]), keys)
     known, *pulls = [(pl.col(name).cast(pl.Float64).fill_nan(None) > 0).fill_null(value=False) for name in ("price", *levers)]
     pulled = pl.any_horizontal(pulls)
     usual = pl.col("price").filter(known & ~pulled).last().over(keys)

@@ -97,7 +97,7 @@ def notes(panel: Panel, where: Asked, known: Known, seen: Seen, *, horizon: int,
         )
     if blocks < FEW:
         said.append(f"the bands rest on {blocks} held-out blocks and the model's own spread: too little history for {FEW}")
-    said += _unplanned(panel, where, seen, longest)
+    said += _unplanned(panel, where, seen, longest) + _moved(panel, where, seen, longest)
     return said + _histories(panel, where, known, longest) + _levers(panel, where, seen) + _prices(where, seen)
 
 
@@ -144,6 +144,22 @@ def _unplanned(panel: Panel, where: Asked, seen: Seen, longest: int) -> list[str
         return []
     often = f"{100 * usual[name]:.0f} % of past {panel.grain.name}s"
     return [f"no {name} is planned in the time asked for, and there was one in {often}: neither mean nor bands count on any"]
+
+
+def _moved(panel: Panel, where: Asked, seen: Seen, longest: int) -> list[str]:
+    """Say where nobody tells promotions and the plan goes back from a price at which sales ended: it is more likely a cut than to stay."""
+    if "promotion" in seen.pulled or "price" in where.plan or "price" not in panel.ahead or not panel.cut:
+        return []
+    price = panel.ahead["price"][:, panel.cut - 1 : panel.cut + longest]
+    price = price[np.unique(where.series)] if len(price) > 1 else price
+    highest = np.nan_to_num(price).max(1)
+    back = np.flatnonzero(highest > 1.05 * price[:, 0])
+    if not len(back):
+        return []
+    example = f"such as {price[back[0], 0]:.4g} to {highest[back[0]]:.4g}"
+    return [
+        f"{len(back)} series go back from the price at which sales ended to a higher one ({example}): ask with a price to say otherwise"
+    ]
 
 
 def _levers(panel: Panel, where: Asked, seen: Seen) -> list[str]:
