@@ -19,6 +19,7 @@ FEW = 3  # blocks below which bands say little about seasons
 LATELY = 5  # gaps between actuals that show how often they come now
 RARER = 3  # times as long as usual: a gap that is no accident
 FAR_ABOVE = 10  # times the second highest actual
+MOVES = 0.08  # median move of a price, within as long as is asked for, from which on it is no plan that stays
 NEVER = np.iinfo("i8").min
 
 
@@ -97,7 +98,7 @@ def notes(panel: Panel, where: Asked, known: Known, seen: Seen, *, horizon: int,
         )
     if blocks < FEW:
         said.append(f"the bands rest on {blocks} held-out blocks and the model's own spread: too little history for {FEW}")
-    said += _unplanned(panel, where, seen, longest) + _moved(panel, where, seen, longest)
+    said += _unplanned(panel, where, seen, longest) + _moved(panel, where, seen, longest) + _unpriced(panel, where, longest)
     return said + _histories(panel, where, known, longest) + _levers(panel, where, seen) + _prices(where, seen)
 
 
@@ -160,6 +161,23 @@ def _moved(panel: Panel, where: Asked, seen: Seen, longest: int) -> list[str]:
     return [
         f"{len(back)} series go back from the price at which sales ended to a higher one ({example}): ask with a price to say otherwise"
     ]
+
+
+def _unpriced(panel: Panel, where: Asked, longest: int) -> list[str]:
+    """Say where the price moved all the time, as one that is a mean of many does, and is taken to stay: bands know nothing of its moves."""
+    back = min(longest, panel.cut // 2)
+    if "price" in where.plan or "price" not in panel.ahead or not back:
+        return []
+    price = panel.ahead["price"][:, : panel.cut + longest]
+    price = price[np.unique(where.series)] if len(price) > 1 else price
+    past, stays = price[:, : panel.cut], (price[:, panel.cut :] == price[:, panel.cut - 1, None]).all(1)
+    moved = np.nan_to_num(np.abs(past[:, back:] / past[:, :-back] - 1))
+    usual = np.median(moved, 1)
+    loose = stays & (usual >= MOVES)
+    if not loose.any():
+        return []
+    much = f"{100 * np.median(usual[loose]):.0f} % within {back} {panel.grain.name}{'' if back == 1 else 's'}"
+    return [f"the price of {int(loose.sum())} series usually moved by {much}, and none is planned: mean and bands count on the last one"]
 
 
 def _levers(panel: Panel, where: Asked, seen: Seen) -> list[str]:
