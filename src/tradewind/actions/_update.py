@@ -33,7 +33,7 @@ def update(ws: Workspace, question: Model, progress: Progress) -> Answer:
         raise NotFound(f"no version of {model} serves, so there is none to update", hint=f"tradewind train {model}, then promote {model}")
     old = ws.artifact(model, was)
     given = _learn.ready(ws, question, None, progress.part(0.0, 0.2), grant=tuple(old.manifest["data"].get("granted", ())))
-    _refuse(question, old, Table.from_bytes(given.data))
+    _refuse(question, old, Table.from_bytes(given.data), revised=dict(given.sources) != old.manifest["data"]["tables"])
     done = _moved(ws, old, given.data, progress.part(0.2, 0.8))
     made = _made(ws, question, old, given, done)
     blob = ws.blobs.put(artifact.pack(made, ws.keys, file=question.file, card=str(old.manifest.get("card", ""))))
@@ -48,7 +48,7 @@ def update(ws: Workspace, question: Model, progress: Progress) -> Answer:
     return _answer(question, made, passed, done, source)
 
 
-def _refuse(question: Model, old: Artifact, table: Table) -> None:
+def _refuse(question: Model, old: Artifact, table: Table, *, revised: bool) -> None:
     """Raise BadValue where the recipe cannot move on, or there is nothing to move on to."""
     name = str(old.manifest["recipe"])
     if not isinstance(models.recipe(question.name, name), Updates):
@@ -59,9 +59,11 @@ def _refuse(question: Model, old: Artifact, table: Table) -> None:
             raise BadValue(f"version {old.version} knows what is loaded", hint=f"load newer {question.tables[0]} first")
         return
     if newest(table) <= known:
+        rest = "what was loaded since comes in with the next newer one" if revised else f"version {old.version} knows what is loaded"
+        again = f"; or take it in at once: tradewind train {question.name}" if revised else ""
         raise BadValue(
-            f"there is no actual newer than {known}: version {old.version} knows what is loaded",
-            hint=f"load newer {question.tables[0]} first: tradewind load FILE --table {question.tables[0]}",
+            f"there is no actual newer than {known}: {rest}",
+            hint=f"load newer {question.tables[0]} first: tradewind load FILE --table {question.tables[0]}{again}",
         )
 
 

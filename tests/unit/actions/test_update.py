@@ -87,6 +87,13 @@ def test_nothing_newer_is_said_with_what_to_do(served: Desk) -> None:
     assert "tradewind load" in caught.value.hint
 
 
+def test_what_was_only_revised_is_said_to_wait_for_the_next_actual(served: Desk, sold: Sold) -> None:
+    served.load(sold(84).with_columns(pl.col("units") + 1), table="sales")
+    with pytest.raises(BadValue, match="what was loaded since comes in with the next newer one") as caught:
+        served.update("toy_demand")
+    assert "tradewind train toy_demand" in caught.value.hint
+
+
 def test_nothing_serving_is_not_found(desk: Desk, sold: Sold) -> None:
     desk.load(sold(84), table="sales")
     with pytest.raises(NotFound, match="no version of toy_demand serves"):

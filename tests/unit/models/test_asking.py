@@ -157,6 +157,16 @@ def test_texts_become_the_flags_that_were_learned(panel):
     assert where.ignored == () and locate(panel, question).ignored == ("holiday",)
 
 
+def test_a_column_of_holidays_without_any_in_the_question_is_understood(panel):
+    """A file of questions in which no holiday falls holds zeros only: these are read as numbers."""
+    flags = {"state_holiday_a": "event", "event_easter": "event"}
+    known = replace(panel, kinds={**panel.kinds, **flags}, ahead={**panel.ahead, **dict.fromkeys(flags, np.zeros((1, CUT + 10)))})
+    found = locate(known, asked(("tea", "S1", 0), ("tea", "S1", 1), StateHoliday=np.array([0, 0]), state_holiday=np.array([0.0, np.nan])))
+    np.testing.assert_array_equal(found.plan["state_holiday_a"], [0.0, np.nan])
+    assert found.ignored == ("StateHoliday",), "another name"
+    assert locate(known, asked(("tea", "S1", 0), event=np.array([1.0]))).ignored == ("event",)
+
+
 def test_a_text_is_no_plan_of_a_number(panel):
     with pytest.raises(BadValue, match=r'"price" must hold numbers, not "1,000"'):
         locate(panel, asked(("tea", "S1", 0), ("tea", "S1", 1), price=words(None, "1,000")))

@@ -147,7 +147,7 @@ def _plan(panel: Panel, asked: Table, when: str) -> tuple[dict[str, Array], tupl
         if name in (when, OPEN) or name in panel.keys:
             continue
         values = asked.column(name)
-        said = _spoken(panel, name, values) if values.dtype == object else {}
+        said = {} if name in panel.kinds else _spoken(panel, name, values)
         if said:
             plan |= said
             continue
@@ -178,10 +178,16 @@ def _numbers(name: str, values: Array) -> Array:
 
 
 def _spoken(panel: Panel, name: str, values: Array) -> dict[str, Array]:
-    """Return the flags of events that a column of texts became when it was learned, NaN where no text is; none where it became none."""
+    """Return the flags of events that a column of texts became when it was learned, NaN where no text is; none where it became none.
+
+    A question may hold none but the text for no holiday, and that may be a number: 0.
+    """
     start = f"{slug(name)}_"
     flags = [flag for flag, kind in panel.kinds.items() if kind in EVENTS and flag.startswith(start)]
-    texts = np.array([start + slug(text) if text else "" for text in values.tolist()], object)
+    if not flags or not (values.dtype == object or (values.dtype.kind in "iuf" and start != "event_")):
+        return {}
+    said = [text if isinstance(text, str) else "" if text is None else f"{text:g}" for text in values.tolist()]
+    texts = np.array([start + slug(text) if text not in ("", "nan") else "" for text in said], object)
     return {flag: np.where(texts == "", np.nan, texts == flag).astype("f4") for flag in flags}
 
 

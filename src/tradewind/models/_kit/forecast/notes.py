@@ -86,7 +86,8 @@ def notes(panel: Panel, where: Asked, known: Known, seen: Seen, *, horizon: int,
     `known` and `seen` are of the panel's series.
     """
     grain = panel.grain
-    said = without_effect(where.ignored)
+    said = [f"column {name} is known only after the fact and changes nothing" for name in where.ignored if name in panel.past]
+    said += without_effect(name for name in where.ignored if name not in panel.past)
     longest = int(where.ahead.max()) + 1
     planned = panel.width - panel.cut
     if longest > horizon:
