@@ -122,7 +122,7 @@ def test_spend_of_another_time_is_no_spend() -> None:
 
 
 def test_the_posterior_is_finite_wherever_a_search_may_step() -> None:
-    made = setup(read(assemble(shop())), settle(FAST.knobs, {}))
+    made = setup(read(assemble(shop())), settle(FAST.knobs, {"carry": "geometric"}))
     theta = np.repeat(start(made.problem)[None], 3, 0)
     theta[0, made.problem.slots["noise"]] = -60.0
     theta[1, made.problem.slots["trend"]] = 60.0

@@ -18,7 +18,7 @@ from tradewind.models.roi.media import read
 
 GEOS, WEEKS, NAMES = 3, 60, ("tv", "radio")
 DATES = np.datetime64("2024-01-01") + 7 * np.arange(WEEKS)
-PARAMS = settle(models.recipe("roi", "exact").knobs, {})
+PARAMS = settle(models.recipe("roi", "exact").knobs, {"carry": "geometric"})
 
 
 def places(shock: float = 0.1, **more: Any) -> dict[str, Table]:

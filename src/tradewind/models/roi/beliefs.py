@@ -16,9 +16,9 @@ _NUMBER = r"(\d+(?:\.\d+)?)"
 KNOBS = (
     Knob(
         "carry",
-        "geometric",
-        choices=("geometric", "delayed", "weibull"),
-        meaning="how an effect fades: at once, after a peak, or freely",
+        "automatic",
+        choices=("automatic", "geometric", "delayed", "weibull"),
+        meaning="how an effect fades: at once, after a peak, or freely; automatic: at once, or after a peak where the data clearly say so",
         tune=False,
     ),
     Knob("curve", "hill", choices=("hill", "logistic"), meaning="how an effect saturates: with or without a slow start", tune=False),

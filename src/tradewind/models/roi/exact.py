@@ -35,12 +35,14 @@ def installed() -> bool:
 def learn(table: Table, params: Mapping[str, Any], seed: int, before: Learned | None) -> Learned:
     """Return draws by Hamiltonian Monte Carlo; raises MissingExtra without the sampler."""
     from tradewind.models.roi import health
+    from tradewind.models.roi.carry import settled
     from tradewind.models.roi.media import read
 
     if not installed():
         raise MissingExtra(MISSING, hint="pip install 'tradewind[bayes]'")
     media = read(table, exposure=bool(params["exposure"]))
-    return sampled(media, params, seed, before, notes=health.gate(media))
+    params, late = settled(media, params)
+    return sampled(media, params, seed, before, notes=[*health.gate(media), *late])
 
 
 def sampled(media: Any, params: Mapping[str, Any], seed: int, before: Learned | None, *, notes: Any = ()) -> Learned:

@@ -22,13 +22,15 @@ _CHECKS = Knob(
 def learn(table: Table, params: Mapping[str, Any], seed: int, before: Learned | None) -> Learned:
     """Return draws by importance sampling; by `exact` where the data has geos or the weights cannot be trusted."""
     from tradewind.models.roi import exact, health
+    from tradewind.models.roi.carry import settled
     from tradewind.models.roi.laplace import TRUST, draw
     from tradewind.models.roi.media import read, together
     from tradewind.models.roi.posterior import log_posterior
     from tradewind.models.roi.setup import KEPT, learned, setup, start
 
     media = read(table, exposure=bool(params["exposure"]))
-    notes = health.gate(media)
+    params, late = settled(media, params)
+    notes = [*health.gate(media), *late]
     if len(media.geos) > 1:
         if exact.installed():
             return exact.sampled(media, params, seed, before, notes=(*notes, "learned by geo, so drawn exactly"))

@@ -30,8 +30,8 @@ class Drawn:
 def draw(density: Callable[[Array], Array], start: Array, seed: int, *, proposals: int = 6000, keep: int = 600, rounds: int = 2) -> Drawn:
     """Return draws of a log density that takes (..., size): from two starts, moved twice to where the weights are."""
     rng = np.random.default_rng(seed)
-    mode = _mode(density, start, rng)
-    centre, root = mode, _root(density, mode)
+    centre = mode(density, start, rng)
+    root = _root(density, centre)
     for turn in range(rounds + 1):
         count = proposals if turn == rounds else proposals // 2
         theta, logs = _propose(rng, centre, root, count)
@@ -88,7 +88,8 @@ def _slopes(density: Callable[[Array], Array], at: Array, step: float = 1e-5) ->
     return float(found[0]), (found[1 : size + 1] - found[size + 1 :]) / (2 * step)
 
 
-def _mode(density: Callable[[Array], Array], start: Array, rng: np.random.Generator) -> Array:
+def mode(density: Callable[[Array], Array], start: Array, rng: np.random.Generator) -> Array:
+    """Return where a log density that takes (S, size) is highest, found from two starts."""
     from scipy.optimize import minimize
 
     best = None
