@@ -147,10 +147,11 @@ def effects(ws: Workspace, model: str, number: int) -> Answer:
         return kept
     said, table = _replied(_called(ws, model, number, join({"head": b'{"do": "effects"}'})))
     levers = list(dict.fromkeys(table.column("lever").tolist()))
-    facts = (Fact("rows", len(table)), Fact("levers", ", ".join(levers)), *(Fact("note", str(note)) for note in said.get("notes", ())))
+    notes = [str(note) for note in said.get("notes", ())]
+    facts = (Fact("rows", len(table)), Fact("levers", ", ".join(levers)), *(Fact("note", note) for note in notes))
     words = f"{model} version {number} ({said.get('recipe', '')}): what {', '.join(levers) or 'no lever'} did in the past, with intervals."
     source = {"model": model, "version": number, "recipe": said.get("recipe", ""), "rows": len(table)}
-    return ws.answers.put(key, Answer(facts, table, words=words, source=source))
+    return ws.answers.put(key, Answer(facts, table, words=prose(words, *notes), source=source))
 
 
 def respond(ws: Workspace, model: str, number: int, request: Mapping[str, Any]) -> Mapping[str, Array]:

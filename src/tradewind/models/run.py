@@ -76,7 +76,8 @@ def _answer(recipe: Recipe, state: State, request: Mapping[str, bytes], head: Ma
     if head["do"] == "effects":
         if not isinstance(recipe, Effects):
             raise BadValue(f"{recipe.name} cannot say what the levers do", hint="ask a version of another recipe")
-        return {"notes": []}, _finite(recipe.effects(state))
+        standing = getattr(recipe, "standing", None)
+        return {"notes": standing(state) if standing is not None else []}, _finite(recipe.effects(state))
     by, levels = _by(head.get("by")), _levels(head.get("quantiles"))
     asked = _asked(recipe, state, request, head)
     table = _predicted(recipe, state, asked, head, levels) if not by else _totals(recipe, state, asked, head, by)

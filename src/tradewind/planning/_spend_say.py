@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tradewind.core.fact import Fact
+from tradewind.core.fact import Fact, prose
 from tradewind.core.plan import Planned
 from tradewind.core.schema import Column, Role, Schema, Type
 from tradewind.core.table import Array, Table
@@ -54,7 +54,9 @@ def say(wish: Wishes, before: Value, spend: Array, value: Value, binding: list[s
     beyond = [name for at, name in enumerate(wish.channels) if spend[:, at].max() > wish.highest[at] * 1.001]
     if beyond:
         facts.append(Fact("beyond", ", ".join(beyond), "", "spend above anything seen: the curve is extrapolated"))
-    return Planned(_table(wish, before, spend, value), tuple(facts), _words(facts, same=same, sure=chance >= SURE))
+    facts += [Fact("note", note) for note in wish.notes]
+    words = prose(_words(facts, same=same, sure=chance >= SURE), *wish.notes)
+    return Planned(_table(wish, before, spend, value), tuple(facts), words)
 
 
 def _beside_the_mix(wish: Wishes, mix: Value, value: Value, unit: str) -> list[Fact]:

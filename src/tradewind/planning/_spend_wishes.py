@@ -44,6 +44,7 @@ class Wishes:
     outcome: str
     grain: str
     said: tuple[str, ...]
+    notes: tuple[str, ...] = ()  # what must be said with the plan
 
     @property
     def unit(self) -> float:
@@ -101,7 +102,8 @@ def read(respond: Respond, wishes: Mapping[str, Any]) -> Wishes:
         raise BadValue("a budget of nothing leaves nothing to plan")
     budget = float(total.sum()) if budget is None and target is None else budget
     lock = _named(wishes.get("lock") or {}, channels, "lock")
-    low, high, said = _bounds(limits, lock, total, budget if target is None else None, channels)
+    held, upper = _held(usual, channels, {*(limits.get("channels") or ()), *lock})
+    low, high, said = _bounds(limits, lock, total, budget if target is None else None, channels, held=held)
     rules = _rules(limits, channels)
     if budget is not None:
         rules.insert(0, _budget(budget, target is not None, low, high, len(channels)))
@@ -128,7 +130,8 @@ def read(respond: Respond, wishes: Mapping[str, Any]) -> Wishes:
         bool(np.isfinite(worth)),
         str(usual["name"][0]),
         str(usual["grain"][0]),
-        tuple(said + [rule[3] for rule in rules] + ([f"a return of {target:g}"] if target is not None else [])),
+        tuple(said + upper + [rule[3] for rule in rules] + ([f"a return of {target:g}"] if target is not None else [])),
+        (*upper, *map(str, usual.get("notes", ()))),
     )
 
 
@@ -211,18 +214,30 @@ def _named(given: Mapping[str, Any], channels: tuple[str, ...], where: str) -> d
     return {str(name): float(value) for name, value in given.items()}
 
 
+def _held(usual: Mapping[str, Array], channels: tuple[str, ...], named: set[str]) -> tuple[Array, list[str]]:
+    """Return which channels take no larger share (C,), as their return is an upper bound and nobody set their limits, and the words."""
+    responds = np.asarray(usual.get("responds", np.zeros(len(channels)))) > 0
+    held = responds & ~np.isin(channels, list(named))
+    why = "is not given a larger share: its spend follows demand, so its return is an upper bound"
+    return held, [f"{name} {why}" for name, one in zip(channels, held, strict=True) if one]
+
+
 def _bounds(
-    limits: Mapping[str, Any], lock: Mapping[str, float], total: Array, budget: float | None, channels: tuple[str, ...]
+    limits: Mapping[str, Any], lock: Mapping[str, float], total: Array, budget: float | None, channels: tuple[str, ...], *, held: Array
 ) -> tuple[Array, Array, list[str]]:
-    """Return the least and most money of each channel. The usual limits move with the budget; a silent channel may take a tenth of it."""
+    """Return the least and most money of each channel. The usual limits move with the budget; a silent channel may take a tenth of it.
+
+    A channel that is held (C,) takes no larger share than today's.
+    """
     change = _number(limits, "change", CHANGE, low=0.0) or 0.0
     level = 1.0 if budget is None else budget / float(total.sum())
     low = np.maximum(total * level * (1 - change), 0.0)
-    high = np.where(total > 0, total * level * (1 + change), 0.1 * float(total.sum()) * level * min(change, 1.0))
-    said = [f"no channel moves by more than {change:.0%}"]
     bounded = limits.get("channels") or {}
     if not isinstance(bounded, Mapping):
         raise BadValue(f"channels must be limits by name, not {bounded!r}", hint='{"tv": [1000, 5000]}')
+    up = np.where(held, 0.0, change)
+    high = np.where(total > 0, total * level * (1 + up), 0.1 * float(total.sum()) * level * np.minimum(up, 1.0))
+    said = [f"no channel moves by more than {change:.0%}"]
     for name, pair in bounded.items():
         at = _place(str(name), channels, "channels")
         if not isinstance(pair, list | tuple) or len(pair) != 2 or not all(isinstance(one, int | float) for one in pair):
@@ -240,7 +255,7 @@ def _bounds(
         rest, usual = budget - sum(lock.values()), float(total[others].sum())
         if rest > 0 and usual > 0:
             low[others] = total[others] * rest / usual * max(1 - change, 0.0)
-            high[others] = np.where(total[others] > 0, total[others] * rest / usual * (1 + change), high[others])
+            high[others] = np.where(total[others] > 0, total[others] * rest / usual * (1 + up[others]), high[others])
     return low, high, said
 
 

@@ -121,4 +121,10 @@ def words(state: Learned) -> list[str]:
     odd = [name for name, one in zip(state.channels, off, strict=True) if abs(one) > 2]
     if odd:
         out.append(f"the data and the belief disagree about {', '.join(odd)}")
+    much = [name for name, one, known in zip(state.channels, off, state.responds, strict=True) if one > 2 and not known]
+    if much:
+        out.append(
+            f"far more than was believed is found for {', '.join(much)}: where it is paid when people look anyway, as brand search is, "
+            "mark it in a column responds_to_demand of marketing; else test it before more is spent on it"
+        )
     return out

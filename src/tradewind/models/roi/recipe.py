@@ -56,10 +56,14 @@ class MediaRecipe:
         """Return what each channel returned."""
         return effects(state)
 
+    def standing(self, state: Learned) -> list[str]:
+        """Return what must be said with whatever this version answers."""
+        return [*state.notes, *state.changed]
+
     def notes(self, state: Learned, asked: Table) -> list[str]:
         """Return what the answer must say in words."""
         read = answer.read_asked(state, asked)
-        out = [*state.notes, *state.changed]
+        out = self.standing(state)
         out.append(f"returns are in {state.unit} per money, spend and {state.name} per {state.clock.grain.name}")
         if read.ignored:
             out.append(f"not a control of this model, so without effect: {', '.join(read.ignored)}")

@@ -18,7 +18,8 @@ def respond(state: Learned, request: Mapping[str, Any]) -> dict[str, Array]:
     """Answer the planner; raises BadValue.
 
     about "usual", periods P: `channels`, `dates` (text, P), `spend` (P, C) as planned or usual, `highest` (C,) ever spent in a period,
-    `worth` (1,) money per outcome, NaN where it is not known, `name` of the outcome, `grain`.
+    `worth` (1,) money per outcome, NaN where it is not known, `name` of the outcome, `grain`, `responds` (C,): 1 where spend follows
+    demand, so that its return is an upper bound, `notes`: what must be said with every answer.
     about "spend", spend (P, C): `outcome` (D,) the media bring in these periods (what was spent before them carries over into them),
     `after` (D,) what carries over behind them, `slope` (D, P, C) of both by spend, `by_channel` (D, C) of the outcome.
     """
@@ -46,6 +47,8 @@ def _usual(state: Learned, periods: int) -> dict[str, Array]:
         "worth": np.array([state.per if known else np.nan]),
         "name": np.array([state.name], object),
         "grain": np.array([state.clock.grain.name], object),
+        "responds": np.array(state.responds, "f8"),
+        "notes": np.array([*state.notes, *state.changed], object),
     }
 
 
