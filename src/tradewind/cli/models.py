@@ -221,6 +221,7 @@ def _understood(call: Call, model: str, source: Any) -> Any:
     from tradewind.data.parts import joined
     from tradewind.data.read import read
     from tradewind.data.types import convert
+    from tradewind.data.weeks import begun
 
     raw = read(source, name="rows") if isinstance(source, bytes) else read(source)
     asked = models.get(model)
@@ -230,7 +231,8 @@ def _understood(call: Call, model: str, source: Any) -> Any:
     headers = {theirs: ours for theirs, ours in call.desk.headers(asked.tables).items() if ours not in told}
     renamed = meant([*asked.asks, *known], frame, decimal=raw.decimal, headers=headers)
     theirs = {ours: name for name, ours in renamed.items()}
-    return convert(frame.rename(renamed), asked.asks, decimal=raw.decimal, name=raw.name, theirs=theirs)[0]
+    typed = convert(frame.rename(renamed), asked.asks, decimal=raw.decimal, name=raw.name, theirs=theirs)[0]
+    return begun(typed, "date", theirs.get("date", ""))[0]
 
 
 def _json_rows(data: bytes) -> Any:

@@ -22,6 +22,7 @@ from tradewind.data.read import Raw
 from tradewind.data.roles import describe
 from tradewind.data.types import convert
 from tradewind.data.unpivot import FEWEST, channels_across, channels_to_rows, unpivot
+from tradewind.data.weeks import begun
 
 OPEN_TABLES = ("customers", "outcomes", "products", "stores")
 """Tables whose further columns are the point of them: a new name in `map` is no mistake there."""
@@ -70,6 +71,7 @@ def infer(raw: Raw, *, table: str | None = None, map: Mapping[str, str] | None =
     mapping, left_out = _names(schema, frame, found, fixed)
     long = frame.select(pl.col(theirs).alias(ours) for theirs, ours in mapping.items())
     typed, read = convert(long, schema, decimal=decimal, name=raw.name, theirs={ours: theirs for theirs, ours in mapping.items()})
+    typed, ended = begun(typed, "date", found["date"].theirs if "date" in found else "")
     described, said = describe(typed, schema, named)
     why = (
         *put,
@@ -79,6 +81,7 @@ def infer(raw: Raw, *, table: str | None = None, map: Mapping[str, str] | None =
         *_reasons(found),
         *left_out,
         *read,
+        *ended,
         *said,
         *(_twofold(media) if media and named == "outcomes" else ()),
     )

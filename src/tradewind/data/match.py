@@ -268,6 +268,11 @@ NUMBERED = frozenset(("id", "key", "code", "upc", "ean", "sku", "gtin", "zip", "
 """Last words of names of columns that hold numbers which count nothing."""
 NO_KEY = frozenset(("currency", "waehrung", "devise", "moneda", "valuta", "status", "setting", "settings", "language", "timezone"))
 """Words in names of columns of text that tell no two things apart which are sold or paid for."""
+WIDER: Mapping[str, tuple[str, ...]] = {
+    "store": ("chain", "retailer", "banner", "key_account", "kette", "handelskette", "haendler", "enseigne", "cadena")
+}
+"""What stands for one of ours where nothing finer is told: who sells to chains knows no stores."""
+GROUPED = 0.5
 BY_VALUE = 0.4  # how sure a match is that no name speaks for
 
 
@@ -316,6 +321,8 @@ def by_name(ours: Column, theirs: str) -> Match | None:
         unlike = OF if ours.role is Role.ENTITY else NO_PRICE if ours.name in ("price", "unit_price") else AWAY
         if len(name) > 2 and parts <= words and len(other) <= 1 and not other & unlike:
             return Match(theirs, HELD, f"the name holds {name!r}")
+    if header in WIDER.get(ours.name, ()):
+        return Match(theirs, GROUPED, f"a group, taken where nothing is called {ours.name}")
     return None
 
 

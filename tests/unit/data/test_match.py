@@ -110,3 +110,10 @@ def test_candidates_by_value():
     assert candidates(sales.get("date"), frame, {}, ".") == ["when"]
     assert candidates(sales.get("product"), frame, {}, ".") == ["what"]
     assert candidates(sales.get("units"), frame, {}, ".") == ["many"]
+
+
+def test_who_sells_to_chains_has_chains_for_stores():
+    frame = pl.DataFrame({"Chain": ["Coop", "Lidl"], "upc": ["a", "b"], "week": ["2024-01-01", "2024-01-08"], "units": [1, 2]})
+    assert assign(TABLES["sales"], frame, {}, decimal=".", by_values=True)["store"].theirs == "Chain"
+    finer = frame.with_columns(pl.Series("store_id", [11, 12]))
+    assert assign(TABLES["sales"], finer, {}, decimal=".", by_values=True)["store"].theirs == "store_id"
