@@ -181,18 +181,30 @@ def _today(usual: Array, asked: Table | None, channels: tuple[str, ...], dates: 
     if "channel" not in asked or "spend" not in asked:
         raise BadValue("a plan to start from has rows of channel and spend", hint='{"channel": "tv", "spend": 1000}')
     days = asked.column("date") if "date" in asked else np.full(len(asked), np.datetime64("NaT"))
-    for name, spend, day in zip(asked.column("channel").tolist(), asked.column("spend").astype("f8").tolist(), days, strict=True):
+    told: set[tuple[int, int | None]] = set()
+    rows = list(zip(asked.column("channel").tolist(), asked.column("spend").astype("f8").tolist(), days, strict=True))
+    for name, spend, day in sorted(rows, key=lambda row: not np.isnat(row[2])):  # what holds for every period first
         at = _place(str(name), channels, "asked")
         if not (np.isfinite(spend) and spend >= 0):
             raise BadValue(f"the spend of {name} must be zero or more")
         if np.isnat(day):
+            _once(told, (at, None), name)
             out[:, at] = spend
             continue
         near = [place for place, date in enumerate(dates) if np.datetime64(date) <= day]
         if not near or day >= np.datetime64(dates[-1]) + _step(dates):
             raise BadValue(f"{day} does not lie in the periods planned for, {dates[0]} to {dates[-1]}")
+        _once(told, (at, near[-1]), f"{name} in the period of {dates[near[-1]]}")
         out[near[-1], at] = spend
     return out
+
+
+def _once(told: set[tuple[int, int | None]], place: tuple[int, int | None], what: str) -> None:
+    if place in told:
+        raise BadValue(
+            f"the spend of {what} is asked more than once", hint="add its rows up: one row per channel, or per channel and period"
+        )
+    told.add(place)
 
 
 def _step(dates: tuple[str, ...]) -> np.timedelta64:

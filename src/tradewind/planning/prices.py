@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -34,6 +35,8 @@ KNOWN = (
 OBJECTIVES = ("profit", "revenue", "volume")
 ROUNDS = 5
 MOVE = 0.1  # the largest change where none is stated
+NEAR = 1e-4  # of a price, up to which a bound is kept
+NEAR_SHARE = 0.005  # of today's volume or revenue, up to which a least share is kept
 SAME = 1e-5  # of a price, up to which it is one that was seen
 
 
@@ -57,7 +60,7 @@ def plan(respond: Respond, wishes: Mapping[str, Any]) -> Planned:
     if points:
         return _front(field, limits, points)
     done = _recommended(field, limits, _number(given, "chance", SURE, low=SURE, high=0.999))
-    return _told(done, field, absent)
+    return _told(_confessed(done, field, limits), field, absent)
 
 
 def _field(respond: Respond, asked: Table | None, named: set[str]) -> tuple[Field, set[str]]:
@@ -104,6 +107,12 @@ def _limits(field: Field, asked: Table | None, lock: Mapping[str, Any], given: M
     free = field.signed.copy()
     if asked is not None:
         rows = [_place(place, name) for name in asked.column("product").tolist()]
+        twice = sorted(str(field.names[at]) for at, often in Counter(rows).items() if often > 1)
+        if twice:
+            raise BadValue(
+                f"{len(twice)} products are asked about more than once: {_some(twice)}",
+                hint="one row each: a price is planned for all stores",
+            )
         chosen = np.zeros(count, bool)
         chosen[rows] = True
         free &= chosen
@@ -242,6 +251,34 @@ def _said(field: Field, price: Array, outcome: Outcome, *, asked: Outcome | None
         f" ({100 * outcome.low:+.1f} to {100 * outcome.high:+.1f} %), with a chance of {100 * outcome.chance:.0f} % to gain."
     )
     return Planned(table, facts, words)
+
+
+def _confessed(planned: Planned, field: Field, limits: Limits) -> Planned:
+    """Return the plan with the limits that it does not keep: those that locks, the guard or each other leave no room for."""
+    price, names = planned.table.column("price"), field.names
+    free = np.isnan(limits.fixed)
+    sides = (
+        ("below", free & (price < limits.low * (1 - NEAR)), limits.low),
+        ("above", free & (price > limits.high * (1 + NEAR)), limits.high),
+    )
+    missed = [
+        f"{names[at]} stays at {price[at]:.6g}, {side} the {bound[at]:.6g} that its limits ask for"
+        for side, rows, bound in sides
+        for at in np.flatnonzero(rows).tolist()
+    ]
+    missed += [
+        f"{names[one]} costs {price[one]:.6g}, more than {names[two]} at {price[two]:.6g}"
+        for one, two in limits.ladders
+        if price[one] > price[two] * (1 + NEAR)
+    ]
+    moved = {fact.name: float(fact.value or 0.0) for fact in planned.facts if fact.name in ("volume_change", "revenue_change")}
+    for name, least in (("volume", limits.volume), ("revenue", limits.revenue)):
+        reached = 1 + moved[f"{name}_change"]
+        if reached < least - NEAR_SHARE:
+            missed.append(f"{name} is {reached:.3g} of today's, not {least:.3g}")
+    fact = Fact("limits_missed", len(missed), "limits", "that were asked for and that this plan does not keep")
+    words = planned.words + (f" Not kept: {'; '.join(missed[:5])}{' and others' if len(missed) > 5 else ''}." if missed else "")
+    return Planned(planned.table, (*planned.facts, fact), words)
 
 
 def _told(planned: Planned, field: Field, absent: set[str]) -> Planned:

@@ -187,3 +187,28 @@ def test_the_most_volume_that_earns_nothing_is_not_called_unsure():
     planned = prices.plan(shop(own=-1.2), wishes(objective="volume"))
     assert fact(planned, "changes") == 0
     assert "most volume" in planned.words and "front" in planned.words
+
+
+def test_limits_that_cannot_be_kept_are_said():
+    cases = (
+        (wishes(lock={"P0": 10.9}, ladders=[["P0", "P1"]], frozen=["P1"]), "P0 costs 10.9, more than P1 at 10"),
+        (wishes(volume=1.5), "volume is 1 of today's, not 1.5"),
+        (wishes(lock={"P0": 9.0}, revenue=1.5), "not 1.5"),
+    )
+    for wish, said in cases:
+        planned = prices.plan(shop(), wish)
+        assert fact(planned, "limits_missed") == 1 and said in planned.words
+    assert fact(prices.plan(shop(), wishes(volume=0.8)), "limits_missed") == 0
+
+
+def test_a_floor_that_the_guard_does_not_follow_is_said():
+    rows = Table.from_columns({"product": np.array(["P0"], object), "floor": np.array([10.5])})
+    planned = prices.plan(shop(own=-2.0, spread=1.5), wishes(asked=rows))
+    assert planned.table.column("price")[0] == 10.0
+    assert "P0 stays at 10, below the 10.5 that its limits ask for" in planned.words
+
+
+def test_a_product_asked_about_twice_is_refused():
+    rows = Table.from_columns({"product": np.array(["P0", "P0"], object), "floor": np.array([10.2, np.nan])})
+    with pytest.raises(BadValue, match="more than once: P0"):
+        prices.plan(shop(), wishes(asked=rows))

@@ -159,6 +159,18 @@ def test_the_plan_to_start_from_can_be_given() -> None:
     assert fact(made, "spend_today") == pytest.approx(50 * PERIODS + 200 * PERIODS)
 
 
+def test_a_channel_asked_twice_is_refused_and_a_dated_row_stands_beside_one_for_all_periods() -> None:
+    days = np.array(["2026-01-12", "NaT"], "M8[D]")
+    tv = {"channel": np.array(["tv", "tv"], object), "spend": np.array([80.0, 50.0])}
+    with pytest.raises(BadValue, match="spend of tv is asked more than once"):
+        ask(asked=Table.from_columns(tv))
+    with pytest.raises(BadValue, match="tv in the period of 2026-01-12 is asked more than once"):
+        ask(asked=Table.from_columns(tv | {"date": days[[0, 0]]}))
+    made = ask(asked=Table.from_columns(tv | {"date": days}), limits={"periods": PERIODS})
+    now = made.table.column("today")[made.table.column("channel") == "tv"]
+    assert now.tolist() == [3 * 50.0 + 80.0]
+
+
 def test_spend_beyond_anything_seen_is_said() -> None:
     made = ask(budget=2400.0)
     assert "tv" in fact(made, "beyond")
