@@ -18,14 +18,13 @@ from tradewind.core.bundle import join, pack_arrays, split, unpack_arrays
 from tradewind.core.errors import BadValue, EmptyTable, NotFound, TooBig, Unexpected, from_dict
 from tradewind.core.fact import prose
 from tradewind.core.model import Model
-from tradewind.core.schema import Role, Schema
+from tradewind.core.schema import TOO_LARGE, Role, Schema
 from tradewind.core.table import Array, Table
 from tradewind.models import get
 from tradewind.workspace import Workspace
 
 MOST_ROWS = 200_000
 MOST_AHEAD = 3660
-LARGEST = 1e18  # no price, spend or figure is that large
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,8 +115,8 @@ def _sane(table: Table) -> Table:
     """Return the table; raises BadValue for a number that nobody can mean: an answer reckoned with it would be none."""
     for name in table.names:
         values = table.column(name)
-        if values.dtype.kind == "f" and (np.abs(values) > LARGEST).any():
-            raise BadValue(f'column "{name}" holds a number beyond {LARGEST:g}', hint="correct it, or leave its row out")
+        if values.dtype.kind == "f" and (np.abs(values) > TOO_LARGE).any():
+            raise BadValue(f'column "{name}" holds a number beyond {TOO_LARGE:g}', hint="correct it, or leave its row out")
     return table
 
 

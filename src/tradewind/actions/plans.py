@@ -15,6 +15,7 @@ from tradewind.core.errors import BadValue
 from tradewind.core.fact import prose
 from tradewind.core.model import Model
 from tradewind.core.plan import Planned
+from tradewind.core.schema import TOO_LARGE
 from tradewind.core.table import Array
 from tradewind.workspace import Workspace
 
@@ -69,6 +70,6 @@ def _unsure(question: Model, recipe: str) -> list[str]:
 def _money(budget: Any) -> float | None:
     if budget is None:
         return None
-    if isinstance(budget, bool) or not isinstance(budget, Real) or not 0 <= float(budget) <= _ask.LARGEST:
-        raise BadValue(f"budget must be an amount of money from 0 to {_ask.LARGEST:g}, not {budget!r}")
+    if isinstance(budget, bool) or not isinstance(budget, Real) or not 0 <= float(budget) <= TOO_LARGE:
+        raise BadValue(f"budget must be an amount of money from 0 to {TOO_LARGE:g}, not {budget!r}")
     return float(budget)

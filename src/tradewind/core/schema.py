@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
+TOO_LARGE = 1e18  # no price, spend or figure is that large: it is a slip
+
 
 class Role(StrEnum):
     """What a column does in a table."""

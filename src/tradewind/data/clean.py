@@ -10,7 +10,7 @@ import polars as pl
 from tradewind.core.answer import Fact
 from tradewind.core.catalog import table_schema
 from tradewind.core.errors import BadValue, EmptyTable
-from tradewind.core.schema import Column, Role, Schema, Type
+from tradewind.core.schema import TOO_LARGE, Column, Role, Schema, Type
 from tradewind.core.table import Table
 from tradewind.data.combine import combine, repeated, twins
 
@@ -118,7 +118,7 @@ def _grid(frame: pl.DataFrame, schema: Schema, time: str) -> bool:
 
 
 def _finite(frame: pl.DataFrame, facts: list[Fact]) -> pl.DataFrame:
-    """Set NaN and infinite values missing."""
+    """Set NaN and infinite values missing, and figures that are too large to be reckoned with: a slip."""
     floats = [name for name, dtype in frame.schema.items() if dtype.is_float()]
     if not floats:
         return frame
@@ -127,6 +127,11 @@ def _finite(frame: pl.DataFrame, facts: list[Fact]) -> pl.DataFrame:
         if count:
             facts.append(Fact(f"not_finite.{name}", count, "values", "NaN or infinite, taken as missing"))
             frame = frame.with_columns(pl.when(pl.col(name).is_finite()).then(pl.col(name)).alias(name))
+    huge = frame.select((pl.col(name).abs() > TOO_LARGE).sum() for name in floats).row(0, named=True)
+    for name, count in huge.items():
+        if count:
+            facts.append(Fact(f"too_large.{name}", count, "values", f"beyond {TOO_LARGE:.0e}: a slip, taken as missing"))
+            frame = frame.with_columns(pl.when(pl.col(name).abs() <= TOO_LARGE).then(pl.col(name)).alias(name))
     return frame
 
 

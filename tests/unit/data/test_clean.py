@@ -65,6 +65,12 @@ def test_returns_move_to_a_column_of_their_own():
     assert made.schema.get("returned").role is Role.PAST
 
 
+def test_a_figure_that_nothing_can_be_reckoned_with_becomes_missing():
+    made, facts = cleaned("date,product,units\n2024-01-01,a,1e300\n2024-01-02,a,3\n")
+    assert facts["too_large.units"].value == 1
+    assert rows(made, "date", "units") == [(date(2024, 1, 1), None), (date(2024, 1, 2), 3.0)]
+
+
 def test_nan_infinite_and_impossible_values_become_missing():
     made, facts = cleaned("date,product,units,price,promotion\n2024-01-01,a,inf,-2,3\n2024-01-02,a,nan,inf,-1\n2024-01-03,a,1,2,1\n")
     assert rows(made, "date", "units", "price", "promotion")[:2] == [
