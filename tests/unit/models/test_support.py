@@ -56,6 +56,14 @@ def test_a_promotion_never_seen_or_never_left_out_is_not_known(shop, as_table, a
     said, notes = ask(maker, state, promotion=plan)
     assert said.column("support").max() == 0
     assert any("promotion was on in every past day" in note for note in notes) is (always == 1)
+    assert any("promotion was never on in the past of 1 series" in note for note in notes) is (always == 0)
+
+
+def test_a_price_that_never_moved_is_said_where_another_is_planned(shop, as_table):
+    maker = recipe("demand", "naive")
+    state = maker.fit(as_table(shop(products=2, stores=1).with_columns(price=np.full(380, 2.0))), {}, 0)
+    assert any("the price of 1 series never moved" in note for note in ask(maker, state, price=2.5)[1])
+    assert not any("never moved" in note for note in ask(maker, state, price=2.0)[1])
 
 
 def test_what_was_seen_long_before_what_is_kept_counts_and_travels(shop, as_table):

@@ -182,14 +182,17 @@ def _unpriced(panel: Panel, where: Asked, longest: int) -> list[str]:
 
 
 def _levers(panel: Panel, where: Asked, seen: Seen) -> list[str]:
-    """Say where a lever is planned not to be pulled that always was."""
+    """Say where a lever is planned not to be pulled that always was, or to be pulled that never was."""
     said = []
     for name in seen.idle:
         if name in where.plan:
-            never_idle = seen.rows(seen.idle[name] == 0, where)
+            never_idle, never_pulled = (seen.rows(count == 0, where) for count in (seen.idle[name], seen.pulled[name]))
             count = len(np.unique(where.row[(where.plan[name] == 0) & never_idle]))
             if count:
                 said.append(f"{name} was on in every past {panel.grain.name} of {count} series: what they sell without it is a guess")
+            count = len(np.unique(where.row[(where.plan[name] > 0) & never_pulled]))
+            if count:
+                said.append(f"{name} was never on in the past of {count} series: what it does there cannot be told from it")
     return said
 
 
@@ -204,4 +207,8 @@ def _prices(where: Asked, seen: Seen) -> list[str]:
         return []
     at = int(np.flatnonzero(outside)[0])
     example = f"such as {asked[at]:g}, seen {low[at]:g} to {high[at]:g}"
-    return [f"{int(outside.sum())} of {len(asked)} planned prices lie outside what was seen ({example}): read them as a guess"]
+    said = [f"{int(outside.sum())} of {len(asked)} planned prices lie outside what was seen ({example}): read them as a guess"]
+    still = len(np.unique(where.row[outside & (high <= low * (1 + 1e-9))]))
+    if still:
+        said.append(f"the price of {still} series never moved: what another one does there cannot be told from their past")
+    return said
