@@ -73,14 +73,18 @@ def _fixed(said: Mapping[str, Array], lock: Mapping[str, Any], limits: Mapping[s
     names = said["promotion"].tolist()
     out = np.full(len(names), np.nan)
     chance = (said["gain"] > 0).mean(0)
-    out[depth > _number(limits, "depth", 1.0, low=0.0, high=1.0) + 1e-9] = 0.0
+    deepest = _number(limits, "depth", 1.0, low=0.0, high=1.0) + 1e-9
+    out[depth > deepest] = 0.0
     out[chance < _number(limits, "chance", 0.5, low=0.0, high=1.0)] = 0.0
     for name, value in lock.items():
         if name not in names:
             raise BadValue(f"{name!r} is no candidate", hint=f"such as {', '.join(names[:3])}")
         if value not in (0, 1):
             raise BadValue(f"the lock of {name!r} must be 1 (in) or 0 (out), not {value!r}")
-        out[names.index(name)] = float(value)
+        at = names.index(name)
+        if value and depth[at] > deepest:
+            raise BadValue(f"{name!r} is locked in, and is deeper than the limit of {deepest:.0%}", hint="raise depth, or let it out")
+        out[at] = float(value)
     return out
 
 

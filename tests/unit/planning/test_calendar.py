@@ -74,6 +74,7 @@ def test_what_cannot_be_is_refused():
         ({"lock": {"9": 1}}, "no candidate"),
         ({"lock": {"1": 1, "2": 1}}, "no calendar fits"),
         ({"depth": 2.0}, "depth must"),
+        ({"depth": 0.2, "lock": {"1": 1}}, "deeper than the limit of 20%"),
     ):
         with pytest.raises(BadValue, match=said):
             calendar.plan(respond, wishes(**given))
