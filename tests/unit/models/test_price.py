@@ -56,6 +56,15 @@ def test_a_price_that_is_too_low_is_raised_and_one_that_is_right_is_kept():
     assert low["elasticity_lo95"] <= -1.5 <= low["elasticity_hi95"]
 
 
+def test_a_product_that_sells_no_more_is_told():
+    one, state = learned(elasticity=-1.5)
+    sold = state.book.sold.copy()
+    sold[state.book.product == 0, -20:] = np.nan
+    gone = replace(state, book=replace(state.book, sold=sold))
+    assert any("Nothing was sold of A in the last 8 periods" in note for note in one.notes(gone, asked(price=5.0)))
+    assert not any("Nothing was sold" in note for note in one.notes(state, asked(price=5.0)))
+
+
 def test_questions_in_turn_are_answered_as_by_themselves():
     one, state = learned(elasticity=-1.5)
     asks = [asked(cost=3.0), asked(price=5.5), asked(cost=3.0)]

@@ -106,6 +106,18 @@ def test_a_depth_that_was_never_seen_is_told_stated_or_by_price(odd, served, nam
     assert "never seen" in cheap
 
 
+def test_a_planned_promotion_of_a_product_that_sells_no_more_is_told_and_a_past_one_is_not(served):
+    one, state = served
+    sold = state.sold.copy()
+    sold[state.product == np.flatnonzero(state.products == "P001")[0], -20:] = np.nan
+    gone = replace(state, sold=sold)
+    past = asked(discount=0.2, start=dt.date(2024, 7, 1), end=dt.date(2024, 7, 7))
+    assert any("Nothing was sold of P001 in the last" in note for note in one.notes(gone, asked(discount=0.2)))
+    assert not any("Nothing was sold" in note for note in (*one.notes(gone, past), *one.notes(state, asked(discount=0.2))))
+    request = {"about": "candidates", "product": np.array(["P001"], object), "start": np.array(["2025-07-07"], "M8[D]")}
+    assert any("Nothing was sold" in note for note in one.respond(gone, request | {"discount": np.array([0.1])})["notes"].tolist())
+
+
 def test_a_book_of_an_earlier_version_tells_nothing_it_does_not_know(served):
     one, state = served
     old = replace(state, head={name: value for name, value in state.head.items() if name not in ("left", "deepest_stated", "deepest_paid")})

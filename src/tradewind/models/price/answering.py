@@ -9,6 +9,7 @@ import numpy as np
 from tradewind.core.errors import BadValue
 from tradewind.core.table import Table
 from tradewind.models._kit.intervals import LEVELS, quantiles
+from tradewind.models._kit.trade import stopped
 from tradewind.models._kit.trade.levers import PRICE
 from tradewind.models._kit.unasked import unasked
 from tradewind.models.price import MODEL
@@ -150,7 +151,8 @@ def notes(state: Priced, asked: Table) -> list[str]:
         said.append(f"About {share} is bought in other categories of the store, and counts in the gain.")
     if not np.isfinite(state.book.cost).all():
         said.append("Siblings without a known cost do not count in the gain.")
-    return [*said, *_unseen(state, asks, _rows(state, asked)), *_absent(state, asks), *unasked(MODEL.asks, asked)]
+    gone = stopped.words(state.book, np.concatenate([one.series for one in asks]))
+    return [*said, *gone, *_unseen(state, asks, _rows(state, asked)), *_absent(state, asks), *unasked(MODEL.asks, asked)]
 
 
 def _unseen(state: Priced, asks: list[Question], rows: list[dict[str, Any]]) -> list[str]:

@@ -14,7 +14,7 @@ from numpy.random import default_rng  # while it may still be imported: a worker
 from tradewind.core.errors import BadValue, Tampered
 from tradewind.core.table import Table
 from tradewind.models._kit import tensors
-from tradewind.models._kit.trade.book import DRAWS, Book
+from tradewind.models._kit.trade.book import DRAWS, LATELY, Book
 from tradewind.models._kit.trade.levers import PRICE, SIBLINGS, SISTERS
 
 if TYPE_CHECKING:
@@ -137,7 +137,7 @@ def ahead_of(book: Book) -> Book:
         lift=book.lift[:, cut:],
         regular=book.regular[:, cut:],
         cost=book.cost[:, cut:],
-        sold=book.sold[:, -8:],
+        sold=book.sold[:, -LATELY:],
         calendar=np.zeros((0, 8)),
         mechanics=np.zeros(0, object),
         promotions=np.zeros(0, object),

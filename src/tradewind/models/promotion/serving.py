@@ -10,7 +10,7 @@ import numpy as np
 
 from tradewind.core.errors import BadValue, NotFound
 from tradewind.core.table import Table
-from tradewind.models._kit.trade import unplaced
+from tradewind.models._kit.trade import stopped, unplaced
 from tradewind.models._kit.trade.book import Book
 from tradewind.models._kit.trade.levers import AFTER, COMPETITOR, CUT, PRICE, SIBLINGS, SISTERS
 from tradewind.models._kit.unasked import unasked
@@ -125,7 +125,7 @@ def notes(book: Book, asked: Table) -> list[str]:
     if not np.isfinite(book.cost).any():
         said.append("No unit cost is known, so nothing can be said of margin and return: load unit_cost with products or prices.")
     cells = cells_of(book, asked)
-    said += _untold(cells)
+    said += _untold(cells) + stopped.words(book, cells.series[cells.period >= book.cut])
     if book.place(AFTER) < 0:
         said.append("Past promotions are too few to tell what they pull forward: net is not reduced by it.")
     if "mechanic" in asked:
@@ -181,10 +181,11 @@ def responded(book: Book, request: Mapping[str, Any], draw: Callable[[Table], tu
     categories = dict(zip(book.products.tolist(), book.categories.tolist(), strict=True))
     beyond, deepest = too_deep(book, cells)
     left = unplaced.words(book.head.get("left") or {})
+    gone = stopped.words(book, cells.series[cells.period >= book.cut])
     return {
         "beyond": beyond,
         "deepest": np.array([deepest]),
-        "notes": np.array([*([left] if left else []), *_untold(cells)], object),
+        "notes": np.array([*([left] if left else []), *_untold(cells), *gone], object),
         "promotion": cells.names,
         "product": cells.products,
         "category": np.array([categories[name] for name in cells.products.tolist()], object),

@@ -19,6 +19,7 @@ from tradewind.models._kit.trade.shrink import Shrunk, draws
 
 Array = np.ndarray[Any, Any]
 DRAWS = 200
+LATELY = 8  # periods without a sale, after which a series is taken to sell no more
 NOISES = 509  # columns of chance that are drawn once
 _TEXT = ("products", "stores", "categories", "brands", "names", "promotions", "mechanics")
 
@@ -241,8 +242,8 @@ class Book:
 
     @cached_property
     def living(self) -> Array:
-        """Tell which series sold in the last eight periods."""
-        return np.asarray(np.isfinite(self.sold[:, -8:]).any(1))
+        """Tell which series sold in the last periods."""
+        return np.asarray(np.isfinite(self.sold[:, -LATELY:]).any(1))
 
     def dump(self) -> dict[str, bytes]:
         """Write the book as named parts."""
