@@ -60,6 +60,13 @@ def test_the_everyday_price_is_the_plain_day(paired):
     assert deal.column("plan").item() == pytest.approx(0.8**-1.5 * 1.3, rel=0.03)
 
 
+def test_a_key_or_column_that_is_not_known_is_told(paired):
+    asked = ask(paired, COUNT + 5).with_columns({"geo": np.array(["nowhere"], object), "weather": np.ones(1)})
+    notes = MADE.notes(paired, asked)
+    assert {f"column {name} was not there in training and changes nothing" for name in ("geo", "weather")} <= set(notes)
+    assert not any("was not there" in note for note in MADE.notes(paired, ask(paired, COUNT + 5)))
+
+
 def test_a_price_never_seen_is_said_to_be_a_guess(paired):
     far = MADE.notes(paired, ask(paired, COUNT + 5, price=1.0))
     assert any("lie outside what was seen (such as 1, seen 8 to 10)" in note for note in far)

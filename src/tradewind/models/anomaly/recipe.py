@@ -12,6 +12,7 @@ from tradewind.core.errors import BadValue, EmptyTable, InvalidInput, NotFound
 from tradewind.core.model import Knob
 from tradewind.core.table import Table
 from tradewind.models._kit.resting import regular_after
+from tradewind.models._kit.unasked import given, without_effect
 from tradewind.models.anomaly import MODEL, keep, odd_orders, quality
 from tradewind.models.anomaly.answer import answer
 from tradewind.models.anomaly.engine import Engine, Past
@@ -28,6 +29,7 @@ RATE = Knob("rate", 0.1, 0.001, 0.3, log=True, meaning="how often an incident is
 FEW = 8  # asked rows up to which only what surrounds them is looked at
 HELD, LONGEST, SHORTEST = 0.2, 120, 90  # share and periods held out, and periods that must be left to learn from
 ONLY_LINES = {"order", "customer", "channel"}  # what a line has and no series
+MOST_AHEAD = 400  # periods after the last known one, up to which a new figure is judged
 LAST = 28  # periods that are shown where none are asked for
 
 
@@ -115,7 +117,7 @@ class Watching:
         if 1 / (1 + count) > state.budget / 5:
             past, new = 1 / max(count, 1), 1 / (1 + count)
             said.append(f"the past is short: no p-value of a past figure is below {past:.3f}, of a new one below {new:.3f}")
-        return said
+        return said + without_effect(key for key in KEYS if key in asked and key not in state.keys and given(asked.column(key)).any())
 
 
 def _series_told(state: Watch, asked: Table) -> Table:
@@ -240,6 +242,11 @@ def _walked(state: Watch, asked: Table, series: Array, moments: Array, later: Ar
     new = np.unique(moments[later])
     if state.beat.regular:
         ahead = state.beat.ahead(state.cells.moments[-1], new)
+        if int(ahead[-1]) > MOST_AHEAD:
+            raise BadValue(
+                f"{str(new[-1])[:10]} lies {int(ahead[-1])} periods after the last figure known, of {str(state.cells.moments[-1])[:10]}",
+                hint=f"at most {MOST_AHEAD}: load what came in between and update the model, or look at the date",
+            )
         whole = state.beat.after(state.cells.moments[-1], int(ahead[-1]))
         at = state.beat.ahead(state.cells.moments[-1], moments[later]) - 1
     else:

@@ -87,7 +87,7 @@ class Answering:
     def notes(self, state: Components, asked: Table) -> list[str]:
         """Say what cannot be told, what was repaired, and what the best windows rest on."""
         series, numbers = located(state, asked)
-        return [*tell.notes(state, series, numbers), *tell.planned(state, series, asked)]
+        return [*tell.notes(state, series, numbers), *tell.planned(state, series, asked), *tell.unused(state, asked)]
 
 
 def _dump(made: Components) -> dict[str, bytes]:

@@ -9,6 +9,7 @@ import numpy as np
 
 from tradewind.core.schema import Column, Role, Schema, Type
 from tradewind.core.table import Table
+from tradewind.models._kit.unasked import given, without_effect
 from tradewind.models.seasonality.seasons import AHEAD, BLOCK, Season, phase, told
 from tradewind.models.seasonality.state import Components
 
@@ -173,6 +174,12 @@ def planned(made: Components, series: Array, asked: Table) -> list[str]:
                 f"{int(outside.sum())} of {len(none)} planned values of {name} lie outside what was seen ({example}): take them as a guess"
             )
     return said
+
+
+def unused(made: Components, asked: Table) -> list[str]:
+    """Say which keys and columns of a question this version does not know, so that they change nothing."""
+    known = {"date", "price", "promotion", *made.keys, *made.levers}
+    return without_effect(name for name in asked.names if name not in known and given(asked.column(name)).any())
 
 
 def _several(made: Components, usual: float) -> str:
