@@ -110,7 +110,7 @@ def test_a_new_day_is_judged_without_refitting_and_update_says_the_same() -> Non
 def test_a_day_years_ahead_is_refused_and_a_key_that_is_not_known_is_told() -> None:
     chosen, state = learned(assemble({"sales": sales(usual())}), "decompose")
     far = Table.from_columns({"product": column(["A"]), "date": np.array(["2040-01-01"], "M8[D]"), "units": np.ones(1)})
-    with pytest.raises(BadValue, match="2040-01-01 lies .* periods after the last figure known, of 2024-06-30"):
+    with pytest.raises(BadValue, match=r"2040-01-01 lies .* periods after the last figure known, of 2024-06-30"):
         chosen.predict(state, far)
     asked = Table.from_columns({"product": column(["A"]), "store": column(["nope"]), "date": DAYS[-1:]})
     assert "column store was not there in training and changes nothing" in chosen.notes(state, asked)
