@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 from functools import lru_cache
 from numbers import Real
 from typing import TYPE_CHECKING, Any
@@ -24,6 +26,8 @@ LARGE = 100_000  # rows from which a table is not held in two forms
 SHORT = 256  # rows up to which columns are looked at together
 UNKNOWN = np.full(1, np.nan)
 LARGEST = float(np.finfo("f8").max)
+DAY_LONG = 10  # letters of a date without a time
+ZONED = re.compile(r"([T ]\d\d[\d:.]*)(?:Z|[+-]\d\d(?::?\d\d)?)$")
 EXACT = 1e15  # numbers above it have no six decimals to round to
 
 
@@ -369,7 +373,7 @@ def _plainly(values: list[Any], column: Column) -> Array | None:
             array[:] = values
             return array
         if column.type is Type.DATE and kinds == {str}:
-            array = np.array(values, "M8[D]")
+            array = np.array([value if len(value) <= DAY_LONG else _unzoned(value) for value in values], "M8[D]")
             return None if np.isnat(array).any() else array
         if column.type is Type.NUMBER and kinds <= {int, float}:
             array = np.array(values, "f8")
@@ -403,10 +407,20 @@ def _one(value: Any, column: Column) -> Any:
 def _when(value: Any, unit: str) -> np.datetime64:
     if isinstance(value, bool | int | float | list | dict):
         raise TypeError("must be a date as in 2026-11-30")
+    text = str(value)
     try:
-        return np.datetime64(str(value).removesuffix("Z"), unit)  # type: ignore[call-overload, no-any-return]
+        if unit == "D":
+            return np.datetime64(_unzoned(text), "D")
+        if ZONED.search(text):
+            return np.datetime64(datetime.fromisoformat(text).astimezone(UTC).replace(tzinfo=None), unit)  # type: ignore[no-any-return, call-overload]
+        return np.datetime64(text, unit)  # type: ignore[call-overload, no-any-return]
     except ValueError as error:
         raise ValueError("must be a date as in 2026-11-30") from error
+
+
+def _unzoned(text: str) -> str:
+    """Return the text of a moment without its zone: its day is the one that is written, which no zone may shift."""
+    return ZONED.sub(r"\1", text)
 
 
 def _ranged(number: float, column: Column) -> float:

@@ -149,3 +149,14 @@ def test_a_named_index_of_pandas_is_a_column() -> None:
     assert Table.from_frame(frame.set_index("date")).names == ("date", "units")
     assert Table.from_frame(frame.set_index("date", drop=False)).names == ("date", "units")
     assert Table.from_frame(frame).names == ("date", "units")
+
+
+@pytest.mark.parametrize("more", [[], [None]])  # all plain texts, and each looked at by itself
+def test_a_day_with_a_zone_is_the_day_that_is_written(more, recwarn):
+    written = ("2026-01-05T00:00:00+02:00", "2026-01-05T23:30:00-05:00", "2026-01-05T00:00:00Z", "2026-01-05 00:00:00+0200", "2026-01-05")
+    rows = [{"date": text} for text in [*written, *more]]
+    made = Table.from_rows(rows, Schema((Column("date", Role.TIME, Type.DATE),), ("date",)))
+    assert set(made.column("date")[: len(written)].tolist()) == {dt.date(2026, 1, 5)}
+    timed = Schema((Column("at", Role.TIME, Type.TIMESTAMP),), ("at",))
+    assert str(Table.from_rows([{"at": "2026-01-05T00:30:00+02:00"}], timed).column("at")[0]) == "2026-01-04T22:30:00.000000"
+    assert not recwarn.list
