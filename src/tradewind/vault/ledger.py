@@ -135,7 +135,7 @@ class Ledger:
         chosen = f"AND e.kind IN ({','.join('?' * len(kinds))})" if kinds else ""
         query = _READ.format(kinds=chosen, order="DESC" if newest else "ASC")
         with self._read_lock, _told(self._path):
-            rows = self._reader.execute(query, (after, *kinds, -1 if limit is None else limit)).fetchall()
+            rows = self._reader.execute(query, (_bound(after), *kinds, -1 if limit is None else _bound(limit))).fetchall()
         return [_event(*row) for row in rows]
 
     def head(self) -> int:
@@ -340,6 +340,11 @@ def _transaction(database: sqlite3.Connection) -> Iterator[None]:
         if database.in_transaction:
             database.execute("ROLLBACK")
         raise
+
+
+def _bound(number: int) -> int:
+    """Return the number, or the nearest one that the ledger's driver can hold."""
+    return max(min(number, 2**63 - 1), -(2**63))
 
 
 @contextmanager

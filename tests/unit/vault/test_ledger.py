@@ -93,6 +93,7 @@ def test_read_chooses(ledger: Ledger) -> None:
     assert [event.id for event in ledger.read("promote", after=3, limit=2)] == [6, 9]
     assert [event.id for event in ledger.read("promote", "train", newest=True, limit=3)] == [12, 11, 10]
     assert [event.id for event in ledger.read(after=10)] == [11, 12]
+    assert ledger.read(after=10**20) == [] and len(ledger.read(after=-(10**20), limit=10**20)) == 12
     assert ledger.read("nothing") == [] and ledger.read(after=99) == [] and ledger.read(limit=0) == []
 
 
