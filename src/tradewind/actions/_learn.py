@@ -18,6 +18,7 @@ from tradewind.core.schema import Role
 from tradewind.core.table import Table
 from tradewind.core.version import VERSION
 from tradewind.data.align import align
+from tradewind.data.slips import without_slips
 from tradewind.models import has, part, recipe, repaired
 from tradewind.training.learn import trained_from
 from tradewind.training.search import TRIAL
@@ -47,13 +48,14 @@ def ready(ws: Workspace, question: Model, table: str | None, progress: Progress,
     """
     found, sources = _loaded(ws, question, table)
     found, withheld = _withheld(found, grant)
+    found, slips = without_slips(found)
     progress("assemble", 0.0, ", ".join(found))
     options = {name: str(ws.options.get(name, "")) for name in ("country", "subdivision")}
     made = part(question.name, "assemble", "assemble")(found, **options)
     facts: tuple[Fact, ...] = (Fact("granted", ", ".join(grant), "", "sensitive columns that may be learned from"),) if grant else ()
     if withheld:
         facts += (Fact("withheld", ", ".join(withheld), "", "sensitive columns that were not granted"),)
-    facts += repaired(question.name)(made)
+    facts += (*slips, *repaired(question.name)(made))
     if not question.regular:
         return Ready(made.checked(question.needs).to_bytes(), facts, sources)
     progress("align", 0.5, f"{len(made)} rows")

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pytest
 
@@ -14,6 +15,7 @@ import tradewind
 from tradewind.actions._learn import ready
 from tradewind.core.errors import BadValue, Cancelled, InvalidInput
 from tradewind.core.model import SILENT, Progress
+from tradewind.core.table import Table
 from tradewind.desk import Desk, begin
 from tradewind.models import get
 from tradewind.settings import Settings
@@ -97,3 +99,12 @@ def test_days_learned_without_any_holiday_say_so(desk: Desk, sold: Callable[...,
     with tradewind.open(tmp_path / "de") as german, tradewind.open(tmp_path / "weeks") as weekly:
         assert "holidays" not in said(german, sold(60))
         assert "holidays" not in said(weekly, sold(60).filter(pl.col("date").dt.weekday() == 1))
+
+
+def test_a_slip_in_a_price_is_not_learned_from_and_said(desk: Desk, sold: Callable[..., pl.DataFrame]) -> None:
+    frame = sold(60).with_columns(price=pl.when(pl.int_range(pl.len()) == 30).then(300.0).otherwise(3.0))
+    desk.load(frame, table="sales")
+    given = ready(desk, get("demand"), None, SILENT)
+    assert [fact.value for fact in given.facts if fact.name == "slips.sales.price"] == [1]
+    assert float(np.nanmax(Table.from_bytes(given.data).column("price"))) == 3.0
+    assert desk.show("sales", limit=1000).table.column("price").max() == 300.0, "what is loaded stays as it is"
