@@ -106,13 +106,7 @@ def _limits(field: Field, asked: Table | None, lock: Mapping[str, Any], given: M
     low, high = field.price * (1 - move), field.price * (1 + move)
     free = field.signed.copy()
     if asked is not None:
-        rows = [_place(place, name) for name in asked.column("product").tolist()]
-        twice = sorted(str(field.names[at]) for at, often in Counter(rows).items() if often > 1)
-        if twice:
-            raise BadValue(
-                f"{len(twice)} products are asked about more than once: {_some(twice)}",
-                hint="one row each: a price is planned for all stores",
-            )
+        rows = _asked_about(place, asked)
         chosen = np.zeros(count, bool)
         chosen[rows] = True
         free &= chosen
@@ -151,6 +145,18 @@ def _limits(field: Field, asked: Table | None, lock: Mapping[str, Any], given: M
         _whole(given, "changes", count, high=count),
         objective,
     )
+
+
+def _asked_about(place: Mapping[str, int], asked: Table) -> list[int]:
+    """Return the places of the products asked about; raises BadValue for one that cannot be planned, or is asked about twice."""
+    names = [str(name) for name in asked.column("product").tolist()]
+    twice = sorted(name for name, often in Counter(names).items() if often > 1)
+    if twice:
+        raise BadValue(
+            f"{len(twice)} products are asked about more than once: {_some(twice)}",
+            hint="one row each: a price is planned for all stores",
+        )
+    return [_place(place, name) for name in names]
 
 
 def _several(given: Mapping[str, Any], name: str) -> list[Any]:
