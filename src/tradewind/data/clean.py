@@ -13,6 +13,7 @@ from tradewind.core.errors import BadValue, EmptyTable
 from tradewind.core.schema import TOO_LARGE, Column, Role, Schema, Type
 from tradewind.core.table import Table
 from tradewind.data.combine import combine, repeated, twins
+from tradewind.data.spread import spread
 
 HISTORY = ("sales", "orders", "outcomes", "reviews", "interactions")
 """Tables of what happened: a row of theirs cannot lie in the future."""
@@ -51,6 +52,9 @@ def clean(
     frame = _present(frame, schema, table, today, facts)
     frame, schema = _derive(frame, schema, table, facts)
     frame, schema = _mark(frame, schema, table, facts)
+    if table == "outcomes":
+        frame, schema, told = spread(frame, schema)
+        facts.extend(told)
     frame, said = combine(frame, schema, table)
     facts.extend(said)
     if not frame.height:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
-
 import polars as pl
 
 from tradewind.core.answer import Fact
 from tradewind.core.catalog import TABLES
 from tradewind.core.schema import Column, Role, Schema, Type
+from tradewind.data.match import fold
 
 SUMMED = {
     "sales": ("units", "returned", "revenue"),
@@ -18,8 +17,8 @@ SUMMED = {
 }
 """Tables whose rows add up, and the columns that do; every other table keeps the first row of a key."""
 
-LEVEL = re.compile(r"(^|_)(price|preis|prix|precio|rate|share|index|ratio|average|avg|mean|temperature|percent|per)s?(_|$)", re.IGNORECASE)
-"""Names of numbers of outcomes that are levels, not amounts: two rows of a week with a price of 5 are a week with a price of 5."""
+LEVELS = {"price", "preis", "prix", "precio", "rate", "share", "index", "ratio", "average", "avg", "mean", "temperature", "percent", "per"}
+"""Words in names of numbers of outcomes that are levels, not amounts: two rows of a week with a price of 5 are a week with a price of 5."""
 
 WEIGHTS = {"sales": "units", "orders": "quantity"}
 FEW = 0.05  # share of summed groups in which a further column may differ and still be kept
@@ -60,22 +59,23 @@ def combine(frame: pl.DataFrame, schema: Schema, table: str) -> tuple[pl.DataFra
     gone = frame.height - made.height
     facts = [Fact("rows_summed", gone, "rows", f"added to another row of the same {', '.join(key)}"), *left_out]
     levels = [
-        name for name in frame.columns if table == "outcomes" and name not in key and frame[name].dtype.is_numeric() and _is_level(name)
+        name for name in frame.columns if table == "outcomes" and name not in key and frame[name].dtype.is_numeric() and is_level(name)
     ]
     if levels:
         facts.append(Fact("rows_averaged", ", ".join(levels), "", "levels, not amounts: averaged over the rows that were added up"))
     return made, tuple(facts)
 
 
-def _is_level(name: str) -> bool:
-    return LEVEL.search(name) is not None
+def is_level(name: str) -> bool:
+    """Tell whether a number of outcomes is a level by its name, however that is written: `Engagement rate`, `bounceRate`."""
+    return any(word in LEVELS or word.removesuffix("s") in LEVELS for word in fold(name).split("_"))
 
 
 def _rule(column: Column, name: str, table: str, frame: pl.DataFrame) -> pl.Expr:
     value = pl.col(name)
     weight = WEIGHTS.get(table)
     known = TABLES[table].get(name) is not None or name == "returned"
-    if name in SUMMED[table] or (table == "outcomes" and column.type is Type.NUMBER and not _is_level(name)):
+    if name in SUMMED[table] or (table == "outcomes" and column.type is Type.NUMBER and not is_level(name)):
         return pl.when(value.count() > 0).then(value.sum()).alias(name)
     if column.type is Type.FLAG or (column.maximum == 1 and column.minimum == 0) or column.role is Role.AVAILABLE:
         return value.max()
@@ -92,7 +92,8 @@ def _leave_out(frame: pl.DataFrame, schema: Schema, table: str, key: list[str]) 
     extra = [
         name for name in frame.columns if TABLES[table].get(name) is None and name not in key and name not in ("returned", "available")
     ]
-    if not extra or table == "outcomes":
+    extra = [name for name in extra if table != "outcomes" or frame[name].dtype == pl.String]  # numbers add up, or are averaged
+    if not extra:
         return frame, ()
     several = frame.filter(twins(frame, tuple(key)))
     share = several.group_by(key).agg(((pl.col(name).n_unique() > 1) & (pl.len() > 1)).alias(name) for name in extra).select(extra).mean()

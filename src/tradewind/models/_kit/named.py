@@ -24,5 +24,10 @@ def named(columns: Iterable[str], wanted: Sequence[str]) -> str | None:
     return next((tight[_tight(name)] for name in wanted if _tight(name) in tight), None)
 
 
+def whole(columns: Sequence[str]) -> str | None:
+    """Return the only column, or the one that all others are parts of: `Sales` beside `Sales Direct` and `Sales Email`."""
+    return next((name for name in columns if all(other == name or other.startswith(f"{name} ") for other in columns)), None)
+
+
 def _tight(name: str) -> str:
     return re.sub(r"[\W_]+", "", name).lower()

@@ -13,7 +13,7 @@ from tradewind.core.table import Table
 from tradewind.models._kit.calendar import Clock, clock_of, event_days, slug
 from tradewind.models._kit.forecast.spend import PREFIX
 from tradewind.models._kit.forecast.spending import ASSUMED
-from tradewind.models._kit.named import named
+from tradewind.models._kit.named import named, whole
 
 TARGET = "acquired"
 NAMES = (
@@ -77,11 +77,11 @@ def _kpi(table: Table) -> str:
     told = [name for name in table.schema.of(Role.TARGET) if name in table]
     called = named(table.names, NAMES)
     numbers = [name for name in table.names if name not in ("date", "geo") and table.frame.schema[name].is_numeric()]
-    found = told or ([called] if called else []) or (numbers if len(numbers) == 1 else [])
-    if not found:
+    found = told[0] if told else called or whole(numbers)
+    if found is None:
         hint = f"name the column one of {', '.join(NAMES[:4])}; there are: {', '.join(numbers) or 'no numbers'}"
         raise MissingColumn("outcomes have no column of new customers or conversions", hint=hint)
-    return found[0]
+    return found
 
 
 def _joined(customers: Table) -> Table:

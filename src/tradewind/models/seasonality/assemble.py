@@ -11,7 +11,7 @@ from tradewind.core.errors import EmptyTable, MissingColumn, NotFound
 from tradewind.core.schema import Column, Role, Schema, Type
 from tradewind.core.table import Table
 from tradewind.models._kit.calendar import Clock, clock_of, event_days
-from tradewind.models._kit.named import named
+from tradewind.models._kit.named import named, whole
 from tradewind.models.seasonality.planned import FURTHEST, ahead, fitting, numbered, runs
 from tradewind.models.seasonality.seasons import AHEAD, RANGE, USUAL
 
@@ -204,7 +204,7 @@ def _of_outcomes(outcomes: Table) -> tuple[Any, dict[str, Column], Clock, Any]:
     _needed(outcomes, "outcomes", "date")
     numbers = [name for name in outcomes.names if name not in ("date", "geo") and outcomes.frame.schema[name].is_numeric()]
     told = [name for name in outcomes.schema.of(Role.TARGET) if name in numbers]
-    target = told[0] if told else named(numbers, NAMES) or (numbers[0] if len(numbers) == 1 else "")
+    target = told[0] if told else named(numbers, NAMES) or whole(numbers)
     if not target:
         raise MissingColumn(
             "outcomes have no column whose season is meant", hint=f"name it {' or '.join(NAMES[:3])}; there are: {', '.join(numbers)}"
