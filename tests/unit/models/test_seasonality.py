@@ -112,6 +112,26 @@ def test_a_constant_series_has_seasons_of_one():
     assert any("never change" in note for note in MADE.notes(state, asked))
 
 
+def test_what_never_moves_has_no_strength_and_no_best_window():
+    state = MADE.fit(rows([50] * 800), {}, 0)
+    told = MADE.effects(state).frame
+    assert told.filter(pl.col("kind") == "strength")["effect"].to_list() == [0, 0, 0]
+    assert "spend" not in told["lever"].to_list()
+    assert not any("best windows" in note for note in MADE.notes(state, MADE.expand(state, 30, {})))
+
+
+def test_a_step_says_whose_it_is_and_what_else_it_may_be():
+    values = np.repeat([100.0, 160.0], 200) * np.exp(0.02 * np.random.default_rng(0).normal(size=400))
+    dates = [START + dt.timedelta(days=at) for at in range(400)]
+    frame = pl.concat(pl.DataFrame({"date": dates, "product": [name] * 400, "units": values}) for name in ("tea", "rice"))
+    state = MADE.fit(align(assemble({"sales": Table.from_frame(frame)}))[0], {}, 0)
+    notes = MADE.notes(state, MADE.expand(state, 3, {}))
+    assert any("the trend of tea steps by" in note for note in notes) and any("the trend of rice steps by" in note for note in notes)
+    assert any("may be a high or a low season" in note for note in notes)
+    alone = MADE.fit(rows(values), {}, 0)
+    assert any("the trend steps by" in note for note in MADE.notes(alone, MADE.expand(alone, 3, {})))
+
+
 def test_nothing_but_zeros_and_one_point_are_typed_errors():
     with pytest.raises(LearnFailed, match="every figure is zero"):
         MADE.fit(rows([0] * 100), {}, 0)

@@ -15,7 +15,7 @@ from tradewind.models._kit.intervals import TAUS
 from tradewind.models._kit.panel import Panel, from_table
 from tradewind.models.seasonality import turning
 from tradewind.models.seasonality.seasons import BLOCK, JOINED, LEAST, RANGE, Season, of_history, phase, told
-from tradewind.models.seasonality.state import Components
+from tradewind.models.seasonality.state import STILL, Components
 
 Array = np.ndarray[Any, Any]
 NEAR = 10  # days around a day of the year that tell it too
@@ -192,12 +192,15 @@ def _turns(panel: Panel, level: Array, known: Array) -> tuple[tuple[int, int, fl
 
 
 def strengths(trend: Array, seasonal: dict[str, Array], left: Array) -> dict[str, Array]:
-    """Return 0-1 of the trend and each season: one less the share of what is left in their sum (Wang, Smith and Hyndman 2006)."""
+    """Return 0-1 of the trend and each season: one less the share of what is left in their sum (Wang, Smith and Hyndman 2006).
+
+    What does not move has no strength: there rounding would be divided by rounding.
+    """
     rest = np.nanvar(left, 1)
     out = {}
     for name, value in {"trend": trend, **seasonal}.items():
         both = np.nanvar(value + left, 1)
-        out[name] = np.clip(1 - rest / np.maximum(both, 1e-12), 0, 1)
+        out[name] = np.where(both > STILL**2, np.clip(1 - rest / np.maximum(both, STILL**2), 0, 1), 0.0)
     return out
 
 

@@ -17,6 +17,7 @@ from tradewind.models.seasonality.seasons import SEASONS, Season
 
 Array = np.ndarray[Any, Any]
 FORMAT = 2
+STILL = 1e-4  # spread of a log component, or range of its season, below which it is taken not to move: a hundredth of one per cent
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from tradewind.core.schema import Column, Role, Schema, Type
 from tradewind.core.table import Table
 from tradewind.models._kit.unasked import given, without_effect
 from tradewind.models.seasonality.seasons import AHEAD, BLOCK, Season, phase, told
-from tradewind.models.seasonality.state import Components
+from tradewind.models.seasonality.state import STILL, Components
 
 Array = np.ndarray[Any, Any]
 MOST_SERIES = 60  # series told one by one
@@ -86,7 +86,10 @@ def indices(made: Components, season: Season, series: int) -> list[tuple[str, fl
 
 
 def best(made: Components, series: int) -> list[tuple[str, float, float]]:
-    """Return the best windows of the coming year by the index alone: mean log index and its standard error; none without a year."""
+    """Return the best windows of the coming year by the index alone: mean log index and its standard error.
+
+    None without a year, or where no day of it is better than another.
+    """
     if not any(season.name == "year" for season in made.seasons):
         return []
     if ("best", series) not in made.memo:
@@ -111,6 +114,8 @@ def _best(made: Components, series: int) -> list[tuple[str, float, float]]:
             value = value + made.coefficient[series, place] * there
     width = SMOOTHED[made.clock.grain.name]
     around = np.convolve(np.pad(value, width // 2, mode="edge"), np.ones(width) / width, "same")[width // 2 : width // 2 + count]
+    if np.ptp(around) < STILL:
+        return []
     high = around >= np.quantile(around, 1 - BEST)
     edges = np.flatnonzero(np.diff(np.concatenate([[0], high.astype(int), [0]])))
     found = []
@@ -142,9 +147,19 @@ def notes(made: Components, series: Array, numbers: Array) -> list[str]:
             said.append(f"best windows to spend in the year to come: {names}")
         said.append("windows to spend are by the seasonal index alone: what one more unit of spend brings then is not known here")
     steps = [turn for turn in made.turns if turn[0] in set(np.unique(series).tolist())] if len(np.unique(series)) <= 3 else []
-    for _, number, step, _ in steps[:5]:
-        said.append(f"the trend steps by {100 * (np.exp(step) - 1):+.0f} % around {made.clock.date(np.array([number]))[0]}")
+    for row, number, step, _ in steps[:5]:
+        when = made.clock.date(np.array([number]))[0]
+        said.append(f"the trend{_whose(made, row)} steps by {100 * (np.exp(step) - 1):+.0f} % around {when}")
+    if steps and "year" in made.facts.get("untold", []):
+        said.append("what looks like a step may be a high or a low season: this history cannot tell them apart")
     return said
+
+
+def _whose(made: Components, row: int) -> str:
+    """Name a series in the middle of a sentence; nothing where there is only one."""
+    if len(made) < 2:
+        return ""
+    return f" of {'/'.join(str(value[row]) for value in made.keys.values())}"
 
 
 def planned(made: Components, series: Array, asked: Table) -> list[str]:
