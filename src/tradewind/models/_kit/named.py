@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 SOLD = (
     r"customer|order|revenue|sales|turnover|units"
@@ -12,6 +13,8 @@ SOLD = (
 """Names of what comes of selling, as a part of a pattern."""
 RIVALS = re.compile(r"competitor|competition|rival|industry|wettbewerb|konkurren|concurren|competid|competen|concorren", re.IGNORECASE)
 """Names of what others do: it moves with demand, and is no result of one's own spend or price."""
+
+ADDS_UP = 0.005  # share of the total by which credited channels may miss it and still be its parts
 
 
 def named(columns: Iterable[str], wanted: Sequence[str]) -> str | None:
@@ -27,6 +30,20 @@ def named(columns: Iterable[str], wanted: Sequence[str]) -> str | None:
 def whole(columns: Sequence[str]) -> str | None:
     """Return the only column, or the one that all others are parts of: `Sales` beside `Sales Direct` and `Sales Email`."""
     return next((name for name in columns if all(other == name or other.startswith(f"{name} ") for other in columns)), None)
+
+
+def parts(frame: Any, columns: Sequence[str]) -> set[str]:
+    """Return the columns that are parts of another one: those that begin with its name, where together they add up to it."""
+    begin = {name: [other for other in columns if other.startswith((f"{name} ", f"{name}_"))] for name in columns}
+    return {part for name, own in begin.items() if len(own) > 1 and adds_up(frame, name, own) for part in own}
+
+
+def adds_up(frame: Any, name: str, own: list[str]) -> bool:
+    """Tell whether columns are the parts of a whole."""
+    import polars as pl
+
+    gap = frame.select(((pl.sum_horizontal(own) - pl.col(name)).abs().sum()) / pl.col(name).abs().sum()).item()
+    return gap is not None and gap <= ADDS_UP
 
 
 def _tight(name: str) -> str:

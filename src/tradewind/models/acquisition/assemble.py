@@ -13,7 +13,7 @@ from tradewind.core.table import Table
 from tradewind.models._kit.calendar import Clock, clock_of, event_days, slug
 from tradewind.models._kit.forecast.spend import PREFIX
 from tradewind.models._kit.forecast.spending import ASSUMED
-from tradewind.models._kit.named import named, whole
+from tradewind.models._kit.named import adds_up, named, whole
 
 TARGET = "acquired"
 NAMES = (
@@ -33,7 +33,6 @@ NAMES = (
     "y",
 )
 """Names of the column of outcomes that is forecast, where none is described as the target; the first that is there."""
-ADDS_UP = 0.005  # share of the total by which credited channels may miss it and still be its parts
 MOST_CHANNELS, MOST_EVENTS = 20, 30
 USUAL = {"hour": 168, "day": 56, "week": 8, "month": 12, "quarter": 4}
 """Periods of the past that unplanned spend is the mean of: whole cycles."""
@@ -114,7 +113,7 @@ def _won(outcomes: Table, kpi: str, clock: Clock) -> tuple[Any, dict[str, Column
     geo = ["geo"] if "geo" in frame.columns else []
     frame = frame.drop_nulls(geo) if geo else frame
     credited = _credited(frame, kpi)
-    own = list(credited) if credited and _adds_up(frame, kpi, list(credited)) else []
+    own = list(credited) if credited and adds_up(frame, kpi, list(credited)) else []
     roles = {column.name: column.role for column in outcomes.schema}
     ahead = [
         name
@@ -143,14 +142,6 @@ def _credited(frame: Any, kpi: str) -> dict[str, str]:
         name: name[size:].strip(" _-.:") for name in frame.columns if slug(name[:size]) == slug(kpi) and not name[size : size + 1].isalnum()
     }
     return {name: channel for name, channel in own.items() if channel and frame.schema[name].is_numeric()}
-
-
-def _adds_up(frame: Any, kpi: str, own: list[str]) -> bool:
-    """Tell whether columns by channel are the parts of the whole."""
-    import polars as pl
-
-    gap = frame.select(((pl.sum_horizontal(own) - pl.col(kpi)).abs().sum()) / pl.col(kpi).abs().sum()).item()
-    return gap is not None and gap <= ADDS_UP
 
 
 def _ahead(frame: Any, clock: Clock) -> Any:

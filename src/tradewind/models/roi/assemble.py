@@ -17,7 +17,7 @@ from tradewind.core.errors import BadValue, EmptyTable, MissingColumn
 from tradewind.core.schema import Column, Role, Schema
 from tradewind.core.table import Table
 from tradewind.models._kit.calendar import GRAINS, Clock, clock_of, holiday_dates
-from tradewind.models._kit.named import RIVALS, SOLD, named
+from tradewind.models._kit.named import RIVALS, SOLD, named, parts, whole
 from tradewind.models.roi.media import LONGER
 
 ABROAD = ("umsatz", "erlöse", "erloese", "chiffre_d'affaires", "ventas", "ingresos", "fatturato", "ricavi", "receita", "omzet")  # revenue
@@ -85,7 +85,8 @@ def _clock(outcomes: Table) -> Clock:
 
 def _target(outcomes: Table) -> str:
     marked = [column.name for column in outcomes.schema if column.role is Role.TARGET and column.name in outcomes]
-    found = marked[0] if marked else named(outcomes.names, OUTCOMES)
+    numbers = [name for name in outcomes.names if name not in ("date", "geo") and outcomes.frame.schema[name].is_numeric()]
+    found = marked[0] if marked else named(outcomes.names, OUTCOMES) or whole(numbers)
     if found is None:
         there = ", ".join(name for name in outcomes.names if name not in ("date", "geo")) or "none"
         hint = f"load it with --map YOURS={OUTCOMES[2]}, or name it one of {', '.join(OUTCOMES[:5])}, conversions; there are: {there}"
@@ -130,11 +131,13 @@ def _outcomes(outcomes: Table, target: str, keys: list[str], clock: Clock) -> tu
     for name in (target, *([worth] if worth else [])):
         _refuse_texts(outcomes, name, "outcomes")
     frame = _starts(outcomes.frame, clock)
+    numbers = [name for name in outcomes.names if name not in (*keys, "geo", "date", target, worth) and frame.schema[name].is_numeric()]
+    several = parts(frame, [*numbers, target])
     controls = []
-    for name in outcomes.names:
+    for name in numbers:
         called = FOLLOWS.search(name) and not RIVALS.search(name)
         follows = name.startswith(f"{target}_") or roles[name].role in (Role.PAST, Role.TARGET) or called
-        if name not in (*keys, "geo", "date", target, worth) and not follows and frame.schema[name].is_numeric():
+        if not follows and name not in several:
             controls.append(name)
     known = pl.col(target).cast(pl.Float64).fill_nan(None)
     made = [
@@ -143,11 +146,11 @@ def _outcomes(outcomes: Table, target: str, keys: list[str], clock: Clock) -> tu
         *(pl.col(name).cast(pl.Float64).fill_nan(None).mean() for name in controls),
         *([pl.col(worth).cast(pl.Float64).fill_nan(None).mean().alias("value")] if worth else []),
     ]
-    whole = frame.group_by(keys, maintain_order=True).agg(made)
+    summed = frame.group_by(keys, maintain_order=True).agg(made)
     if clock.grain.name == "week" and clock_of(np.unique(outcomes.column("date"))).grain.name in ("hour", "day"):
         days = frame.group_by("date").agg(pl.col("date").len().alias("_rows"))
         full = days.filter(pl.col("_rows") >= days["_rows"].median() * 0.99).select("date")
-        whole = whole.join(full, on="date", how="semi").with_columns(pl.lit(1.0).alias("rows"))
+        summed = summed.join(full, on="date", how="semi").with_columns(pl.lit(1.0).alias("rows"))
     unit = "money" if named([target], MONEY) or (roles[target].unit == "money") else ""
     described = {
         "date": Column("date", Role.TIME, roles["date"].type, required=True),
@@ -155,7 +158,7 @@ def _outcomes(outcomes: Table, target: str, keys: list[str], clock: Clock) -> tu
     }
     if "geo" in keys:
         described["geo"] = roles["geo"]
-    return whole, described | {name: Column(name, roles[name].role) for name in controls}
+    return summed, described | {name: Column(name, roles[name].role) for name in controls}
 
 
 def _refuse_places(frame: Any, marketing: Table, target: str) -> None:
