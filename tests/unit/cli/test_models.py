@@ -183,7 +183,14 @@ def test_predict_understands_the_headers_of_the_files_that_were_loaded(desk, tra
     tradewind_("predict", "demand", "--rows", str(file))
     asked = desk.calls[0][1][1]
     assert asked.columns == ["date", "product", "DISPLAY", "Sold"], "a lever keeps the name under which it was learned"
-    assert asked["date"].to_list() == [date(2009, 1, 14)]
+    assert asked["date"].to_list() == [date(2009, 1, 8)], "the first day of the week, as loaded"
+
+
+def test_predict_moves_the_ends_of_weeks_as_load_does(desk, tradewind_, tmp_path):
+    file = tmp_path / "asked.csv"
+    file.write_text("week_ending,product\n2023-01-08,a\n2023-01-15,a\n")
+    tradewind_("predict", "demand", "--rows", str(file))
+    assert desk.calls[0][1][1]["date"].to_list() == [date(2023, 1, 2), date(2023, 1, 9)]
 
 
 def test_predict_names_what_is_wrong_with_the_rows(desk, tradewind_, tmp_path):

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import datetime
-
-import polars as pl
 import pytest
 
-from tradewind.cli.models import _understood
 from tradewind.data.infer import infer
 from tradewind.data.read import read
 
@@ -38,8 +34,3 @@ def test_the_last_day_of_a_week_becomes_its_first(header: str) -> None:
 def test_other_dates_stay(header: str, days: list[str]) -> None:
     kept, said = dates(header, days)
     assert kept == days and "week_ends" not in said
-
-
-def test_rows_that_are_asked_are_read_as_they_were_loaded() -> None:
-    asked = _understood("demand", b"week_ending,product\n2023-01-08,a\n2023-01-15,a\n")
-    assert asked["date"].cast(pl.Date).to_list() == [datetime.date(2023, 1, 2), datetime.date(2023, 1, 9)]
