@@ -82,7 +82,8 @@ def _answer(recipe: Recipe, state: State, request: Mapping[str, bytes], head: Ma
     asked = _asked(recipe, state, request, head)
     table = _predicted(recipe, state, asked, head, levels) if not by else _totals(recipe, state, asked, head, by)
     notes = getattr(recipe, "notes", None)
-    return {"notes": notes(state, asked) if notes is not None else []}, table
+    said = list(notes(state, asked)) if notes is not None else []
+    return {"notes": [*_cut_off(asked, by), *said]}, table
 
 
 def _predicted(recipe: Recipe, state: State, asked: Table, head: Mapping[str, Any], levels: Sequence[float]) -> Table:
@@ -104,6 +105,23 @@ def _totals(recipe: Recipe, state: State, asked: Table, head: Mapping[str, Any],
     if head.get("explain") or head.get("quantiles"):
         raise BadValue("sums have no drivers and no quantiles of one's own choice", hint="ask for them without by")
     return _finite(recipe.total(state, asked, by))
+
+
+def _cut_off(asked: Table, by: Sequence[str]) -> list[str]:
+    """Say which sums of days over weeks or months lack days at the ends of the time asked: next to whole ones they look like a slump."""
+    span, when = next((name for name in by if name in ("week", "month")), ""), asked.schema.time or "date"
+    if not span or when not in asked or asked.column(when).dtype.kind != "M":
+        return []
+    days = np.unique(asked.column(when).astype("M8[D]"))
+    if len(days) < 2 or np.diff(days).min() > np.timedelta64(1, "D"):
+        return []
+    ends = days[[0, -1]]
+    month = ends.astype("M8[M]")
+    begin = month.astype("M8[D]") if span == "month" else ends - (ends.astype("i8") + 3) % 7
+    length = ((month + 1).astype("M8[D]") - begin).astype("i8") if span == "month" else np.array([7, 7])
+    there = (np.minimum(begin + length, ends[1] + 1) - np.maximum(begin, ends[0])).astype("i8")
+    parts = [f"of the {span} from {at} {has} of {whole} days" for at, has, whole in zip(begin, there, length, strict=True) if has < whole]
+    return [f"sums at the ends are not whole: {' and '.join(dict.fromkeys(parts))} are asked"] if parts else []
 
 
 def _beside(table: Table, more: Table) -> Table:

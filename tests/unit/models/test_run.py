@@ -55,6 +55,21 @@ def test_sums_are_answered(parts, by, rows):
     assert table.column("mean").sum() == pytest.approx(whole.column("mean").sum(), rel=1e-5)
 
 
+def test_weeks_and_months_that_are_not_whole_are_said(parts):
+    """Sales end on Monday 29 April: eight days to come are a week that lacks its Monday and two days of the next."""
+    serve = run.open_server(parts["naive"])
+    assert ask(serve, horizon=8, by=["week"])[0]["notes"] == [
+        "sums at the ends are not whole: of the week from 2024-04-29 6 of 7 days and of the week from 2024-05-06 2 of 7 days are asked",
+        FRESH,
+    ]
+    months = ask(serve, horizon=8, by=["product", "month"])[0]["notes"][0]
+    assert "of the month from 2024-04-01 1 of 30 days and of the month from 2024-05-01 7 of 31 days" in months
+    assert ask(serve, horizon=8, by=["product"])[0]["notes"] == [FRESH]
+    week = Table.from_columns({"product": np.array(["tea"] * 7, object), "date": np.datetime64("2024-05-06") + np.arange(7)})
+    assert ask(serve, week, by=["week"])[0]["notes"] == [FRESH], "a whole week"
+    assert "of the week from 2024-05-06 2 of 7 days are asked" in ask(serve, week.take(np.arange(1, 3)), by=["week"])[0]["notes"][0]
+
+
 def test_quantiles_of_choice_stand_beside_the_answer(parts):
     said, table = ask(run.open_server(parts["naive"]), horizon=5, quantiles=[0.05, 0.99])
     assert said["ok"] and (table.column("q5") <= table.column("p50")).all() and (table.column("q99") >= table.column("p50")).all()
