@@ -249,8 +249,10 @@ MORE: Mapping[str, tuple[str, ...]] = {
 LETTERS = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "ß": "ss", "ø": "o", "æ": "ae", "œ": "oe", "ł": "l"})
 INDEX = re.compile(r"__index_level_\d+__|unnamed:?[ _]?\d*|column_0|_duplicated_\d+|index|level_\d+|row_?(number|nr|id)?|x1?|")
 
-OF = frozenset(("type", "group", "segment", "class", "count", "gender", "age", "level", "share"))
-"""Words that make a name something of what another of its words names: a customer type is no customer."""
+OF = frozenset(
+    ("type", "group", "segment", "class", "count", "gender", "age", "level", "share", "sales", "price", "revenue", "size", "visits")
+)
+"""Words that make a name something of what another of its words names: a customer type is no customer, sales of a store are no store."""
 AWAY = frozenset(
     ("discount", "tax", "taxes", "vat", "shipping", "refund", "refunded", "tip", "rabatt", "steuer", "versand", "remise", "sconto")
 )

@@ -52,6 +52,13 @@ def test_what_no_customer_pays_for_a_unit_is_no_price(name):
     assert assign(TABLES["sales"], frame.rename({name: "Shelf price"}), {}, decimal=".", by_values=True)["price"].theirs == "Shelf price"
 
 
+@pytest.mark.parametrize("name", ["store_sales", "market_price", "store size", "shop visits", "item price"])
+def test_a_figure_of_a_store_or_an_item_is_none(name):
+    frame = pl.DataFrame({"date": ["2024-01-01"], "sku": ["a"], "units": [1], name: [3]})
+    found = assign(TABLES["sales"], frame, {}, decimal=".", by_values=True)
+    assert found["product"].theirs == "sku" and "store" not in found
+
+
 def test_weekly_sales_of_stores_are_what_is_forecast_beside_weather_and_fuel():
     head = {
         "Store": [1],
