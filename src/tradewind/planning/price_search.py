@@ -14,6 +14,7 @@ SOME = 32  # draws that the search itself looks at
 STEPS = 120
 GRID = 9  # prices per product where endings are free
 MOST_CANDIDATES = 24
+AGREED = 1 / 3  # share of what the log forms promise that the form in shares must see too
 REACH = 1.5  # of today's price, the most that is planned unless it is locked: beyond it units fall at least in proportion to the price
 
 
@@ -31,6 +32,8 @@ class Field:
     weight: float  # of the second form in what is expected
     lowest: Array  # prices ever seen, NaN where not known
     highest: Array
+    group: Array  # number of the category of each product: customers of one choose among its products
+    shares: float = 0.0  # weight of the form in shares in what is expected; the two log forms have the rest
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +61,7 @@ class Outcome:
     money: float
     chance: float
     chance_second: float
+    chance_shares: float
     revenue: float
     volume: float
 
@@ -75,8 +79,11 @@ def field_of(said: Mapping[str, Array]) -> Field:
         places = np.arange(len(category))
         matrix[:, places, places] += said[f"own{end}"]
         made.append(matrix + _caught(matrix, units_, category, said["stays"]))
-    seen = (said[name].astype("f8") for name in ("lowest", "highest"))
-    return Field(said["product"], price, cost, units_, said["signed"] > 0.5, made[0], made[1], float(said["weight"][0]), *seen)
+    lowest, highest = (said[name].astype("f8") for name in ("lowest", "highest"))
+    group = np.unique(category, return_inverse=True)[1]
+    return Field(
+        said["product"], price, cost, units_, said["signed"] > 0.5, made[0], made[1], float(said["weight"][0]), lowest, highest, group
+    )
 
 
 def _caught(matrix: Array, units: Array, category: Array, stays: Array) -> Array:
@@ -105,14 +112,52 @@ def _sold(field: Field, price: Array, some: slice, *, second: bool) -> Array:
     return found
 
 
+def _shared(field: Field, price: Array, some: slice) -> tuple[Array, Array]:
+    """Return draws of units (D x P) where customers choose among the products of a category, and their log slopes (D x P x P).
+
+    A category sells what its price index has it sell, and its products share that by attraction. Near today's prices a product answers as
+    under the first form; but who goes to a cheaper sibling leaves another one, while forms in logs make customers where some prices fall
+    and others rise.
+    """
+    inside = np.minimum(price, REACH * field.price)
+    matrix, moved = field.matrix[some], np.log(inside / field.price)
+    sold, slope = np.zeros(matrix.shape[:2]), np.zeros_like(matrix)
+    for number in np.unique(field.group):
+        here, away = np.flatnonzero(field.group == number), np.flatnonzero(field.group != number)
+        size = float(field.units[here].sum())
+        part = field.units[here] / max(size, 1e-12)
+        inner = matrix[:, here[:, None], here]
+        whole = np.minimum(np.einsum("p,dpq->d", part, inner), 0.0)[:, None] * part  # all prices of it together, by what each sells
+        own = np.diagonal(inner, axis1=1, axis2=2)
+        pull = np.minimum((own - whole) / np.maximum(1 - part, 1e-9), 0.0) if len(here) > 1 else own - whole
+        liked = part * np.exp(np.clip(pull * moved[here], -20, 20))
+        share = liked / np.maximum(liked.sum(1, keepdims=True), 1e-12)
+        beside = matrix[:, here[0], away]
+        sold[:, here] = share * size * np.exp(np.clip(whole @ moved[here] + beside @ moved[away], -5, 5))[:, None]
+        slope[:, here[:, None], here] = (whole - pull * share)[:, None, :] + pull[:, None, :] * np.eye(len(here))
+        slope[:, here[:, None], away] = beside[:, None, :]
+    return sold * np.exp(_beyond(matrix, price, inside)), slope
+
+
+def _beyond(matrix: Array, price: Array, inside: Array) -> Array:
+    """Return the log units (D x P) that are lost beyond the reach: there they fall at least in proportion to the price."""
+    found: Array = np.minimum(np.diagonal(matrix, axis1=1, axis2=2), -1.0) * (price / inside - 1)
+    return found
+
+
+def _looked(field: Field, price: Array, some: slice) -> list[tuple[float, Array, Array, bool]]:
+    """Return of each form its weight in what is expected, draws of units, their slopes, and whether these are by relative change."""
+    found = []
+    for second in (False, True):
+        share = (1 - field.shares) * (field.weight if second else 1 - field.weight)
+        matrix = (field.matrix_second if second else field.matrix)[some]
+        found.append((share, _sold(field, price, some, second=second), matrix, second))
+    return [*found, (field.shares, *_shared(field, price, some), False)]
+
+
 def units(field: Field, price: Array) -> Array:
-    """Return expected units of each product, both forms by their weight."""
-    first, second = (_sold(field, price, slice(None), second=form).mean(0) for form in (False, True))
-    return np.asarray((1 - field.weight) * first + field.weight * second)
-
-
-def _share(field: Field, second: bool) -> float:
-    return field.weight if second else 1 - field.weight
+    """Return expected units of each product, all forms by their weight."""
+    return np.asarray(sum(share * sold.mean(0) for share, sold, _, _ in _looked(field, price, slice(None))))
 
 
 def _some(field: Field) -> slice:
@@ -120,14 +165,12 @@ def _some(field: Field) -> slice:
 
 
 def values(field: Field, price: Array) -> tuple[Array, Array]:
-    """Return margin, revenue and units as shares of today's (3), over draws of both forms, and their gradient by price (3 x P)."""
+    """Return margin, revenue and units as shares of today's (3), over draws of all forms, and their gradient by price (3 x P)."""
     total, slope = np.zeros(3), np.zeros((3, len(price)))
     some = _some(field)
     today = np.array([(field.units * (field.price - field.cost)).sum(), (field.units * field.price).sum(), field.units.sum()])
-    for second in (False, True):
-        matrix = (field.matrix_second if second else field.matrix)[some]
-        sold = _sold(field, price, some, second=second)
-        inner, share = 1 / field.price if second else 1 / price, _share(field, second)
+    for share, sold, matrix, second in _looked(field, price, some):
+        inner = 1 / field.price if second else 1 / price
         for at, unit in enumerate((price - field.cost, price, np.ones(len(price)))):
             total[at] += share * (sold * unit).sum(1).mean()
             slope[at] += share * np.einsum("dp,dpq->q", sold * unit, matrix) / len(sold) * inner
@@ -229,9 +272,7 @@ def _worth(field: Field, price: Array, owner: Array, tried: Array) -> Array:
     """Return margin, revenue and units (3) of each candidate, the others' prices as they stand; what it does to siblings is its own."""
     some = _some(field)
     out = np.zeros((3, len(tried)))
-    for second in (False, True):
-        matrix = (field.matrix_second if second else field.matrix)[some]
-        base = _sold(field, price, some, second=second)
+    for share, base, matrix, second in _looked(field, price, some):
         now = _moved(field, price, second=second)
         then = tried / field.price[owner]
         step = (then - 1 if second else np.log(then)) - now[owner]
@@ -241,52 +282,55 @@ def _worth(field: Field, price: Array, owner: Array, tried: Array) -> Array:
         own = sold[:, owner, places].mean(0)
         beside = (sold - base[:, :, None]).mean(0)
         beside[owner, places] = 0.0
-        share = _share(field, second)
         out[0] += share * (own * (tried - field.cost[owner]) + beside.T @ (price - field.cost))
         out[1] += share * (own * tried + beside.T @ price)
         out[2] += share * (own + beside.sum(0))
     return out
 
 
-def _margins(field: Field, price: Array, *, second: bool) -> Array:
-    sold = _sold(field, price, slice(None), second=second)
-    found: Array = (sold * (price - field.cost)).sum(1)
-    return found
+def _margins(field: Field, price: Array) -> list[tuple[float, Array]]:
+    """Return the weight of each form and draws of the margin under it."""
+    return [(share, (sold * (price - field.cost)).sum(1)) for share, sold, _, _ in _looked(field, price, slice(None))]
 
 
 def unsure(field: Field, price: Array, sure: float) -> Array:
-    """Tell which changed prices do not gain surely by themselves, the others as planned, under both forms."""
+    """Tell which changed prices do not gain surely by themselves, the others as planned, under every form that counts."""
     out = np.zeros(len(price), bool)
-    whole = [_margins(field, price, second=second) for second in (False, True)]
+    whole = _margins(field, price)[: 3 if field.shares else 2]
     for at in np.flatnonzero(np.abs(price / field.price - 1) > 1e-6).tolist():
         back = price.copy()
         back[at] = field.price[at]
-        gained = [all_ - _margins(field, back, second=second) for all_, second in zip(whole, (False, True), strict=True)]
-        out[at] = any((one > 0).mean() < sure for one in gained)
+        out[at] = any((all_ > part).mean() < sure for (_, all_), (_, part) in zip(whole, _margins(field, back), strict=False))
     return out
 
 
-def chances(field: Field, price: Array, still: Array) -> tuple[float, float]:
+def agreed(field: Field, price: Array, sure: float) -> bool:
+    """Tell whether a plan gains surely where customers choose among siblings too, and at least AGREED of what the log forms promise."""
+    first, second, shared = (margin - (field.units * (field.price - field.cost)).sum() for _, margin in _margins(field, price))
+    promised = (1 - field.weight) * first.mean() + field.weight * second.mean()
+    return bool((shared > 0).mean() >= sure and shared.mean() >= AGREED * promised)
+
+
+def chances(field: Field, price: Array, still: Array) -> list[float]:
     """Return the probability, under each form, that a plan earns more than other prices; 1 where both are the same."""
-    if np.allclose(price, still):
-        return 1.0, 1.0
-    first, second = ((_margins(field, price, second=form) > _margins(field, still, second=form)).mean() for form in (False, True))
-    return float(first), float(second)
+    both = zip(_margins(field, price), _margins(field, still), strict=True)
+    return [1.0 if np.allclose(price, still) else float((one > other).mean()) for (_, one), (_, other) in both]
 
 
 def outcome(field: Field, price: Array) -> Outcome:
-    """Return what a plan promises on all draws; the interval is the wider of both forms."""
+    """Return what a plan promises on all draws; the interval is the widest of all forms."""
     today = float((field.units * (field.price - field.cost)).sum())
-    gained = [_margins(field, price, second=second) - today for second in (False, True)]
+    weighed = [(share, margin - today) for share, margin in _margins(field, price)]
+    gained = [one for _, one in weighed]
     sold = units(field, price)
     low, high = (f(float(np.quantile(one, level)) for one in gained) for f, level in ((min, 0.1), (max, 0.9)))
-    money = float((1 - field.weight) * gained[0].mean() + field.weight * gained[1].mean())
+    money = float(sum(share * one.mean() for share, one in weighed))
     scale = abs(today) if abs(today) > 1e-9 else 1.0
     moved = bool((np.abs(price / field.price - 1) > 1e-9).any())
-    chances = [float((one > 0).mean()) if moved else 0.0 for one in gained]
+    first, second, shared = (float((one > 0).mean()) if moved else 0.0 for one in gained)
     revenue = float((sold * price).sum() / max(float((field.units * field.price).sum()), 1e-9) - 1)
     volume = float(sold.sum() / max(float(field.units.sum()), 1e-9) - 1)
-    return Outcome(money / scale, low / scale, high / scale, money, chances[0], chances[1], revenue, volume)
+    return Outcome(money / scale, low / scale, high / scale, money, first, second, shared, revenue, volume)
 
 
 def front(field: Field, limits: Limits, points: int) -> list[Outcome]:

@@ -16,7 +16,8 @@ from tradewind.core.table import Array, Table
 from tradewind.planning import price_search
 from tradewind.planning.price_search import Field, Limits, Outcome
 
-SURE = 0.8  # the least probability of a gain, under both forms, with which anything is recommended
+SURE = 0.8  # the least probability of a gain, under all forms, with which anything is recommended
+SHARES = 0.5  # weight of the form in shares where it does not bear out a plan by the forms in logs
 MOST = 400  # products planned at once
 KNOWN = (
     "move",
@@ -208,6 +209,14 @@ class _Kept:
 
 
 def _recommended(field: Field, limits: Limits, sure: float) -> Planned:
+    """Search by the forms in logs; where customers who choose among siblings would not bear the plan out, by these as much."""
+    price, planned = _settled(field, limits, sure)
+    if limits.objective != "profit" or np.allclose(price, field.price) or price_search.agreed(field, price, sure):
+        return planned
+    return _settled(replace(field, shares=SHARES), limits, sure)[1]
+
+
+def _settled(field: Field, limits: Limits, sure: float) -> tuple[Array, Planned]:
     """Search, then put back every price whose change does not gain surely, and search again; at last the whole plan must gain surely."""
     kept = _searched(field, limits)
     for _ in range(ROUNDS if limits.objective == "profit" else 0):
@@ -217,9 +226,9 @@ def _recommended(field: Field, limits: Limits, sure: float) -> Planned:
         fixed = np.where(weak, field.price, kept.limits.fixed)
         kept = _searched(field, replace(limits, fixed=fixed))
     still = np.where(np.isfinite(limits.fixed), limits.fixed, field.price)
-    if min(price_search.chances(field, kept.price, still)) < sure:
-        return _said(field, still, price_search.outcome(field, still), asked=kept.outcome, objective=limits.objective)
-    return _said(field, kept.price, kept.outcome)
+    if min(price_search.chances(field, kept.price, still)[: 3 if field.shares else 2]) < sure:
+        return still, _said(field, still, price_search.outcome(field, still), asked=kept.outcome, objective=limits.objective)
+    return kept.price, _said(field, kept.price, kept.outcome)
 
 
 def _searched(field: Field, limits: Limits) -> _Kept:
@@ -247,7 +256,7 @@ def _said(field: Field, price: Array, outcome: Outcome, *, asked: Outcome | None
     )
     facts = _facts(outcome, int(changed.sum()))
     if not changed.any():
-        words = "Do not change any price: no change gains surely enough under both forms of demand."
+        words = "Do not change any price: no change gains surely enough under all forms of demand."
         if asked is not None and objective != "profit":
             words = f"Do not change any price: those with the most {objective} earn too little. The limit front shows what can be had."
         more = (Fact("chance_refused", round(asked.chance, 4), "", "of the best plan found, which was not sure enough"),) if asked else ()
@@ -323,6 +332,7 @@ def _facts(outcome: Outcome, changed: int) -> tuple[Fact, ...]:
         Fact("gain_money", round(outcome.money, 4), "money", "per period"),
         Fact("chance", round(outcome.chance, 4), "", "that the plan gains"),
         Fact("chance_second", round(outcome.chance_second, 4), "", "the same under a second form of demand"),
+        Fact("chance_shares", round(outcome.chance_shares, 4), "", "the same where customers choose among the products of a category"),
         Fact("revenue_change", round(outcome.revenue, 6), "share"),
         Fact("volume_change", round(outcome.volume, 6), "share"),
     )
