@@ -28,7 +28,7 @@ OPEN_TABLES = ("customers", "outcomes", "products", "stores")
 """Tables whose further columns are the point of them: a new name in `map` is no mistake there."""
 ACROSS = (
     "write a row for each date and channel; columns of spend for each channel are turned into rows where they are called as in tv_spend, "
-    "or by a pattern, as in --wide 'x{channel}=spend'"
+    "or by a pattern, as in --wide 'x{channel}=spend' or --wide '{channel:TV|Radio}=spend'"
 )
 """What to do where a table of media has no column of channels."""
 
@@ -95,7 +95,7 @@ def _fixed(raw: Raw, mapped: dict[str, str], wide: Sequence[str]) -> dict[str, s
         "product",
         "units",
         "date",
-        *(match for pattern in wide for match in re.findall(r"\{(\w+)\}|=(\w+)", pattern) for match in match if match),
+        *(match for pattern in wide for match in re.findall(r"\{(\w+)[:}]|=(\w+)", pattern) for match in match if match),
     }
     fixed: dict[str, str] = {}
     for theirs, ours in mapped.items():

@@ -41,9 +41,9 @@ Plan = dict[str, dict[str, str]]
 def unpivot(frame: pl.DataFrame, wide: Sequence[str], decimal: str) -> tuple[pl.DataFrame, tuple[Fact, ...]]:
     """Return the table in long form if it is wide, else as it is.
 
-    `wide` says how: `("QTY_{product}=units", "PROMO_{product}=promotion")`; `{product}=units` takes every figure that is no date and no
-    key, `d_{day:2014-01-25}=units` columns that count days (week, month) from the first one on. Raises BadValue for a pattern that
-    cannot be read, MissingColumn for one that no column matches.
+    `wide` says how: `("QTY_{product}=units", "PROMO_{product}=promotion")`, or which: `"{channel:TV|Radio}=spend"`; `{product}=units`
+    takes every figure that is no date and no key, `d_{day:2014-01-25}=units` columns that count days (week, month) from the first one on.
+    Raises BadValue for a pattern that cannot be read, MissingColumn for one that no column matches.
     """
     if wide:
         key, plan = _asked(frame, wide, decimal)
@@ -98,22 +98,33 @@ def _asked(frame: pl.DataFrame, wide: Sequence[str], decimal: str) -> tuple[str,
     plan: Plan = {}
     keys: set[str] = set()
     for pattern in wide:
-        match = re.fullmatch(r"(?P<before>[^{}]*)\{(?P<key>\w+)(:(?P<first>[^{}]+))?\}(?P<after>[^{}=]*)=(?P<measure>\w+)", pattern.strip())
+        match = re.fullmatch(r"(?P<before>[^{}]*)\{(?P<key>\w+)(:(?P<told>[^{}]+))?\}(?P<after>[^{}=]*)=(?P<measure>\w+)", pattern.strip())
         if not match:
             raise BadValue(f"cannot read the wide pattern {pattern!r}", hint="write it as QTY_{product}=units")
-        keys.add("date" if match["first"] else match["key"])
-        shape = re.compile(re.escape(match["before"]) + (r"(\d+)" if match["first"] else "(.+)") + re.escape(match["after"]))
-        bare = match["key"] == "product" and not match["before"] and not match["after"]
+        counts = bool(match["told"]) and (match["key"] in STEPS or looks_dated(pl.Series([match["told"]])))
+        only = [] if counts else [one.strip() for one in (match["told"] or "").split("|") if one.strip()]
+        keys.add("date" if counts else match["key"])
+        middle = r"\d+" if counts else "|".join(map(re.escape, only)) or ".+"
+        shape = re.compile(f"{re.escape(match['before'])}({middle}){re.escape(match['after'])}")
+        bare = match["key"] == "product" and not match["before"] and not match["after"] and not only
         there = _figures(frame, decimal) if bare else frame.columns
         columns = {found[1]: name for name in there if (found := shape.fullmatch(name))}
-        columns = _counted(columns, match["key"], match["first"]) if match["first"] and columns else columns
+        columns = _counted(columns, match["key"], match["told"]) if counts and columns else columns
         if not columns:
             raise MissingColumn(f"no column matches {pattern!r}", hint=f"there are: {', '.join(frame.columns[:10])}")
+        lacking = [one for one in only if one not in columns]
+        if lacking:
+            raise MissingColumn(
+                f"no column is called {lacking[0]!r}, as {pattern!r} says", hint=f"there are: {', '.join(frame.columns[:10])}"
+            )
         plan[match["measure"]] = columns
     if len(keys) != 1:
         raise BadValue("all wide patterns must name the same key", hint="for example QTY_{product}=units and PROMO_{product}=promotion")
     if set(frame.columns) == {name for columns in plan.values() for name in columns.values()}:
-        hint = f"write what only the columns of each {min(keys)} have in their names, as in spend_{{{min(keys)}}}=spend"
+        hint = (
+            f"write what only the columns of each {min(keys)} have in their names, as in spend_{{{min(keys)}}}=spend, "
+            f"or name them, as in {{{min(keys)}:TV|Radio}}=spend"
+        )
         raise BadValue(f"{' and '.join(map(repr, wide))} takes every column, the date too", hint=hint)
     return keys.pop(), plan
 

@@ -129,3 +129,11 @@ def test_numbered_columns_count_from_the_date_of_the_first(pattern, days):
     for wrong in ("d_{day:25.01.2014}=units", "d_{year:2014-01-25}=units"):
         with pytest.raises(BadValue, match="cannot read"):
             unpivot(frame, (wrong,), ".")
+
+
+def test_columns_called_by_nothing_but_their_channel_are_named_in_the_pattern():
+    plan = pl.DataFrame({"Week": ["2024-01-01"], "TV": [10.0], "Paid Search": [3.0], "Sales": [90.0]})
+    long, _ = unpivot(plan, ("{channel:TV|Paid Search}=spend",), ".")
+    assert long.select("channel", "spend", "Sales").rows() == [("TV", 10.0, 90.0), ("Paid Search", 3.0, 90.0)]
+    with pytest.raises(MissingColumn, match="no column is called 'Radio'"):
+        unpivot(plan, ("{channel:TV|Radio}=spend",), ".")
