@@ -60,3 +60,12 @@ def test_moving_holidays_move():
 def test_an_unknown_country_is_refused():
     with pytest.raises(BadValue, match="XX"):
         holiday_dates("XX", "", [2024])
+
+
+def test_weeks_and_months_of_which_most_are_missing_are_weeks_and_months():
+    there = np.random.default_rng(0).random(120) < 0.4
+    weeks, months = np.datetime64("2024-01-03") + 7 * np.arange(120), np.arange("2010-01", "2020-01", dtype="M8[M]").astype("M8[D]")
+    assert clock_of(weeks[there]) == Clock(GRAINS["week"], 2)
+    assert clock_of(months[there]).grain.name == "month"
+    with pytest.raises(InvalidInput, match="14 days apart"):
+        clock_of(weeks[::2])

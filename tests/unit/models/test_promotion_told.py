@@ -118,6 +118,13 @@ def test_a_planned_promotion_of_a_product_that_sells_no_more_is_told_and_a_past_
     assert any("Nothing was sold" in note for note in one.respond(gone, request | {"discount": np.array([0.1])})["notes"].tolist())
 
 
+def test_where_no_promotion_ran_lately_the_last_ones_are_everything(served):
+    one, state = served
+    old = state.period(state.calendar[:, 2].astype("i8").astype("M8[D]")) < state.cut - 30
+    told = one.expand(replace(state, calendar=state.calendar[old], mechanics=state.mechanics[old]), 4, {})
+    assert 0 < len(told) <= int(old.sum())
+
+
 def test_a_book_of_an_earlier_version_tells_nothing_it_does_not_know(served):
     one, state = served
     old = replace(state, head={name: value for name, value in state.head.items() if name not in ("left", "deepest_stated", "deepest_paid")})

@@ -110,6 +110,7 @@ def test_a_constant_series_has_seasons_of_one():
     asked = MADE.expand(state, 30, {})
     np.testing.assert_allclose(MADE.predict(state, asked).column("mean"), 50, rtol=0.01)
     assert any("never change" in note for note in MADE.notes(state, asked))
+    assert not any("best windows" in note for note in MADE.notes(state, asked))
 
 
 def test_what_never_moves_has_no_strength_and_no_best_window():

@@ -51,7 +51,7 @@ def warm(book: Book) -> None:
 def everything(book: Book, horizon: int | None, where: Mapping[str, Any]) -> Table:
     """Return the promotions of the calendar from half a year back that fit `where`; without a calendar the next period of every series.
 
-    `horizon` is how many periods ahead a planned one may start. Raises NotFound, BadValue.
+    Where none ran in that time it is the half year before the last that did. `horizon` is how many periods ahead a planned one may start. Raises NotFound, BadValue.
     """
     strange = [name for name in where if name not in ("promotion", "product", "store", "mechanic")]
     if strange:
@@ -66,7 +66,8 @@ def everything(book: Book, horizon: int | None, where: Mapping[str, Any]) -> Tab
         "mechanic": book.mechanics,
     }
     period = book.period(book.calendar[:, 2].astype("i8").astype("M8[D]"))
-    keep = (period >= max(book.cut - RECENT, 0)) & (period < book.cut + (horizon if horizon is not None else book.base.shape[1]))
+    since = max(min(book.cut, int(period.max()) + 1) - RECENT, 0)
+    keep = (period >= since) & (period < book.cut + (horizon if horizon is not None else book.base.shape[1]))
     for name, value in where.items():
         wanted = {str(one) for one in value} if isinstance(value, list | tuple) else {str(value)}
         keep = np.isin(fields[name].astype(str), list(wanted)) & (keep if name != "promotion" else True)
