@@ -34,6 +34,8 @@ UNDEFINED_IN_1252 = frozenset((0x81, 0x8D, 0x8F, 0x90, 0x9D))
 NUMBER = re.compile(r"[+-]?(\d+([.,]\d*)?|[.,]\d+)([eE][+-]?\d+)?")
 COMMA_DECIMAL = re.compile(r"[+-]?(\d{1,3}(\.\d{3})+|\d+),\d+")
 POINT_DECIMAL = re.compile(r"[+-]?(\d{1,3}(,\d{3})+|\d+)\.\d+")
+COMMA_GROUPS, POINT_GROUPS = re.compile(r"[+-]?[1-9]\d{0,2},\d{3}"), re.compile(r"[+-]?[1-9]\d{0,2}\.\d{3}")  # or three decimals
+COMMA_MILLIONS, POINT_MILLIONS = re.compile(r"[+-]?[1-9]\d{0,2}(,\d{3}){2,}"), re.compile(r"[+-]?[1-9]\d{0,2}(\.\d{3}){2,}")
 HINT = "save it again as CSV (UTF-8), Excel or Parquet"
 
 Source = Path | bytes
@@ -56,6 +58,9 @@ def decode(source: Source, name: str) -> tuple[pl.DataFrame, tuple[Fact, ...]]:
     plain: Source = source if encoding == "utf-8" else _transcode(source, encoding, name)
     with _stream(plain) as opened:
         head = opened.read(SAMPLE)
+    if b"\r" in head and b"\n" not in head:  # lines end as on old Macs
+        plain = b"".join(_blocks(plain)).replace(b"\r", b"\n")
+        head = plain[:SAMPLE]
     text = head.decode("utf-8", errors="ignore").removeprefix("\ufeff")
     if not text.strip():
         raise EmptyTable(f"{name} is empty", hint="a table needs a header line and at least one row")
@@ -210,11 +215,16 @@ def _has_header(rows: list[list[str]]) -> bool:
 
 def _decimal(rows: list[list[str]], separator: str) -> str:
     cells = [re.sub(SIGNS, "", cell) for row in rows[1:] for cell in row]  # as numbers are read: 1 234,50 EUR is one
-    comma = sum(1 for cell in cells if COMMA_DECIMAL.fullmatch(cell))
-    point = sum(1 for cell in cells if POINT_DECIMAL.fullmatch(cell))
-    if comma and not point and separator == ",":  # quoted "1,234" in a comma file: thousands, unless some group has not three digits
-        return "," if any(re.fullmatch(r"[+-]?\d+,(\d{1,2}|\d{4,})", cell) for cell in cells) else "."
-    return "," if comma > point else "."
+    comma, point = ([cell for cell in cells if kind.fullmatch(cell)] for kind in (COMMA_DECIMAL, POINT_DECIMAL))
+    by_comma = sum(1 for cell in comma if not COMMA_GROUPS.fullmatch(cell)) + sum(1 for cell in cells if POINT_MILLIONS.fullmatch(cell))
+    by_point = sum(1 for cell in point if not POINT_GROUPS.fullmatch(cell)) + sum(1 for cell in cells if COMMA_MILLIONS.fullmatch(cell))
+    if by_comma or by_point:
+        return "," if by_comma > by_point else "."
+    if separator == ",":  # nothing but 1,234: quoted in a comma file these are thousands
+        return "."
+    if separator == ";":  # nothing but 1.234: who writes semicolons between cells writes commas before decimals
+        return "," if comma or point else "."
+    return "," if len(comma) > len(point) else "."
 
 
 def _parse(source: Source, layout: Layout, name: str) -> pl.DataFrame:

@@ -104,3 +104,26 @@ def test_inflate_reads_members_and_refuses_what_is_cut_or_too_large():
         inflate(b"\x1f\x8bnonsense", 100, "a")
     with pytest.raises(TooBig):
         inflate(gzip.compress(b"0" * 5_000_000), 1_000_000, "a")
+
+
+@pytest.mark.parametrize(
+    ("text", "mark"),
+    [
+        ("d;units\na;1.000\nb;1.250\n", ","),  # thousands: semicolons stand where the comma is for decimals
+        ("d;units;price\na;1.000;3,50\nb;1.250;4,00\nc;2.000;\n", ","),  # 3,50 tells, however many 1.000 there are
+        ("d;units\na;1.234.567\nb;1.250\n", ","),
+        ("d;units\na;1.000\nb;1.25\n", "."),
+        ("d;units\na;0.125\nb;1.250\n", "."),
+        ('d,units\na,"1,000"\nb,"1,250"\n', "."),
+        ('d,units,price\na,"1,000",3.5\nb,"1,250",4.0\n', "."),
+        ('d,units\na,"1,50"\nb,"1,250"\n', ","),
+        ("d\tunits\na\t1.250\nb\t1.500\n", "."),
+    ],
+)
+def test_thousands_are_told_from_decimals(text, mark):
+    assert said(decode(text.encode(), "a.csv")[1])["decimal_mark"] == mark
+
+
+def test_lines_that_end_as_on_old_macs_are_read():
+    frame, _ = decode(b"date,product,units\r2024-01-01,a,1\r2024-01-02,b,2\r", "a.csv")
+    assert frame.columns == ["date", "product", "units"] and frame.height == 2

@@ -51,7 +51,8 @@ def warm(book: Book) -> None:
 def everything(book: Book, horizon: int | None, where: Mapping[str, Any]) -> Table:
     """Return the promotions of the calendar from half a year back that fit `where`; without a calendar the next period of every series.
 
-    Where none ran in that time it is the half year before the last that did. `horizon` is how many periods ahead a planned one may start. Raises NotFound, BadValue.
+    Where none ran in that time it is the half year before the last that did.
+    `horizon` is how many periods ahead a planned one may start. Raises NotFound, BadValue.
     """
     strange = [name for name in where if name not in ("promotion", "product", "store", "mechanic")]
     if strange:
