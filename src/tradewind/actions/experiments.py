@@ -111,6 +111,10 @@ def design(
     """
     if lift is not None and not 0 < lift <= 1:
         raise BadValue(f"lift must be a share above 0 and up to 1, not {lift:g}", hint="0.05 is 5 %")
+    if isinstance(places, bool) or not isinstance(places, int) or places < 1:
+        raise BadValue(f"places must be a whole number of at least 1, not {places!r}", hint="how many places to treat")
+    if not 0 < power < 1:
+        raise BadValue(f"power must be a share between 0 and 1, not {power!r}", hint="0.8 finds the lift four times in five")
     if level not in (50, 80, 90, 95):
         raise BadValue(f"there is no interval of {level} percent", hint="50, 80, 90 or 95")
     which = _table(ws, table)

@@ -124,7 +124,7 @@ class Worker:
         except TimeoutError as error:
             self._give_up(number)
             raise TimedOut(
-                f"no answer within {limit_s:g} s; the work was stopped", hint="ask for less at once, or raise the deadline"
+                f"no answer within {limit_s:g} s; the work was stopped", hint="ask for less at once, or raise deadline_s in tradewind.toml"
             ) from error
         except BaseException:
             self.stop()  # interrupted in the middle of a message: the rest of it would be taken for the next reply

@@ -108,5 +108,10 @@ def test_a_test_is_planned_by_the_lift_hoped_for(desk):
         desk.design(1, [0])
     with pytest.raises(BadValue, match="interval"):
         desk.design(1, [7], level=91)
+    for places in (0, 1.5, True):
+        with pytest.raises(BadValue, match="places must be a whole number"):
+            desk.design(places)
+    with pytest.raises(BadValue, match="power must be a share between 0 and 1"):
+        desk.design(1, power=1.0)
     with pytest.raises(BadValue, match="too few"):
         desk.design(1, [60])

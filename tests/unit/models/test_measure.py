@@ -114,6 +114,7 @@ def test_weeks_that_the_test_covers_in_part_are_left_out() -> None:
         ({"by": "town"}, MissingColumn, "town"),
         ({"start": "soon"}, BadValue, "not a date"),
         ({"start": "2026-03-20", "end": "2026-03-01"}, BadValue, "before it starts"),
+        ({"start": "1990-01-01", "end": "1991-01-01"}, EmptyTable, "ends on 1991-01-01, before the outcomes table begins"),
     ],
 )
 def test_a_table_that_cannot_be_laid_out_is_refused(words: dict[str, str], error: type[Exception], match: str) -> None:

@@ -75,6 +75,8 @@ def lay(
     dates = Table.from_frame(days).column("date")
     clock = clock_of(dates)
     first, last = _window(start, end, _closes(clock, dates))
+    if last < dates[0].astype("M8[D]"):
+        raise EmptyTable(f"the test ends on {last}, before the {name} table begins", hint=f"its first day is {str(dates[0])[:10]}")
     keep, begun, cut = _whole(clock, dates, first, last)
     if not keep.any():
         raise BadValue("the test covers every period only in part", hint="a test must hold whole periods: days, weeks or months")
