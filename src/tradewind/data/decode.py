@@ -19,6 +19,7 @@ from tradewind.core.answer import Fact
 from tradewind.core.errors import EmptyTable, TooBig, Unreadable
 from tradewind.data.parse import SIGNS
 
+TAIL = 1 << 16  # bytes in which the last line is looked for
 CELL_LIMIT = 1 << 20  # bytes in one cell
 SAMPLE = 1 << 18  # bytes that are looked at to guess the separator and the header
 BLOCK = 1 << 22
@@ -73,7 +74,7 @@ def decode(source: Source, name: str) -> tuple[pl.DataFrame, tuple[Fact, ...]]:
     _check_cells(frame, name)
     if not layout.header:
         frame.columns = [f"column_{at}" for at in range(1, frame.width + 1)]
-    return pl.DataFrame([shrink(column) for column in frame.iter_columns()]), _facts(layout)
+    return pl.DataFrame([shrink(column) for column in frame.iter_columns()]), (*_facts(layout), *_torn(plain, layout, frame.width))
 
 
 def inflate(source: Source, limit: int, name: str) -> bytes:
@@ -127,6 +128,18 @@ def _facts(layout: Layout) -> tuple[Fact, ...]:
     if not layout.header:
         facts.append(Fact("header", False, meaning="the first line already holds values; the columns are named column_1, column_2, ..."))
     return tuple(facts)
+
+
+def _torn(source: Source, layout: Layout, width: int) -> tuple[Fact, ...]:
+    """Say where the last line has no end and fewer cells than the others: what a copy leaves that was stopped in the middle."""
+    with _stream(source) as opened:
+        size = opened.seek(0, io.SEEK_END)
+        opened.seek(max(size - TAIL, 0))
+        _, end, last = opened.read().decode("utf-8", errors="replace").rpartition("\n")
+    cells = next(csv.reader([last.rstrip("\r")], delimiter=layout.separator), [])
+    if not end or not last.strip() or '"' in last or len(cells) >= width:
+        return ()
+    return (Fact("last_line", len(cells), "cells", f"of {width}, and without an end: was the file cut short?"),)
 
 
 def _stream(source: Source) -> BinaryIO:

@@ -127,3 +127,11 @@ def test_thousands_are_told_from_decimals(text, mark):
 def test_lines_that_end_as_on_old_macs_are_read():
     frame, _ = decode(b"date,product,units\r2024-01-01,a,1\r2024-01-02,b,2\r", "a.csv")
     assert frame.columns == ["date", "product", "units"] and frame.height == 2
+
+
+@pytest.mark.parametrize(
+    ("end", "cells"), [("\n2024-01-03,a", 2), ("\n2024-01-03", 1), ("\n2024-01-03,a,3", None), ("\n", None), ("", None)]
+)
+def test_a_file_that_ends_in_the_middle_of_a_line_is_told(end, cells):
+    frame, facts = decode(f"date,product,units\n2024-01-01,a,1\n2024-01-02,b,2{end}".encode(), "a.csv")
+    assert said(facts).get("last_line") == cells and frame.height == 2 + (len(end) > 1)
