@@ -107,6 +107,14 @@ def test_a_new_day_is_judged_without_refitting_and_update_says_the_same() -> Non
     assert state.cells.moments[-1] < later.cells.moments[-1], "the state asked stays as it was"
 
 
+def test_a_price_of_nothing_is_no_price() -> None:
+    table = assemble({"sales": sales(usual()).with_columns({"price": 2.0 + 0.1 * (np.arange(len(DAYS)) % 3)})})
+    chosen, state = learned(table)
+    day = {"product": column(["A"]), "date": DAYS[-1:] + 1, "units": np.full(1, 60.0)}
+    plain, free = (chosen.predict(state, Table.from_columns(day | more)) for more in ({}, {"price": np.zeros(1)}))
+    np.testing.assert_allclose(free.column("mean"), plain.column("mean"))
+
+
 def test_a_day_years_ahead_is_refused_and_a_key_that_is_not_known_is_told() -> None:
     chosen, state = learned(assemble({"sales": sales(usual())}), "decompose")
     far = Table.from_columns({"product": column(["A"]), "date": np.array(["2040-01-01"], "M8[D]"), "units": np.ones(1)})

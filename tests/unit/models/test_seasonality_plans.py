@@ -6,6 +6,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from tradewind.core.errors import BadValue
 from tradewind.core.table import Table
 from tradewind.data.align import align
 from tradewind.models import recipe
@@ -58,6 +59,11 @@ def test_the_everyday_price_is_the_plain_day(paired):
     seen = MADE.predict(paired, ask(paired, 2))
     np.testing.assert_allclose(deal.column("plan"), seen.column("plan"))
     assert deal.column("plan").item() == pytest.approx(0.8**-1.5 * 1.3, rel=0.03)
+
+
+def test_a_price_of_zero_is_refused(paired):
+    with pytest.raises(BadValue, match="must lie above zero"):
+        MADE.predict(paired, ask(paired, COUNT + 5, price=0.0))
 
 
 def test_a_key_or_column_that_is_not_known_is_told(paired):

@@ -100,7 +100,9 @@ class Driven:
             usual = np.exp(self.regular)
         if name not in day.inputs:
             return usual
-        return np.where(np.isfinite(day.inputs[name]), day.inputs[name], usual)
+        given = day.inputs[name]
+        known = given > 0 if name in (made.PRICE, made.RIVAL) else np.isfinite(given)  # a price of nothing is none
+        return np.where(known, given, usual)
 
     def _siblings(self, own: Mapping[str, Array], day: Day) -> dict[str, Array]:
         if not self.siblings:

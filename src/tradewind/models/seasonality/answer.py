@@ -186,6 +186,8 @@ def column_at(made: Components, name: str, series: Array, numbers: Array, asked:
         said, kind = asked.column(name).astype("f8"), made.facts["kinds"][name]
         if (said < 0).any():
             raise BadValue(f'column "{name}" must hold numbers of zero or more', hint="leave a value out to keep the known one")
+        if kind == "price" and (said == 0).any():
+            raise BadValue(f'column "{name}" must lie above zero', hint="leave a value out to keep the known one")
         none = made.centre[name][series, 0].astype("f8")
         moved = np.log(np.maximum(said, LOWEST) / np.maximum(none, LOWEST)) if kind == "price" else said - none
         value = np.where(np.isfinite(said), np.nan_to_num(moved), value)
