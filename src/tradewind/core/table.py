@@ -205,7 +205,14 @@ def _check_numbers(values: Array, column: Column) -> None:
         raise BadValue(f'column "{column.name}" has missing values')
     low, high = column.minimum, column.maximum
     if (low is not None and (values < low).any()) or (high is not None and (values > high).any()):
-        raise BadValue(f'column "{column.name}" must lie between {low} and {high}')
+        raise BadValue(f'column "{column.name}" {_allowed(low, high)}')
+
+
+def _allowed(low: float | None, high: float | None) -> str:
+    """Say which numbers a column may hold."""
+    if low is not None and high is not None:
+        return f"must lie between {low:g} and {high:g}"
+    return f"must be at least {low:g}" if low is not None else f"must be at most {high:g}"
 
 
 @lru_cache(maxsize=256)

@@ -160,3 +160,12 @@ def test_a_day_with_a_zone_is_the_day_that_is_written(more, recwarn):
     timed = Schema((Column("at", Role.TIME, Type.TIMESTAMP),), ("at",))
     assert str(Table.from_rows([{"at": "2026-01-05T00:30:00+02:00"}], timed).column("at")[0]) == "2026-01-04T22:30:00.000000"
     assert not recwarn.list
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "told"), [(0, None, "must be at least 0"), (None, 1, "must be at most 1"), (0, 1, "must lie between 0 and 1")]
+)
+def test_a_value_out_of_range_is_told_the_bounds_there_are(low: float | None, high: float | None, told: str) -> None:
+    table = Table.from_columns({"price": np.array([-1.0, 2.0])})
+    with pytest.raises(BadValue, match=f'"price" {told}$'):
+        table.checked(Schema((Column("price", minimum=low, maximum=high),)))
