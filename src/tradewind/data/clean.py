@@ -26,6 +26,7 @@ AVAILABLE = Column(
     "available", Role.AVAILABLE, Type.NUMBER, meaning="0 where nothing could be sold: out of stock or closed", minimum=0, maximum=1
 )
 
+FEWEST = 5  # different rows of a date that must all be there again before it was loaded twice
 Step = tuple[pl.DataFrame, list[Fact]]
 
 
@@ -228,9 +229,23 @@ def _duplicates(frame: pl.DataFrame, schema: Schema, keep: bool, facts: list[Fac
         return frame
     if keep:
         facts.append(Fact("identical_rows", count, "rows", "agree with another row in every column; kept"))
+        facts.extend(_twice(frame, several, schema.time))
         return frame
     facts.append(Fact("identical_rows", count, "rows", "agreed with another row in every column; dropped, as you asked"))
     return pl.concat([frame.filter(~again), unique])
+
+
+def _twice(frame: pl.DataFrame, several: pl.DataFrame, time: str | None) -> list[Fact]:
+    """Name the dates of which every single row is there again, in a file where most are not so: these were loaded twice."""
+    if time is None or time not in frame.columns:
+        return []
+    again = several.filter(several.is_duplicated()).group_by(time).agg(pl.len().alias("again"), pl.struct(pl.all()).n_unique().alias("own"))
+    days = frame.group_by(time).len().join(again, on=time, how="left")
+    whole = days.filter((pl.col("again") == pl.col("len")) & (pl.col("own") >= FEWEST))[time].drop_nulls().sort()
+    if not len(whole) or 2 * len(whole) > days.height:
+        return []
+    named = ", ".join(str(day)[:10] for day in whole.head(5)) + (f" and {len(whole) - 5} more" if len(whole) > 5 else "")
+    return [Fact("loaded_twice", named, "", "every row is there again and is added up: --drop-duplicates keeps one of each")]
 
 
 def _derive(frame: pl.DataFrame, schema: Schema, table: str, facts: list[Fact]) -> tuple[pl.DataFrame, Schema]:

@@ -52,6 +52,16 @@ def test_identical_rows_are_kept_and_said_and_dropped_when_asked():
     assert "dropped" in facts["identical_rows"].meaning
 
 
+def test_a_day_that_was_loaded_twice_is_named_and_till_lines_are_not():
+    day = [f"2024-01-0{1 + at // 6},p{at % 6},{at}" for at in range(24)]
+    _, facts = cleaned("\n".join(["date,product,units", *day, *day[6:12]]))
+    assert facts["loaded_twice"].value == "2024-01-02"
+    _, facts = cleaned("\n".join(["date,product,units", *day, *day[6:11]]))
+    assert "loaded_twice" not in facts, "one row of the day is there once"
+    _, facts = cleaned("\n".join(["date,product,units", *day, *day]))
+    assert "loaded_twice" not in facts, "where everything is there again nobody can tell"
+
+
 def test_rows_alike_but_for_the_hour_are_not_identical():
     _, facts = cleaned("date,product,units\n2024-01-01 10:07,a,1\n2024-01-01 11:41,a,1\n2024-01-02 09:02,a,1\n")
     assert "identical_rows" not in facts
