@@ -224,6 +224,22 @@ def test_a_constant_series_raises_no_alert_and_is_told(recipe: str) -> None:
     assert any("never change" in note for note in chosen.notes(state, told))
 
 
+def test_a_figure_that_is_not_judged_as_it_was_sent_is_told() -> None:
+    units = usual()
+    chosen, state = learned(assemble({"sales": sales(units)}))
+
+    def notes(day: Any, figure: float) -> str:
+        asked = Table.from_columns({"product": column(["A"]), "date": np.array([day], "M8[D]"), "units": np.array([figure])})
+        chosen.predict(state, asked)
+        return " ".join(chosen.notes(state, asked))
+
+    assert "are not those known" in notes(DAYS[100], 10 * units[100])
+    assert "over 30 periods after the last one known (2024-06-30)" in notes(DAYS[-1] + 400, 60)
+    for day, figure in ((DAYS[100], units[100]), (DAYS[-1] + 1, 60), (DAYS[-1] + 30, 60)):
+        said = notes(day, figure)
+        assert "last one known" not in said and "are not those" not in said
+
+
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_too_little_is_refused(recipe: str) -> None:
     for units in ([3.0], [np.nan] * 20, [1.0] * 5):

@@ -30,6 +30,7 @@ FEW = 8  # asked rows up to which only what surrounds them is looked at
 HELD, LONGEST, SHORTEST = 0.2, 120, 90  # share and periods held out, and periods that must be left to learn from
 ONLY_LINES = {"order", "customer", "channel"}  # what a line has and no series
 MOST_AHEAD = 400  # periods after the last known one, up to which a new figure is judged
+FAR = 30  # periods after the last one known up to which what was usual then is taken to hold unsaid
 LAST = 28  # periods that are shown where none are asked for
 
 
@@ -111,13 +112,36 @@ class Watching:
         return keep.load(parts)
 
     def notes(self, state: Watch, asked: Table) -> list[str]:
-        """Say what repairs were made, and how far p-values can be told apart."""
+        """Say what repairs were made, how far p-values can be told apart, and which asked figures are not judged as they were sent."""
         count = len(state.ranks.scores)
         said = list(state.notes)
         if 1 / (1 + count) > state.budget / 5:
             past, new = 1 / max(count, 1), 1 / (1 + count)
             said.append(f"the past is short: no p-value of a past figure is below {past:.3f}, of a new one below {new:.3f}")
-        return said + without_effect(key for key in KEYS if key in asked and key not in state.keys and given(asked.column(key)).any())
+        said += without_effect(key for key in KEYS if key in asked and key not in state.keys and given(asked.column(key)).any())
+        return said + _asked_amiss(state, asked)
+
+
+def _asked_amiss(state: Watch, asked: Table) -> list[str]:
+    """Say which asked figures lie far after the last one known, and which are others than those known of their period."""
+    asked = asked.take(~odd_orders.is_line(asked)) if odd_orders.ORDER in asked else asked
+    if VALUE not in asked or not len(asked):
+        return []
+    series, moments, sent = _series(state, asked), _moments(state, asked), asked.column(VALUE).astype("f8")
+    last = state.cells.moments[-1]
+    later = moments > last
+    said = []
+    if state.beat.regular and later.any():
+        far = int((state.beat.ahead(last, moments[later]) > FAR).sum())
+        if far:
+            said.append(f"{far} figures lie over {FAR} periods after the last one known ({str(last)[:10]}): what is usual is that of then")
+    known = state.cells.value[series, np.searchsorted(state.cells.moments, np.minimum(moments, last))]
+    other = ~later & (series < state.figures) & np.isfinite(sent) & ~np.isclose(sent, known, rtol=1e-5)
+    if other.any():
+        said.append(
+            f"{int(other.sum())} figures are not those known of their period, which are judged: load them and train again to correct it"
+        )
+    return said
 
 
 def _series_told(state: Watch, asked: Table) -> Table:
