@@ -109,6 +109,13 @@ class Table:
     def __repr__(self) -> str:
         return f"Table({len(self)} rows: {', '.join(self.names)})"
 
+    def _repr_html_(self) -> str:
+        return self.frame._repr_html_()
+
+    def __getitem__(self, key: Any) -> Any:
+        """Return what the polars frame returns: `table["p50"]`, `table[:5]`, `table[["date", "p50"]]`."""
+        return self.frame[key]
+
     def column(self, name: str) -> Array:
         """Return one column as a numpy array; raises MissingColumn."""
         if name not in self._columns:

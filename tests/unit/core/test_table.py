@@ -169,3 +169,10 @@ def test_a_value_out_of_range_is_told_the_bounds_there_are(low: float | None, hi
     table = Table.from_columns({"price": np.array([-1.0, 2.0])})
     with pytest.raises(BadValue, match=f'"price" {told}$'):
         table.checked(Schema((Column("price", minimum=low, maximum=high),)))
+
+
+def test_a_table_is_picked_from_and_shown_in_a_notebook_as_its_frame_is() -> None:
+    table = Table.from_columns({"date": np.array(["2024-01-01", "2024-01-02"], "M8[D]"), "p50": np.array([1.0, 2.0])})
+    assert table["p50"].to_list() == [1.0, 2.0]
+    assert table[:1].height == 1 and table[["p50"]].columns == ["p50"]
+    assert "<table" in table._repr_html_() and "p50" in table._repr_html_()
