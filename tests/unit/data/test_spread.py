@@ -5,6 +5,7 @@ from __future__ import annotations
 import polars as pl
 
 import tradewind as tw
+from tradewind.models.acquisition.assemble import assemble
 
 
 def exported(**more):
@@ -77,3 +78,15 @@ def test_acquisition_forecasts_each_channel():
     desk.close()
     assert said["channel"].to_list() == ["Direct", "Email"]
     assert abs(said["mean"] - pl.Series([43.0, 12.0])).max() < 1
+
+
+def test_a_channel_that_a_later_file_leaves_out_won_nobody():
+    days = pl.date_range(pl.date(2025, 1, 1), pl.date(2025, 2, 28), "1d", eager=True)
+    frame = pl.concat(pl.DataFrame({"date": days, "channel": [name] * 59, "leads": [40 + at % 7 for at in range(59)]}) for name in "abc")
+    later = pl.DataFrame({"date": ["2025-03-01"] * 2, "channel": ["a", "b"], "leads": [44, 22]})
+    desk = tw.open()
+    for one in (frame, later):
+        desk.load(one, table="outcomes")
+    made = assemble({"outcomes": desk.table("outcomes")}).frame.filter(pl.col("date") == pl.date(2025, 3, 1))
+    desk.close()
+    assert made.sort("channel")["acquired"].to_list() == [44, 22, 0]

@@ -13,7 +13,7 @@ from tradewind.core.table import Table
 from tradewind.models._kit.calendar import Clock, clock_of, event_days, slug
 from tradewind.models._kit.forecast.spend import PREFIX
 from tradewind.models._kit.forecast.spending import ASSUMED
-from tradewind.models._kit.named import adds_up, named, whole
+from tradewind.models._kit.named import ADDS_UP, adds_up, named, whole
 
 TARGET = "acquired"
 NAMES = (
@@ -114,6 +114,7 @@ def _won(outcomes: Table, kpi: str, clock: Clock) -> tuple[Any, dict[str, Column
     frame = frame.drop_nulls(geo) if geo else frame
     credited = _credited(frame, kpi)
     own = list(credited) if credited and adds_up(frame, kpi, list(credited)) else []
+    frame = _none_won(frame, kpi, own)
     roles = {column.name: column.role for column in outcomes.schema}
     ahead = [
         name
@@ -142,6 +143,14 @@ def _credited(frame: Any, kpi: str) -> dict[str, str]:
         name: name[size:].strip(" _-.:") for name in frame.columns if slug(name[:size]) == slug(kpi) and not name[size : size + 1].isalnum()
     }
     return {name: channel for name, channel in own.items() if channel and frame.schema[name].is_numeric()}
+
+
+def _none_won(frame: Any, kpi: str, own: list[str]) -> Any:
+    """Take an unknown part as nothing where the others make up the whole: exports leave out a channel that won nobody that day."""
+    import polars as pl
+
+    whole = (pl.sum_horizontal(own) - pl.col(kpi)).abs() <= ADDS_UP * pl.col(kpi).abs() if own else pl.lit(value=False)
+    return frame.with_columns(pl.when(whole).then(pl.col(name).fill_null(0)).otherwise(name).alias(name) for name in own)
 
 
 def _ahead(frame: Any, clock: Clock) -> Any:
