@@ -10,7 +10,9 @@ from tradewind.core.answer import Fact
 from tradewind.core.errors import BadValue, TradewindError
 from tradewind.core.schema import Column, Schema, Type
 from tradewind.data.dates import Dated, dates, looks_dated
+from tradewind.data.match import fold
 from tradewind.data.parse import Parsed, flags, looks_numeric, numbers, text
+from tradewind.data.roles import LEVERS, SHOWN
 
 WORST = 0.5  # share of unreadable values beyond which a required column is refused
 DTYPES: Mapping[Type, pl.DataType] = {
@@ -117,4 +119,14 @@ def _extra(values: pl.Series, decimal: str, facts: list[Fact]) -> pl.Series:
         dated = dates(values)
         if dated.bad == 0:
             return dated.values
-    return text(values)
+    return _lever(values, facts) if LEVERS.union(SHOWN) & set(fold(values.name).split("_")) else text(values)
+
+
+def _lever(values: pl.Series, facts: list[Fact]) -> pl.Series:
+    """Type a column called as a promotion or its support: yes and no as 1 and 0, a cross beside nothing too; any other text stays text."""
+    flagged = flags(values)
+    if flagged.bad or flagged.values.null_count() == len(values):
+        return text(values)
+    facts.append(Fact(f"flags.{values.name}", len(values), "values", "yes and no were read as 1 and 0"))
+    crossed = flagged.values.drop_nulls().all()  # who only ever says yes says no by saying nothing
+    return (flagged.values.fill_null(value=False) if crossed else flagged.values).cast(pl.Float64)

@@ -50,3 +50,13 @@ def test_further_columns_take_the_type_of_their_values():
 def test_mixed_styles_of_dates_are_said():
     _, facts = typed({"date": ["2024-01-01", "31.01.2024"]})
     assert facts["mixed_styles.date"].value == 2
+
+
+def test_a_promotion_or_its_support_answered_with_yes_and_no_is_a_flag():
+    made, facts = typed(
+        {"FEATURE": ["Y", "N", None], "Promo Indicator": ["X", "", None], "promo_name": ["BOGO", "X", ""], "organic": ["Y", "N", "Y"]}
+    )
+    assert made["FEATURE"].to_list() == [1.0, 0.0, None]
+    assert made["Promo Indicator"].to_list() == [1.0, 0.0, 0.0], "a cross beside nothing"
+    assert made["promo_name"].to_list() == ["BOGO", "X", None] and made["organic"].to_list() == ["Y", "N", "Y"]
+    assert set(facts) == {"flags.FEATURE", "flags.Promo Indicator"}
