@@ -100,6 +100,8 @@ def read(respond: Respond, wishes: Mapping[str, Any]) -> Wishes:
     budget, target = wishes.get("budget"), _number(limits, "target_roi", None, low=0.0)
     if budget is not None and budget <= 0:
         raise BadValue("a budget of nothing leaves nothing to plan")
+    if target == 0:
+        raise BadValue("a target_roi of nothing asks for nothing", hint="a target is above zero, in outcome or money per money spent")
     budget = float(total.sum()) if budget is None and target is None else budget
     lock = _named(wishes.get("lock") or {}, channels, "lock")
     held, upper = _held(usual, channels, {*(limits.get("channels") or ()), *lock})
@@ -252,7 +254,8 @@ def _bounds(
     said = [f"no channel moves by more than {change:.0%}"]
     for name, pair in bounded.items():
         at = _place(str(name), channels, "channels")
-        if not isinstance(pair, list | tuple) or len(pair) != 2 or not all(isinstance(one, int | float) for one in pair):
+        amounts = isinstance(pair, list | tuple) and all(isinstance(one, int | float) and not isinstance(one, bool) for one in pair)
+        if not amounts or len(pair) != 2:
             raise BadValue(f"the limits of {name} must be two amounts of money", hint='{"tv": [1000, 5000]}')
         if not 0 <= pair[0] <= pair[1] < float("inf"):
             raise BadValue(f"the limits of {name} must rise from zero or more, not {pair[0]} to {pair[1]}")
@@ -290,7 +293,7 @@ def _rules(limits: Mapping[str, Any], channels: tuple[str, ...]) -> list[tuple[A
     if not isinstance(rules, list | tuple):
         raise BadValue(f"rules must be a list, not {rules!r}", hint='[{"weights": {"tv": 1, "radio": 1}, "at_most": 5000}]')
     for number, rule in enumerate(rules, start=1):
-        if not isinstance(rule, Mapping) or not isinstance(rule.get("weights"), Mapping):
+        if not isinstance(rule, Mapping) or not isinstance(rule.get("weights"), Mapping) or not rule["weights"]:
             raise BadValue("a rule needs weights of channels", hint='{"weights": {"tv": 1, "radio": 1}, "at_most": 5000}')
         row = np.zeros(len(channels))
         for name, weight in rule["weights"].items():

@@ -19,6 +19,7 @@ from tradewind.planning._spend_say import say
 from tradewind.planning._spend_value import Value, value_of
 from tradewind.planning._spend_wishes import Wishes, read
 
+INFEASIBLE = 2  # linprog's word for it
 CLOSE = 1e-6  # of the budget: nearer to a limit than this counts as at it
 
 
@@ -44,6 +45,7 @@ def _best(respond: Respond, wish: Wishes, before: Value) -> Array:
     """Return the levers (n,) of the best plan found from two starts: today's, and the one that the next unit's return points to."""
     from scipy.optimize import minimize
 
+    _refuse_impossible(wish)
     free = wish.high - wish.low > CLOSE * wish.unit
     fixed = np.where(free, 0.0, wish.low)
     if not free.any():
@@ -86,6 +88,25 @@ def _best(respond: Respond, wish: Wishes, before: Value) -> Array:
     if best is None:
         raise LearnFailed("no plan keeps all limits", hint=f"what is asked for: {', '.join(wish.said)}; loosen one of them")
     return best
+
+
+def _refuse_impossible(wish: Wishes) -> None:
+    """Raise LearnFailed where the rules and bounds leave no plan at all, whatever media bring: no search need find that out."""
+    from scipy.optimize import linprog
+
+    sides = {equal: [(row, at_least / wish.unit) for row, at_least, same, _ in wish.rules if same == equal] for equal in (False, True)}
+    rows = {equal: np.array([row for row, _ in side]) if side else None for equal, side in sides.items()}
+    least = {equal: np.array([bound for _, bound in side]) if side else None for equal, side in sides.items()}
+    done = linprog(
+        np.zeros(len(wish.low)),
+        A_ub=None if rows[False] is None else -rows[False],
+        b_ub=None if least[False] is None else -least[False],
+        A_eq=rows[True],
+        b_eq=least[True],
+        bounds=list(zip(wish.low / wish.unit, wish.high / wish.unit, strict=True)),
+    )
+    if done.status == INFEASIBLE:
+        raise LearnFailed("no plan keeps all limits", hint=f"what is asked for: {', '.join(wish.said)}; loosen one of them")
 
 
 def _rule(row: Array, at_least: float, equal: bool, space: tuple[Array, Array, float]) -> dict[str, Any]:

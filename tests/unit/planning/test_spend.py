@@ -196,8 +196,19 @@ def test_spend_beyond_anything_seen_is_said() -> None:
         ({"limits": {"rules": [{"weights": {"tv": 1}, "at_most": "little"}]}}, BadValue),
         ({"limits": {"rules": {"weights": {"tv": 1}, "at_most": 1}}}, BadValue),
         ({"limits": {"channels": [1]}}, BadValue),
+        ({"limits": {"channels": {"tv": [True, 5]}}}, BadValue),
+        ({"limits": {"target_roi": 0}}, BadValue),
+        ({"limits": {"rules": [{"weights": {}, "at_least": 5}]}}, BadValue),
     ],
 )
 def test_what_cannot_be_planned_is_refused(given: dict[str, Any], error: type[Exception]) -> None:
     with pytest.raises(error):
         ask(**given)
+
+
+def test_rules_that_leave_no_plan_are_refused_before_any_search() -> None:
+    model = Roots()
+    for given in ({}, {"lock": dict.fromkeys(NAMES, 400.0)}):
+        with pytest.raises(LearnFailed, match="no plan keeps all limits"):
+            ask(model, limits={"rules": [{"weights": {"tv": 1}, "at_most": 50}]}, **given)
+    assert model.asked <= 2
