@@ -94,15 +94,16 @@ def _refuse_impossible(wish: Wishes) -> None:
     """Raise LearnFailed where the rules and bounds leave no plan at all, whatever media bring: no search need find that out."""
     from scipy.optimize import linprog
 
-    sides = {equal: [(row, at_least / wish.unit) for row, at_least, same, _ in wish.rules if same == equal] for equal in (False, True)}
-    rows = {equal: np.array([row for row, _ in side]) if side else None for equal, side in sides.items()}
-    least = {equal: np.array([bound for _, bound in side]) if side else None for equal, side in sides.items()}
+    unequal, equal = (
+        [(sign * row, sign * at_least / wish.unit) for row, at_least, one, _ in wish.rules if one == same]
+        for same, sign in ((False, -1.0), (True, 1.0))
+    )
     done = linprog(
         np.zeros(len(wish.low)),
-        A_ub=None if rows[False] is None else -rows[False],
-        b_ub=None if least[False] is None else -least[False],
-        A_eq=rows[True],
-        b_eq=least[True],
+        A_ub=np.array([row for row, _ in unequal]) if unequal else None,
+        b_ub=[bound for _, bound in unequal] if unequal else None,
+        A_eq=np.array([row for row, _ in equal]) if equal else None,
+        b_eq=[bound for _, bound in equal] if equal else None,
         bounds=list(zip(wish.low / wish.unit, wish.high / wish.unit, strict=True)),
     )
     if done.status == INFEASIBLE:
