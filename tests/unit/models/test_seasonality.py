@@ -273,3 +273,10 @@ def test_a_wape_over_nothing_is_refused():
     nothing = type(exam)(exam.seen, exam.asked, exam.truth.with_columns({"units": np.full(len(exam.truth), -3.0)}))
     with pytest.raises(LearnFailed, match="every hidden figure is zero"):
         judge.marks([nothing], [MADE.predict(MADE.fit(exam.seen, {}, 0), exam.asked)])
+
+
+@pytest.mark.parametrize("name", ["leads", "Sign-ups", "bookings", "Sales"])
+def test_the_figure_that_acquisition_forecasts_has_a_season_too(name):
+    dates = [START + dt.timedelta(days=7 * at) for at in range(60)]
+    outcomes = Table.from_frame(pl.DataFrame({"date": dates, "visits": wave(60, 52), name: 3 * wave(60, 52)}))
+    assert assemble({"outcomes": outcomes}).frame["units"].drop_nulls().head(1).item() == pytest.approx(3 * 100 * np.exp(0.3))

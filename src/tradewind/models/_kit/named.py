@@ -11,6 +11,22 @@ SOLD = (
     r"|kunde|bestell|umsatz|erl(ö|oe)s|absatz|client|commande|venta|vente|pedido|fatturat|ricav|receita|omzet|klant"
 )
 """Names of what comes of selling, as a part of a pattern."""
+WON = (
+    "acquired",
+    "new_customers",
+    "customers",
+    "conversions",
+    "acquisitions",
+    "signups",
+    "sign_ups",
+    "leads",
+    "bookings",
+    "orders",
+    "neukunden",
+    "anmeldungen",
+    "bestellungen",
+)
+"""Names of the column of outcomes that counts customers won, the likeliest first."""
 RIVALS = re.compile(r"competitor|competition|rival|industry|wettbewerb|konkurren|concurren|competid|competen|concorren", re.IGNORECASE)
 """Names of what others do: it moves with demand, and is no result of one's own spend or price."""
 

@@ -13,25 +13,10 @@ from tradewind.core.table import Table
 from tradewind.models._kit.calendar import Clock, clock_of, event_days, slug
 from tradewind.models._kit.forecast.spend import PREFIX
 from tradewind.models._kit.forecast.spending import ASSUMED
-from tradewind.models._kit.named import ADDS_UP, adds_up, named, whole
+from tradewind.models._kit.named import ADDS_UP, WON, adds_up, named, whole
 
 TARGET = "acquired"
-NAMES = (
-    "acquired",
-    "new_customers",
-    "customers",
-    "conversions",
-    "acquisitions",
-    "signups",
-    "sign_ups",
-    "leads",
-    "bookings",
-    "orders",
-    "neukunden",
-    "anmeldungen",
-    "bestellungen",
-    "y",
-)
+NAMES = (*WON, "y")
 """Names of the column of outcomes that is forecast, where none is described as the target; the first that is there."""
 MOST_CHANNELS, MOST_EVENTS = 20, 30
 USUAL = {"hour": 168, "day": 56, "week": 8, "month": 12, "quarter": 4}

@@ -11,13 +11,13 @@ from tradewind.core.errors import EmptyTable, MissingColumn, NotFound
 from tradewind.core.schema import Column, Role, Schema, Type
 from tradewind.core.table import Table
 from tradewind.models._kit.calendar import Clock, clock_of, event_days
-from tradewind.models._kit.named import named, whole
+from tradewind.models._kit.named import WON, named, whole
 from tradewind.models.seasonality.planned import FURTHEST, ahead, fitting, numbered, runs
 from tradewind.models.seasonality.seasons import AHEAD, RANGE, USUAL
 
 TARGET = "units"
 MOST_EVENTS = 30
-NAMES = ("new_customers", "conversions", "units", "revenue", "turnover", "orders", "neukunden", "umsatz", "y")
+NAMES = ("new_customers", "conversions", "units", "revenue", "turnover", "orders", "neukunden", "umsatz", *WON, "sales", "kpi", "y")
 
 
 def assemble(tables: Mapping[str, Table], *, country: str = "", subdivision: str = "", **_: Any) -> Table:
