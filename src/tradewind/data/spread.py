@@ -20,7 +20,8 @@ NOBODY = "none"  # what a row that names no channel is credited to
 def spread(frame: pl.DataFrame, schema: Schema) -> tuple[pl.DataFrame, Schema, tuple[Fact, ...]]:
     """Give each amount of outcomes a column per channel, where a key has a row for each, so that adding up does not lose who won what.
 
-    A channel without a row where others have one won nothing. The column of channels goes: it says nothing of the sum.
+    A channel without a row where others have one won nothing. The column of channels goes: it says nothing of the sum. What is credited to
+    channels comes of them, and is known only afterwards: it must not explain another amount.
     """
     key = tuple(name for name in schema.key if name in frame.columns)
     names = [name for name in frame.columns if frame.schema[name] == pl.String and name not in key and set(fold(name).split("_")) & WORDS]
@@ -36,7 +37,9 @@ def spread(frame: pl.DataFrame, schema: Schema) -> tuple[pl.DataFrame, Schema, t
         pl.when(credited == channel).then(pl.col(name)).otherwise(0.0 * pl.col(name)).cast(pl.Float64).alias(column)
         for column, (name, channel) in made.items()
     ]
-    described = [replace(schema.get(name) or Column(name), name=column, required=False) for column, (name, _) in made.items()]
+    columns = {name: schema.get(name) or Column(name) for name in amounts}
+    described = [replace(columns[name], name=column, role=Role.PAST, required=False) for column, (name, _) in made.items()]
+    described += [replace(column, role=Role.PAST) for column in columns.values() if column.role is Role.INPUT]
     said = Fact("channels", ", ".join(channels), meaning=f"of {names[0]}: a column for each beside the sum, such as {next(iter(made))}")
     return frame.with_columns(own).drop(names[0]), schema.with_columns(*described), (said,)
 

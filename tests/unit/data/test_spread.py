@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import datetime as dt
+
 import polars as pl
 
 import tradewind as tw
+from tradewind.core.schema import Role
 from tradewind.models.acquisition.assemble import assemble
+from tradewind.models.roi.assemble import assemble as media
 
 
 def exported(**more):
@@ -90,3 +94,20 @@ def test_a_channel_that_a_later_file_leaves_out_won_nobody():
     made = assemble({"outcomes": desk.table("outcomes")}).frame.filter(pl.col("date") == pl.date(2025, 3, 1))
     desk.close()
     assert made.sort("channel")["acquired"].to_list() == [44, 22, 0]
+
+
+def test_what_is_credited_to_channels_is_no_control_of_media():
+    days = [dt.date(2024, 1, 1) + dt.timedelta(days=7 * at) for at in range(60)]
+    frame = pl.concat(
+        pl.DataFrame({"date": days, "channel": [name] * 60, "conversions": [40 + at % 7 for at in range(60)], "visits": range(60)})
+        for name in ("Paid", "Direct")
+    )
+    spent = pl.DataFrame({"date": days, "channel": ["tv"] * 60, "spend": [100.0 + at % 11 for at in range(60)]})
+    desk = tw.open()
+    desk.load(frame, table="outcomes")
+    desk.load(spent, table="marketing")
+    outcomes = desk.table("outcomes")
+    made = media({"outcomes": outcomes, "marketing": desk.table("marketing")})
+    desk.close()
+    assert outcomes.schema.get("conversions Paid").role is Role.PAST
+    assert not [name for name in made.names if "visits" in name or "Paid" in name]
