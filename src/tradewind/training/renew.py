@@ -72,7 +72,9 @@ def renew_plain(
     progress("check", 0.9, "golden questions")
     changed = recipe.changes(old, new) if isinstance(recipe, Changes) else Table.from_columns({"recipe": np.array([recipe.name], object)})
     facts = {"rows": len(table), "digest": table.digest()}
-    return Renewed(moved, golden_of(recipe, moved, asked), changed, {"rows": len(table), "notes": []}, facts)
+    standing = getattr(recipe, "standing", None)
+    notes = standing(new) if standing is not None else []
+    return Renewed(moved, golden_of(recipe, moved, asked), changed, {"rows": len(table), "notes": notes}, facts)
 
 
 def golden_of(recipe: Recipe, parts: Mapping[str, bytes], questions: Table | None) -> dict[str, Table]:

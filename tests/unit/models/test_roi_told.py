@@ -16,6 +16,7 @@ from tradewind.core.table import Table
 from tradewind.models.roi.assemble import assemble
 from tradewind.models.run import open_server
 from tradewind.planning.spend import plan
+from tradewind.training.renew import renew_plain
 
 FAST = models.recipe("roi", "fast")
 WEEKS = 120
@@ -92,3 +93,19 @@ def test_who_names_its_limits_may_plan_it_up() -> None:
     made, change = planned(company(marked=True), limits={"channels": {"brand_search": [now, 1.4 * now]}})
     assert change["brand_search"] > 0.1
     assert "larger share" not in made.words
+
+
+def test_an_update_says_how_each_return_moved() -> None:
+    rng = np.random.default_rng(3)
+    dates = np.datetime64("2023-01-02") + 7 * np.arange(WEEKS)
+    tv = 15_000 * np.exp(rng.normal(0, 0.5, WEEKS))
+    sold = 150_000 + 30_000 * tv / (15_000 + tv) + 3_000 * rng.normal(size=WEEKS)
+    marketing = Table.from_columns({"date": dates, "channel": np.full(WEEKS, "tv", object), "spend": tv})
+    weeks = [
+        assemble({"marketing": marketing, "outcomes": Table.from_columns({"date": dates[:known], "revenue": sold[:known]})})
+        for known in (WEEKS - 12, WEEKS)
+    ]
+    before = FAST.dump(FAST.fit(weeks[0], settle(FAST.knobs, {"checks": False}), 0))
+    done = renew_plain(FAST, before, weeks[1])
+    assert done.table.column("channel").tolist() == ["tv"]
+    assert any("after 12 new weeks" in note for note in done.compared["notes"])

@@ -106,6 +106,16 @@ def effects(state: Learned) -> Table:
     return Table.from_rows(rows, EFFECTS)
 
 
+def moved(old: Learned, new: Learned) -> Table:
+    """Return a row per channel: its return before an update and after it, and whether it stayed inside the 80 % interval of before."""
+    was, now = returns(old), returns(new)
+    before, after = np.median(was, 0), np.median(now, 0)
+    low, high = np.quantile(was, [0.1, 0.9], axis=0)
+    inside = np.where((low <= after) & (after <= high), "yes", "no").astype(object)
+    columns = {"channel": np.array(new.channels, object), "before": before, "lo80_before": low, "hi80_before": high, "after": after}
+    return Table.from_columns({**columns, "inside": inside})
+
+
 def words(state: Learned) -> list[str]:
     """Return what a user must be told of the learned returns in words."""
     draws = returns(state)

@@ -11,7 +11,7 @@ from tradewind.core.errors import BadValue
 from tradewind.core.model import Knob
 from tradewind.core.table import Array, Table
 from tradewind.models.roi import answer, learned
-from tradewind.models.roi.effects import effects
+from tradewind.models.roi.effects import effects, moved
 from tradewind.models.roi.learned import Learned
 from tradewind.models.roi.respond import respond
 
@@ -39,6 +39,10 @@ class MediaRecipe:
         """
         with _one_thread():
             return self.learner(table, state.params, 0, state)
+
+    def changes(self, before: Learned, after: Learned) -> Table:
+        """Return how the return of each channel moved in an update."""
+        return moved(before, after)
 
     def predict(self, state: Learned, asked: Table) -> Table:
         """Answer questions, one row each."""
