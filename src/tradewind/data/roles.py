@@ -6,8 +6,9 @@ import polars as pl
 
 from tradewind.core.answer import Fact
 from tradewind.core.schema import Column, Role, Schema, Type
-from tradewind.data.match import NO_PRICE, RIVALS, fold
+from tradewind.data.match import fold
 from tradewind.data.unpivot import channels_across
+from tradewind.data.words import NO_PRICE, RIVALS
 
 LEVERS = frozenset(
     (

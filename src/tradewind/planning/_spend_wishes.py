@@ -97,12 +97,7 @@ def read(respond: Respond, wishes: Mapping[str, Any]) -> Wishes:
     worth = float(np.asarray(usual["worth"])[0])
     phase, free = _phased(limits, today)
     total = today.sum(0)
-    budget, target = wishes.get("budget"), _number(limits, "target_roi", None, low=0.0)
-    if budget is not None and budget <= 0:
-        raise BadValue("a budget of nothing leaves nothing to plan")
-    if target == 0:
-        raise BadValue("a target_roi of nothing asks for nothing", hint="a target is above zero, in outcome or money per money spent")
-    budget = float(total.sum()) if budget is None and target is None else budget
+    budget, target = _goal(wishes.get("budget"), limits, total)
     lock = _named(wishes.get("lock") or {}, channels, "lock")
     held, upper = _held(usual, channels, {*(limits.get("channels") or ()), *lock})
     low, high, said = _bounds(limits, lock, total, budget if target is None else None, channels, held=held)
@@ -135,6 +130,16 @@ def read(respond: Respond, wishes: Mapping[str, Any]) -> Wishes:
         tuple(said + upper + [rule[3] for rule in rules] + ([f"a return of {target:g}"] if target is not None else [])),
         (*upper, *map(str, usual.get("notes", ()))),
     )
+
+
+def _goal(budget: float | None, limits: Mapping[str, Any], total: Array) -> tuple[float | None, float | None]:
+    """Return the budget and the target: today's money where neither is asked for."""
+    target = _number(limits, "target_roi", None, low=0.0)
+    if budget is not None and budget <= 0:
+        raise BadValue("a budget of nothing leaves nothing to plan")
+    if target == 0:
+        raise BadValue("a target_roi of nothing asks for nothing", hint="a target is above zero, in outcome or money per money spent")
+    return (float(total.sum()) if budget is None and target is None else budget), target
 
 
 def _phased(limits: Mapping[str, Any], today: Array) -> tuple[Array, bool]:
