@@ -308,3 +308,39 @@ print(sorted(set(sys.modules) & {"statsforecast", "pandas", "scipy", "polars", "
 """
     done = subprocess.run([sys.executable, "-c", said], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def seasons(months, *, depth=0.3, series=8, growth=0.1, seed=0):
+    """Return months of sales that have a year, and grow by some tenths of it from one to the next."""
+    draw = np.random.default_rng(seed)
+    at = np.arange(months)
+    level = np.exp(draw.normal(5, 0.5, (series, 1)) + growth * at / 12 + depth * np.sin(2 * np.pi * (at / 12 + draw.random((series, 1)))))
+    return level * np.exp(draw.normal(0, 0.03, (series, months)))
+
+
+@pytest.mark.parametrize("known", [14, 20, 26])
+def test_months_of_less_than_two_years_go_as_they_went_a_year_before(known):
+    units = seasons(known + 6)
+    whole = panel(units, "month", cut=known)
+    model = learned(whole, 6)
+    assert set(model.facts["families"]) == {"last year"}
+    said = error(model.say(look(whole, 6)).mean, units[:, known:])
+    assert said < 0.8 * error(units[:, known - 12 : known - 6], units[:, known:])
+
+
+def test_months_without_a_season_do_not():
+    draw = np.random.default_rng(1)
+    flat = 100 * np.exp(draw.normal(0, 0.1, (8, 26)))
+    assert not stats_paths.repeats(flat, GRAINS["month"])
+    assert "last year" not in learned(panel(flat, "month", cut=20), 6).facts["families"]
+
+
+def test_a_year_is_only_repeated_where_no_season_can_be_fitted():
+    assert stats_paths.repeats(seasons(20), GRAINS["month"])
+    assert stats_paths.repeats(seasons(13, series=1), GRAINS["month"]), "a single young series"
+    assert not stats_paths.repeats(seasons(11), GRAINS["month"]), "there is no year"
+    assert not stats_paths.repeats(seasons(48), GRAINS["month"])
+    assert not stats_paths.repeats(seasons(60), GRAINS["week"])
+    gaps = seasons(20)
+    gaps[:, 3:5] = np.nan
+    assert stats_paths.repeats(gaps, GRAINS["month"])

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from tradewind.models._kit import response as responses
-from tradewind.models._kit.forecast import ridge, scanpro, scanpro_learn, stats_pool
+from tradewind.models._kit.forecast import ridge, scanpro, scanpro_learn, stats_paths, stats_pool
 from tradewind.models._kit.forecast.profile import CLASSES
 from tradewind.models._kit.forecast.scanpro_learn import Found
 from tradewind.models._kit.forecast.stats_pool import FAMILIES
@@ -65,7 +65,8 @@ def choose(panel: Panel, kind: Array, counted: Array, response: Response, terms:
     length = max(1, min(terms.horizon, panel.cut // (3 * terms.blocks)))
     origins = [panel.cut - block * length for block in range(terms.blocks, 0, -1)]
     origins = [origin for origin in origins if origin >= LEAST_PAST]
-    names = _affordable(panel, kind, response, terms, len(chosen))
+    year = "last year" in terms.families and stats_paths.repeats(panel.target[:, : panel.cut].astype("f8"), panel.grain)
+    names = _affordable(panel, kind, response, terms, len(chosen), year=year)
     if not origins or not len(chosen):
         return _by_kind(kind, names, Held(np.empty(0, "i8"), *(np.empty((0, 0, 1)) for _ in range(2))))
     sample = panel.take(chosen)
@@ -76,7 +77,7 @@ def choose(panel: Panel, kind: Array, counted: Array, response: Response, terms:
         moved = responses.learn(known) if response.names else response
         beside = scanpro_learn.learn(panel.until(origin), counted) if "scanpro" in names else None  # rivals that are not validated, too
         for at, name in enumerate(names):
-            rows = np.flatnonzero(np.isin(kind[chosen], FAMILIES[name].kinds))
+            rows = np.flatnonzero(np.isin(kind[chosen], stats_pool.made_for(name, year=year)))
             shelf = None if beside is None else beside.of(chosen[rows])
             said[at, rows, place] = path(name, known.take(rows), length, stats_pool.of(moved, rows), shelf)
         few = np.isfinite(known.target[:, :origin]).sum(1) < LEAST_PAST
@@ -118,13 +119,13 @@ def _sample(kind: Array, terms: Terms) -> Array:
     return np.sort(np.concatenate(parts))
 
 
-def _affordable(panel: Panel, kind: Array, response: Response, terms: Terms, sampled: int) -> tuple[str, ...]:
+def _affordable(panel: Panel, kind: Array, response: Response, terms: Terms, sampled: int, *, year: bool) -> tuple[str, ...]:
     """Return the families that fit the panel; slow ones in their order as far as the seconds go, by what they were seen to cost."""
     events, levers = bool(ridge.columns(panel, ("event",))), bool(ridge.columns(panel, ("lever", "number")))
     there: Mapping[str, bool] = {"ridge, events": events, "ridge, levers": levers, "ridge, all": events and levers}
     left, names = terms.seconds, []
     for name, family in FAMILIES.items():
-        fitting = int(np.isin(kind, family.kinds).sum())
+        fitting = int(np.isin(kind, stats_pool.made_for(name, year=year)).sum())
         if name not in terms.families or not fitting or not there.get(name, True) or (family.levers and not response.names):
             continue
         cost = stats_pool.cost(name, panel) * (min(sampled, fitting) * terms.blocks + fitting)

@@ -18,6 +18,9 @@ CHUNK = 200  # series worked on at once
 POOLED = 30.0  # sales of a series that weigh as much as what all series do within a cycle
 MOST_STATES = 24  # the longest season that exponential smoothing carries: 52 weeks are too many states for it
 BEST = 3  # filters whose mean is taken
+FADE = 0.7  # what a pair a year apart counts, of the next newer one
+DOUBTED = 1.0  # pairs a year apart that weigh as much as that nothing grows
+FEWEST = 6  # pairs a year apart, less one per series, that tell whether a year repeats
 FIRST = 6  # values that a filter begins at the mean of, where no season says how many
 FILTERS = np.array([(a, g, f) for a in (0.01, 0.05, 0.12, 0.25, 0.5, 0.8) for g in (0.02, 0.12, 0.3) for f in (0.0, 0.9, 0.98)])
 """How quickly level and season follow, and the damping of the trend (0 = none), of each filter of `smoothing`."""
@@ -49,6 +52,45 @@ def season_of(grain: Grain, width: int) -> int:
     """Return the season that exponential smoothing can carry on a history of this width, 1 for none."""
     season = grain.cycle if grain.cycle > 1 else grain.season
     return season if season <= MOST_STATES and width >= 2 * season + 2 else 1
+
+
+def repeats(past: Array, grain: Grain) -> bool:
+    """Tell whether sales of months or quarters are too young for a season to be fitted, and go as they went a year before.
+
+    That is so where the gaps of pairs a year apart vary less than sales around their trend do, over all series: where there is no season
+    they vary twice as much. Of a single series hardly older than a year it is taken to be so.
+    """
+    season, width = grain.season, past.shape[1]
+    if grain.cycle > 1 or not 1 < season <= MOST_STATES or not season <= width < 3 * season + 2:
+        return False
+    known = np.isfinite(past) & (past > 0)
+    logged = np.where(known, np.log(np.where(known, past, 1.0)), np.nan)
+    gaps = [row[np.isfinite(row)] for row in logged[:, season:] - logged[:, : width - season]]
+    free = sum(max(len(gap) - 1, 0) for gap in gaps)
+    if free < FEWEST:
+        return True
+    apart = sum(float(((gap - gap.mean()) ** 2).sum()) for gap in gaps if len(gap)) / free
+    around, count = 0.0, 0
+    for row in logged:
+        at = np.flatnonzero(np.isfinite(row))
+        if len(at) > season // 2 + 2:
+            around += float(((row[at] - np.polyval(np.polyfit(at, row[at], 1), at)) ** 2).sum())
+            count += len(at) - 2
+    return count == 0 or apart < around / count
+
+
+def repeated(values: Array, known: Array, grain: Grain, horizon: int) -> Array:
+    """Return the last year once more, moved by how far the newest periods lie from those a year before; smoothed where there is no year."""
+    season, width = grain.season, values.shape[1]
+    if width < season:
+        return smoothing(values, known, 1, horizon)
+    count = min(width - season, season)
+    new, old = slice(width - count, width), slice(width - count - season, width - season)
+    weight = FADE ** np.arange(count)[::-1] * (known[:, new] & known[:, old])
+    growth = ((values[:, new] - values[:, old]) * weight).sum(1) / (weight.sum(1) + DOUBTED)
+    steps = np.arange(horizon)
+    found: Array = values[:, width - season + steps % season] + growth[:, None] * (steps // season + 1)
+    return found
 
 
 def smoothing(values: Array, known: Array, season: int, horizon: int) -> Array:

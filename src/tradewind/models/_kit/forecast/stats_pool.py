@@ -22,7 +22,7 @@ LONGEST = 1500  # periods of the past that are looked at
 class Family:
     """One way to continue series. `cost` is CPU-seconds per series and 100 periods, as measured: of months, and of days."""
 
-    way: str  # ridge | scanpro | smoothing | rate | outside
+    way: str  # ridge | scanpro | smoothing | repeat | rate | outside
     kinds: tuple[int, ...]  # codes of profile.CLASSES it is made for
     groups: tuple[str, ...] = ()  # of columns known ahead, for a ridge
     levers: bool = False  # runs on sales that the levers' effect was taken out of, and puts the plan's effect in
@@ -34,6 +34,8 @@ DENSE, SPARSE, ANY = (0, 1), (2, 3), (0, 1, 2, 3)
 FAMILIES: Mapping[str, Family] = {
     "smoothing": Family("smoothing", ANY),
     "smoothing, levers": Family("smoothing", ANY, levers=True),
+    "last year": Family("repeat", DENSE),
+    "last year, levers": Family("repeat", DENSE, levers=True),
     "ridge": Family("ridge", ANY),
     "ridge, events": Family("ridge", ANY, groups=("event",)),
     "ridge, levers": Family("ridge", ANY, groups=("lever", "number")),
@@ -51,6 +53,14 @@ FAMILIES: Mapping[str, Family] = {
     "ces": Family("outside", DENSE, outside=Outside("AutoCES"), cost=(0.0023, 0.004)),
 }
 """In the order in which slow ones are given CPU time."""
+
+
+def made_for(name: str, *, year: bool) -> tuple[int, ...]:
+    """Return the kinds of series that a family is run for; `year` says that a year repeats which no other family can hold yet."""
+    family = FAMILIES[name]
+    if family.way == "repeat":
+        return family.kinds if year else ()
+    return tuple(kind for kind in family.kinds if not year or kind not in DENSE)
 
 
 def cost(name: str, panel: Panel) -> float:
@@ -78,7 +88,9 @@ def _curves(family: Family, values: Array, known: Array, panel: Panel, horizon: 
     level, offset = ridge.scales(np.where(known, values, np.nan))
     plain = (offset >= 1)[:, None]
     logged = np.where(plain, values, np.log(values / level[:, None] + offset[:, None]))
-    if family.outside is None:
+    if family.way == "repeat":
+        path = stats_paths.repeated(logged, known, panel.grain, horizon)
+    elif family.outside is None:
         path = stats_paths.smoothing(logged, known, stats_paths.season_of(panel.grain, values.shape[1]), horizon)
     else:
         path = family.outside(logged, known, panel.grain, horizon)
