@@ -24,7 +24,10 @@ ABROAD = ("umsatz", "erlöse", "erloese", "chiffre_d'affaires", "ventas", "ingre
 OUTCOMES = ("outcome", "kpi", "revenue", "sales", "turnover", *ABROAD, "conversions", "new_customers", "neukunden", "y")
 MONEY = ("revenue", "sales", "turnover", "amount", "value", *ABROAD)
 WORTH = ("value_per_conversion", "value_per_outcome", "revenue_per_conversion", "revenue_per_kpi")
-FOLLOWS = re.compile(f"{SOLD}|conversion|click|impression|lead|signup|booking", re.IGNORECASE)
+FOLLOWS = re.compile(
+    f"{SOLD}|conversion|click|impression|lead|sign_?up|booking|visit|session|page_?view|install|download|subscri|besuch", re.IGNORECASE
+)
+"""Names of what media bring about on the way to the outcome: held fixed, it would take their effect."""
 TESTS = ("test", "test_channel", "test_geo", "test_end", "test_lift", "test_error", "test_change")
 MOST_EVENTS = 12
 PERIODS, SAME = 8, 0.9999  # periods that two columns must share, and their correlation, to be one thing
