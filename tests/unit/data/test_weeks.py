@@ -20,6 +20,7 @@ def test_the_last_day_of_a_week_becomes_its_first(header: str) -> None:
     assert moved == ["2023-01-02", "2023-01-09", "2023-01-23"]
     assert "week_ends" in said
     assert dates(header, ["2023-02-05"])[0] == ["2023-01-30"]  # the next file may hold one week
+    assert dates(header, ["2023-02-05", "2023-02-19"])[0] == ["2023-01-30", "2023-02-13"]  # or every second one
 
 
 @pytest.mark.parametrize(
@@ -34,3 +35,7 @@ def test_the_last_day_of_a_week_becomes_its_first(header: str) -> None:
 def test_other_dates_stay(header: str, days: list[str]) -> None:
     kept, said = dates(header, days)
     assert kept == days and "week_ends" not in said
+
+
+def test_weeks_that_end_on_several_weekdays_stay_and_are_told() -> None:
+    assert "mixed_week_ends" in dates("week_ending", ["2023-01-08", "2023-01-09"])[1]
