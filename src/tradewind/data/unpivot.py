@@ -30,6 +30,7 @@ MEDIA = {
     "frequency": ("frequency", "freq"),
 }
 """Words before or after a channel's name in a table with columns of its own for each channel; capitals stand at the end only."""
+LARGEST, FURTHEST = 1_000_000, 20_000  # of numbers that count days, and between their first and last: beyond are dates, as in d_20240131
 FEWEST = 3  # columns that make a table wide
 STEPS = {"day": "d", "week": "w", "month": "mo"}
 """What numbered columns may count, and how polars writes it."""
@@ -117,7 +118,7 @@ def _asked(frame: pl.DataFrame, wide: Sequence[str], decimal: str) -> tuple[str,
             raise MissingColumn(
                 f"no column is called {lacking[0]!r}, as {pattern!r} says", hint=f"there are: {', '.join(frame.columns[:10])}"
             )
-        plan[match["measure"]] = columns
+        _merge(plan.setdefault(match["measure"], {}), columns, pattern)
     if len(keys) != 1:
         raise BadValue("all wide patterns must name the same key", hint="for example QTY_{product}=units and PROMO_{product}=promotion")
     if set(frame.columns) == {name for columns in plan.values() for name in columns.values()}:
@@ -127,6 +128,16 @@ def _asked(frame: pl.DataFrame, wide: Sequence[str], decimal: str) -> tuple[str,
         )
         raise BadValue(f"{' and '.join(map(repr, wide))} takes every column, the date too", hint=hint)
     return keys.pop(), plan
+
+
+def _merge(known: dict[str, str], columns: dict[str, str], pattern: str) -> None:
+    """Add the columns of a pattern to those of another with the same figure; raises BadValue where both name one key."""
+    twice = next((key for key in columns if known.get(key, columns[key]) != columns[key]), None)
+    if twice is not None:
+        raise BadValue(
+            f"{known[twice]} and {columns[twice]} are both {twice!r} of {pattern!r}", hint="leave one of them out of the patterns"
+        )
+    known.update(columns)
 
 
 def _figures(frame: pl.DataFrame, decimal: str) -> list[str]:
@@ -150,7 +161,12 @@ def _counted(columns: dict[str, str], step: str, first: str) -> dict[str, str]:
     except (ValueError, KeyError) as error:
         raise BadValue(f"cannot read {{{step}:{first}}}", hint="write it as d_{day:2014-01-25}=units; also week or month") from error
     numbers = {int(number): name for number, name in columns.items()}
-    low = min(numbers)
+    if len(numbers) < len(columns):
+        twice = next(name for number, name in columns.items() if numbers[int(number)] != name)
+        raise BadValue(f"{twice} and another column count the same {step}", hint="rename one of them, or leave it out of the file")
+    low, high = min(numbers), max(numbers)
+    if high >= LARGEST or high - low > FURTHEST:
+        raise BadValue(f"{numbers[high]} counts no {step}s", hint="numbers that are dates themselves are written as d_{date}=units")
     made = pl.DataFrame({"by": [f"{number - low}{unit}" for number in numbers]}).select(pl.lit(start).dt.offset_by(pl.col("by")))
     return dict(zip(map(str, made.to_series()), numbers.values(), strict=True))
 

@@ -137,3 +137,22 @@ def test_columns_called_by_nothing_but_their_channel_are_named_in_the_pattern():
     assert long.select("channel", "spend", "Sales").rows() == [("TV", 10.0, 90.0), ("Paid Search", 3.0, 90.0)]
     with pytest.raises(MissingColumn, match="no column is called 'Radio'"):
         unpivot(plan, ("{channel:TV|Radio}=spend",), ".")
+
+
+def test_patterns_of_one_figure_add_up_and_no_column_is_lost():
+    plan = pl.DataFrame({"Week": ["2024-01-01"], "TV": [10.0], "cost_web": [3.0], "cost_TV": [1.0]})
+    long, _ = unpivot(plan.drop("cost_TV"), ("{channel:TV}=spend", "cost_{channel}=spend"), ".")
+    assert long.select("channel", "spend").rows() == [("TV", 10.0), ("web", 3.0)]
+    with pytest.raises(BadValue, match="TV and cost_TV are both 'TV'"):
+        unpivot(plan, ("{channel:TV}=spend", "cost_{channel}=spend"), ".")
+
+
+def test_numbers_that_are_dates_and_days_counted_twice_are_refused():
+    for names, said in (
+        (("d_20240131", "d_20250131"), "counts no days"),
+        (("d_1", "d_9999999"), "no days"),
+        (("d_1", "d_01"), "the same day"),
+    ):
+        frame = pl.DataFrame({"item": ["a"], names[0]: [1], names[1]: [2]})
+        with pytest.raises(BadValue, match=said):
+            unpivot(frame, ("d_{day:2024-01-31}=units",), ".")
