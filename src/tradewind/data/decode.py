@@ -10,6 +10,7 @@ import zlib
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 from typing import BinaryIO
 
@@ -37,6 +38,8 @@ COMMA_DECIMAL = re.compile(r"[+-]?(\d{1,3}(\.\d{3})+|\d+),\d+")
 POINT_DECIMAL = re.compile(r"[+-]?(\d{1,3}(,\d{3})+|\d+)\.\d+")
 COMMA_GROUPS, POINT_GROUPS = re.compile(r"[+-]?[1-9]\d{0,2},\d{3}"), re.compile(r"[+-]?[1-9]\d{0,2}\.\d{3}")  # or three decimals
 COMMA_MILLIONS, POINT_MILLIONS = re.compile(r"[+-]?[1-9]\d{0,2}(,\d{3}){2,}"), re.compile(r"[+-]?[1-9]\d{0,2}(\.\d{3}){2,}")
+MONTH = re.compile(r"(0?[1-9]|1[0-2])\.(19|20)\d\d")  # 12.2024 is a date, no figure
+BELOW_GROUPS = re.compile(r"[+-]?\d{1,3}")
 HINT = "save it again as CSV (UTF-8), Excel or Parquet"
 
 Source = Path | bytes
@@ -227,17 +230,28 @@ def _has_header(rows: list[list[str]]) -> bool:
 
 
 def _decimal(rows: list[list[str]], separator: str) -> str:
-    cells = [re.sub(SIGNS, "", cell) for row in rows[1:] for cell in row]  # as numbers are read: 1 234,50 EUR is one
+    columns = [[cell for cell in (re.sub(SIGNS, "", cell) for cell in column) if cell] for column in zip_longest(*rows[1:], fillvalue="")]
+    cells = [cell for column in columns for cell in column if not MONTH.fullmatch(cell)]  # as numbers are read: 1 234,50 EUR is one
     comma, point = ([cell for cell in cells if kind.fullmatch(cell)] for kind in (COMMA_DECIMAL, POINT_DECIMAL))
     by_comma = sum(1 for cell in comma if not COMMA_GROUPS.fullmatch(cell)) + sum(1 for cell in cells if POINT_MILLIONS.fullmatch(cell))
     by_point = sum(1 for cell in point if not POINT_GROUPS.fullmatch(cell)) + sum(1 for cell in cells if COMMA_MILLIONS.fullmatch(cell))
+    usual = "," if separator == ";" else "."  # who writes semicolons between cells writes commas before decimals
     if by_comma or by_point:
-        return "," if by_comma > by_point else "."
+        return usual if by_comma == by_point else "," if by_comma > by_point else "."
     if separator == ",":  # nothing but 1,234: quoted in a comma file these are thousands
+        return usual
+    if any(_beside_hundreds(column, COMMA_GROUPS) for column in columns):
         return "."
-    if separator == ";":  # nothing but 1.234: who writes semicolons between cells writes commas before decimals
-        return "," if comma or point else "."
-    return "," if len(comma) > len(point) else "."
+    if any(_beside_hundreds(column, POINT_GROUPS) for column in columns):
+        return ","
+    return usual if separator == ";" and (comma or point) else "," if len(comma) > len(point) else "."
+
+
+def _beside_hundreds(column: list[str], groups: re.Pattern[str]) -> bool:
+    """Tell whether a column holds 1.234 and 950 and nothing else: with decimals, 950 would have them too."""
+    grouped = [cell for cell in column if groups.fullmatch(cell)]
+    whole = [cell for cell in column if BELOW_GROUPS.fullmatch(cell)]
+    return bool(grouped) and len(grouped) + len(whole) == len(column) and any(len(cell.lstrip("+-")) == 3 for cell in whole)
 
 
 def _parse(source: Source, layout: Layout, name: str) -> pl.DataFrame:

@@ -118,6 +118,12 @@ def test_inflate_reads_members_and_refuses_what_is_cut_or_too_large():
         ('d,units,price\na,"1,000",3.5\nb,"1,250",4.0\n', "."),
         ('d,units\na,"1,50"\nb,"1,250"\n', ","),
         ("d\tunits\na\t1.250\nb\t1.500\n", "."),
+        ("d\tunits\na\t1,250\nb\t950\n", "."),  # with decimals, 950 would have them too
+        ("d\tunits\na\t1.250\nb\t950\n", ","),
+        ("d;units\na;1,250\nb;950\n", "."),
+        ("m;units\n01.2024;1.250\n02.2024;1.500\n", ","),  # a month is no figure
+        ("m;units\n01.2024;3,50\n02.2024;4,25\n", ","),
+        ("clock;price\n12.30;3,50\n12.45;4,25\n", ","),
     ],
 )
 def test_thousands_are_told_from_decimals(text, mark):
