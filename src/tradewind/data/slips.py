@@ -23,11 +23,11 @@ def without_slips(tables: Mapping[str, Table]) -> tuple[dict[str, Table], tuple[
         if table is None or "price" not in table or "product" not in table:
             continue
         frame = table.frame
-        slip = frame.select(_slips().alias("slip"))["slip"]
+        usual = _usual(frame.columns)
+        slip = frame.select(_slips(usual).alias("slip"))["slip"]
         if not slip.any():
             continue
-        usual = frame.filter(pl.col("price") > 0).group_by("product").agg(pl.col("price").median().alias("usual"))
-        first = frame.filter(slip).head(1).join(usual, on="product", how="left").row(0, named=True)
+        first = frame.select("product", "price", usual.alias("usual")).filter(slip).row(0, named=True)
         example = f"such as {first['price']:.6g} of {first['product']}, usually {first['usual']:.6g}"
         said = f"over {OVER:g} times, or under {UNDER:.1%} of, what is usual of the product ({example}): taken as slips, not learned from"
         facts.append(Fact(f"slips.{name}.price", int(slip.sum()), "values", said))
@@ -35,11 +35,23 @@ def without_slips(tables: Mapping[str, Table]) -> tuple[dict[str, Table], tuple[
     return made, tuple(facts)
 
 
-def _slips() -> pl.Expr:
-    """Return whether a price is a slip: far from the median of its product, where hardly any other is."""
+def _priced() -> pl.Expr:
     price = pl.col("price").cast(pl.Float64).fill_nan(None)
-    priced = pl.when(price > 0).then(price)
-    ratio = priced / priced.median().over("product")
+    return pl.when(price > 0).then(price)
+
+
+def _usual(names: list[str]) -> pl.Expr:
+    """Return the median price of the product in its store, where that has enough of them: a store may sell in another currency."""
+    priced, product = _priced(), _priced().median().over("product")
+    if "store" not in names:
+        return product
+    own = ("product", "store")
+    return pl.when(priced.count().over(own) >= FEWEST).then(priced.median().over(own)).otherwise(product)
+
+
+def _slips(usual: pl.Expr) -> pl.Expr:
+    """Return whether a price is a slip: far from what is usual, where hardly any other of its product is."""
+    ratio = _priced() / usual
     far = ((ratio > OVER) | (ratio < UNDER)).fill_null(value=False)
-    known, odd = priced.count().over("product"), far.sum().over("product")
+    known, odd = _priced().count().over("product"), far.sum().over("product")
     return far & (known >= FEWEST) & ((odd == 1) | (odd <= MOST * known)) & pl.col("product").is_not_null()

@@ -44,3 +44,13 @@ def test_what_comes_often_or_is_near_or_hardly_known_is_a_price():
 def test_each_product_has_its_own_usual_price():
     both = Table.from_frame(pl.concat([sales(usual()).frame, sales(100 * usual(), "B").frame]))
     assert without_slips({"sales": both, "prices": both})[1] == ()
+
+
+def test_a_store_that_sells_in_another_currency_has_its_own_usual_price():
+    price = np.append(usual(2000), 10 * usual(20))
+    stores = Table.from_frame(sales(price).frame.with_columns(store=pl.Series(["euro"] * 2000 + ["krona"] * 20)))
+    assert without_slips({"sales": stores})[1] == ()
+    price[-1] *= 10
+    slipped = Table.from_frame(stores.frame.with_columns(price=price))
+    (fact,) = without_slips({"sales": slipped})[1]
+    assert fact.value == 1 and f"such as {price[-1]:.6g} of A" in fact.meaning
