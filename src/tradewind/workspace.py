@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -120,6 +121,11 @@ class Answers:
         return answer
 
 
+def unnamed(header: str) -> str:
+    """Return what the ledger holds of a header: in a file without headers, the first line is taken for them and may name a customer."""
+    return hashlib.sha256(header.encode()).hexdigest()[:16]
+
+
 @dataclass(frozen=True)
 class Workspace:
     """The open things that every action works with."""
@@ -152,11 +158,12 @@ class Workspace:
             raise NotFound(f"table {name!r} is not loaded", hint=f"tradewind load FILE --table {name}")
         return keep.restore(self.blobs, digest, **which)
 
-    def headers(self, tables: Sequence[str]) -> dict[str, str]:
-        """Return their header -> our column as the files of these tables were understood; the first table and the newest file decide."""
+    def headers(self, tables: Sequence[str], names: Iterable[str]) -> dict[str, str]:
+        """Return name -> our column for names that were headers of files of these tables; the first table and the newest file decide."""
         history = self.view.fresh().tables
         loads = [event for name in reversed(tables) for event in history.get(name, [])]
-        return {theirs: ours for event in loads for theirs, ours in event.body.get("columns", {}).items()}
+        known = {said: ours for event in loads for said, ours in event.body.get("columns", {}).items()}
+        return {name: known[said] or name for name in names if (said := unnamed(name)) in known}
 
     def version(self, model: str, number: int | None = None) -> Event:
         """Return the event that made a version (the newest where no number is given); raises NotFound."""

@@ -20,7 +20,7 @@ from tradewind.data import keep
 from tradewind.data.clean import clean
 from tradewind.data.infer import infer
 from tradewind.data.read import read
-from tradewind.workspace import Workspace
+from tradewind.workspace import Workspace, unnamed
 
 
 @action(permits="load", alone="load", wait_s=60)
@@ -66,7 +66,7 @@ def load(
         "rows": kept.rows,
         "added": kept.added,
         "changed": kept.changed,
-        "columns": guess.mapping,
+        "columns": {unnamed(theirs): "" if ours == theirs else ours for theirs, ours in guess.mapping.items()},
     }
     return Answer(facts=(*raw.facts, *guess.why, *repairs, *counts), words=words, source=source_said)
 

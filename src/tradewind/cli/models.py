@@ -228,7 +228,7 @@ def _understood(call: Call, model: str, source: Any) -> Any:
     known = [column for table in asked.tables if table in TABLES for column in TABLES[table] if column.name in asked.asks]
     frame = joined(raw.frame, raw.decimal)[0] if "date" in asked.asks else raw.frame
     told = {column.name for table in asked.tables if table in TABLES for column in TABLES[table]} - set(asked.asks.names)
-    headers = {theirs: ours for theirs, ours in call.desk.headers(asked.tables).items() if ours not in told}
+    headers = {theirs: ours for theirs, ours in call.desk.headers(asked.tables, frame.columns).items() if ours not in told}
     renamed = meant([*asked.asks, *known], frame, decimal=raw.decimal, headers=headers)
     theirs = {ours: name for name, ours in renamed.items()}
     typed = convert(frame.rename(renamed), asked.asks, decimal=raw.decimal, name=raw.name, theirs=theirs)[0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 from typing import Any
 
 import numpy as np
@@ -156,7 +157,8 @@ def test_what_cannot_be_asked_is_refused_with_the_reason(served: Desk, asked: An
 
 
 def test_the_headers_of_loaded_files_are_remembered(desk: Desk) -> None:
-    assert desk.headers(("sales", "prices")) == {}
+    names = ("Day ending", "Code", "Article", "Sold", "FEATURE", "Paid", "never seen")
+    assert desk.headers(("sales", "prices"), names) == {}
     first = pl.DataFrame(
         {"Day ending": ["2024-01-01", "2024-01-02"], "Code": ["a", "a"], "Sold": [1, 2], "FEATURE": [0, 1], "Paid": [2.0, 3.0]}
     )
@@ -164,6 +166,14 @@ def test_the_headers_of_loaded_files_are_remembered(desk: Desk) -> None:
     desk.load(
         first.rename({"Code": "Article"}).drop("Sold"), table="prices", map={"Day ending": "date", "Paid": "price", "FEATURE": "sign"}
     )
-    found = desk.headers(("sales", "prices"))
+    found = desk.headers(("sales", "prices"), names)
+    assert "never seen" not in found
     assert (found["Day ending"], found["Code"], found["Article"]) == ("date", "product", "product")
     assert (found["FEATURE"], found["Paid"]) == ("FEATURE", "Paid"), "the first table decides"
+
+
+def test_the_ledger_names_no_customer_of_a_file_without_headers(desk: Desk) -> None:
+    file = b"anna@example.com,Anna Smith\nbo@example.com,Bo Lund\n"
+    desk.load(pl.read_csv(file), table="customers", map={"anna@example.com": "customer"})
+    assert desk.headers(("customers",), ["anna@example.com"]) == {"anna@example.com": "customer"}
+    assert not any("Anna" in json.dumps(event.body) or "anna" in json.dumps(event.body) for event in desk.ledger.read())

@@ -34,7 +34,7 @@ class FakeDesk:
     closed: int = 0
     understood: dict[str, str] = field(default_factory=dict)
 
-    def headers(self, tables: Any) -> dict[str, str]:
+    def headers(self, tables: Any, names: Any) -> dict[str, str]:
         return self.understood
 
     def close(self) -> None:
