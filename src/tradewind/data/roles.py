@@ -8,7 +8,7 @@ from tradewind.core.answer import Fact
 from tradewind.core.schema import Column, Role, Schema, Type
 from tradewind.data.match import fold
 from tradewind.data.unpivot import channels_across
-from tradewind.data.words import NO_PRICE, RIVALS
+from tradewind.data.words import NO_PRICE, OUTCOME, RIVALS
 
 LEVERS = frozenset(
     (
@@ -32,6 +32,8 @@ LEVERS = frozenset(
 )
 SHOWN = frozenset(("feature", "feat", "featured", "ad", "advertised", "tpr", "circular", "prospekt", "handzettel", "zweitplatzierung"))
 """Words that make yes and no a lever: in a leaflet, on a second place, at a temporary price reduction."""
+OWN = frozenset(("price", "preis", "discount", "rabatt"))
+"""Words of levers that stay ours to set whatever else a name says: a sales price, a discount on volume."""
 CALENDAR = frozenset(
     (
         "holiday",
@@ -113,6 +115,8 @@ def _extra(frame: pl.DataFrame, name: str, schema: Schema, table: str) -> Column
 def _is_lever(frame: pl.DataFrame, name: str, words: set[str]) -> bool:
     """Tell whether a name speaks of a price of ours or of a rival, or of a promotion: `MarkDown1` as `markdown` does."""
     if "price" in words and words & (NO_PRICE - RIVALS):
+        return False
+    if words & OUTCOME and not words & OWN and (frame[name].cast(pl.Float64).max() or 0.0) > 1:  # type: ignore[operator]
         return False
     one = fold(name).replace("_", "").rstrip("0123456789")
     return bool(words & LEVERS) or one in LEVERS or bool(words & SHOWN and _is_flag(frame[name]))

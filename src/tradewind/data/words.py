@@ -244,6 +244,27 @@ AWAY = frozenset(
     ("discount", "tax", "taxes", "vat", "shipping", "refund", "refunded", "tip", "rabatt", "steuer", "versand", "remise", "sconto")
 )
 """Words that make money something else than what was sold for."""
+OUTCOME = frozenset(
+    [
+        "units",
+        "sales",
+        "sold",
+        "revenue",
+        "turnover",
+        "volume",
+        "qty",
+        "quantity",
+        "umsatz",
+        "absatz",
+        "uplift",
+        "lift",
+        "redeemed",
+        "redemptions",
+        "impressions",
+        "clicks",
+    ]
+)
+"""Words that make an amount one that is only known afterwards, whatever else its name speaks of: units on a deal are no deal."""
 RIVALS = frozenset(("competitor", "competitors", "competition", "comp", "rival", "rivals"))
 """Words that make a price one that others ask."""
 NO_PRICE = RIVALS | frozenset(

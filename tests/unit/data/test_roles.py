@@ -36,6 +36,13 @@ def test_what_others_are_paid_is_no_lever_of_ours():
     assert found["rival_price"] is Role.KNOWN
 
 
+def test_what_sold_on_a_promotion_is_only_known_afterwards():
+    sold, ran = [0.0, 9.0, 0.0, 7.0, 8.0, 0.0], [0.0, 1.0, 0.0, 1.0, 1.0, 0.0]
+    found = roles(units_on_deal=sold, promo_sales=sold, coupon_redemptions=sold, sales_promo=ran, sales_price=sold, volume_discount=sold)
+    assert {found[name] for name in ("units_on_deal", "promo_sales", "coupon_redemptions")} == {Role.INPUT}
+    assert {found[name] for name in ("sales_promo", "sales_price", "volume_discount")} == {Role.LEVER}
+
+
 def test_spend_and_exposure_of_a_channel_called_as_a_lever_are_none_of_outcomes():
     columns = {"display_spend": [1.0] * 6, "tv_spend": [2.0] * 6, "display_impression": [3.0] * 6, "promo": [0.0, 1.0] * 3}
     found = roles("outcomes", **columns)
