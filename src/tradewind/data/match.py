@@ -13,7 +13,7 @@ import polars as pl
 from tradewind.core.schema import Column, Role, Schema, Type
 from tradewind.data.dates import looks_dated
 from tradewind.data.parse import flags, looks_numeric, numbers
-from tradewind.data.words import AWAY, MORE, NO_KEY, NO_PRICE, NUMBERED, OF, WIDER
+from tradewind.data.words import AWAY, MORE, NO_KEY, NUMBERED, OF, UNLIKE, WIDER
 
 LETTERS = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "ß": "ss", "ø": "o", "æ": "ae", "œ": "oe", "ł": "l"})
 INDEX = re.compile(r"__index_level_\d+__|unnamed:?[ _]?\d*|column_0|_duplicated_\d+|index|level_\d+|row_?(number|nr|id)?|x1?|")
@@ -67,7 +67,7 @@ def by_name(ours: Column, theirs: str) -> Match | None:
     for name in (ours.name, *names):
         parts = set(name.split("_"))
         other = words - parts
-        unlike = OF if ours.role is Role.ENTITY else NO_PRICE if ours.name in ("price", "unit_price") else AWAY
+        unlike = OF if ours.role is Role.ENTITY else UNLIKE.get(ours.name, AWAY)
         if len(name) > 2 and parts <= words and len(other) <= 1 and not other & unlike:
             return Match(theirs, HELD, f"the name holds {name!r}")
     if header in WIDER.get(ours.name, ()):

@@ -244,26 +244,11 @@ AWAY = frozenset(
     ("discount", "tax", "taxes", "vat", "shipping", "refund", "refunded", "tip", "rabatt", "steuer", "versand", "remise", "sconto")
 )
 """Words that make money something else than what was sold for."""
+PROMOTED = AWAY | frozenset(("promo", "promos", "promotion", "promotions", "promoted", "deal", "deals", "aktion"))
+"""And those that make it a part of that: sales on promotions are not all sales."""
 OUTCOME = frozenset(
-    [
-        "units",
-        "sales",
-        "sold",
-        "revenue",
-        "turnover",
-        "volume",
-        "qty",
-        "quantity",
-        "umsatz",
-        "absatz",
-        "uplift",
-        "lift",
-        "redeemed",
-        "redemptions",
-        "impressions",
-        "clicks",
-    ]
-)
+    ("units", "sales", "sold", "revenue", "turnover", "volume", "qty", "quantity", "umsatz", "absatz", "uplift", "lift")
+).union(("redeemed", "redemptions", "impressions", "clicks"))
 """Words that make an amount one that is only known afterwards, whatever else its name speaks of: units on a deal are no deal."""
 RIVALS = frozenset(("competitor", "competitors", "competition", "comp", "rival", "rivals"))
 """Words that make a price one that others ask."""
@@ -271,6 +256,8 @@ NO_PRICE = RIVALS | frozenset(
     ("fuel", "gas", "gasoline", "petrol", "diesel", "oil", "energy", "freight", "shipping", "cost", "purchase", "index", "change", "total")
 )
 """Words that make a price none that a customer pays for one unit."""
+UNLIKE: Mapping[str, frozenset[str]] = {"price": NO_PRICE, "unit_price": NO_PRICE, "revenue": PROMOTED, "amount": PROMOTED}
+"""Words that make a column another than the one of ours that a part of its name speaks of."""
 NUMBERED = frozenset(("id", "key", "code", "upc", "ean", "sku", "gtin", "zip", "plz", "postcode"))
 """Last words of names of columns that hold numbers which count nothing."""
 NO_KEY = frozenset(("currency", "waehrung", "devise", "moneda", "valuta", "status", "setting", "settings", "language", "timezone"))

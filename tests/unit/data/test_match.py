@@ -52,6 +52,12 @@ def test_what_no_customer_pays_for_a_unit_is_no_price(name):
     assert assign(TABLES["sales"], frame.rename({name: "Shelf price"}), {}, decimal=".", by_values=True)["price"].theirs == "Shelf price"
 
 
+@pytest.mark.parametrize("name", ["promo_sales", "Sales promo", "promotion revenue", "deal_sales"])
+def test_what_sold_on_a_promotion_is_not_all_that_sold(name):
+    frame = pl.DataFrame({"date": ["2024-01-01"], "product": ["a"], "units": [1], name: [2.5]})
+    assert "revenue" not in assign(TABLES["sales"], frame, {}, decimal=".", by_values=True)
+
+
 @pytest.mark.parametrize("name", ["store_sales", "market_price", "store size", "shop visits", "item price"])
 def test_a_figure_of_a_store_or_an_item_is_none(name):
     frame = pl.DataFrame({"date": ["2024-01-01"], "sku": ["a"], "units": [1], name: [3]})
