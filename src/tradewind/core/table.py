@@ -27,6 +27,7 @@ SHORT = 256  # rows up to which columns are looked at together
 UNKNOWN = np.full(1, np.nan)
 LARGEST = float(np.finfo("f8").max)
 DAY_LONG = 10  # letters of a date without a time
+COMPACT = re.compile(r"^(\d{4})(\d\d)(\d\d)$")  # 20260105 is no year
 ZONED = re.compile(r"([T ]\d\d[\d:.]*)(?:Z|[+-]\d\d(?::?\d\d)?)$")
 EXACT = 1e15  # numbers above it have no six decimals to round to
 
@@ -387,7 +388,7 @@ def _plainly(values: list[Any], column: Column) -> Array | None:
             array[:] = values
             return array
         if column.type is Type.DATE and kinds == {str}:
-            array = np.array([value if len(value) <= DAY_LONG else _unzoned(value) for value in values], "M8[D]")
+            array = np.array([value if len(value) == DAY_LONG else _unzoned(value) for value in values], "M8[D]")
             return None if np.isnat(array).any() else array
         if column.type is Type.NUMBER and kinds <= {int, float}:
             array = np.array(values, "f8")
@@ -421,7 +422,7 @@ def _one(value: Any, column: Column) -> Any:
 def _when(value: Any, unit: str) -> np.datetime64:
     if isinstance(value, bool | int | float | list | dict):
         raise TypeError("must be a date as in 2026-11-30")
-    text = str(value)
+    text = COMPACT.sub(r"\1-\2-\3", str(value))
     try:
         if unit == "D":
             return np.datetime64(_unzoned(text), "D")
@@ -434,7 +435,7 @@ def _when(value: Any, unit: str) -> np.datetime64:
 
 def _unzoned(text: str) -> str:
     """Return the text of a moment without its zone: its day is the one that is written, which no zone may shift."""
-    return ZONED.sub(r"\1", text)
+    return COMPACT.sub(r"\1-\2-\3", ZONED.sub(r"\1", text))
 
 
 def _ranged(number: float, column: Column) -> float:

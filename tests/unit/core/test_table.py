@@ -162,6 +162,15 @@ def test_a_day_with_a_zone_is_the_day_that_is_written(more, recwarn):
     assert not recwarn.list
 
 
+@pytest.mark.parametrize("more", [[], [None]])
+def test_a_day_without_dashes_is_that_day_and_no_year(more):
+    rows = [{"date": text} for text in ["20260105", "2026-01-05", *more]]
+    made = Table.from_rows(rows, Schema((Column("date", Role.TIME, Type.DATE),), ("date",)))
+    assert set(made.column("date")[:2].tolist()) == {dt.date(2026, 1, 5)}
+    timed = Schema((Column("at", Role.TIME, Type.TIMESTAMP),), ("at",))
+    assert str(Table.from_rows([{"at": "20260105"}], timed).column("at")[0]) == "2026-01-05T00:00:00.000000"
+
+
 @pytest.mark.parametrize(
     ("low", "high", "told"), [(0, None, "must be at least 0"), (None, 1, "must be at most 1"), (0, 1, "must lie between 0 and 1")]
 )
