@@ -17,7 +17,9 @@ SUMMED = {
 }
 """Tables whose rows add up, and the columns that do; every other table keeps the first row of a key."""
 
-LEVELS = {"price", "preis", "prix", "precio", "rate", "share", "index", "ratio", "average", "avg", "mean", "temperature", "percent", "per"}
+LEVELS = frozenset(
+    ("price", "preis", "prix", "precio", "rate", "share", "index", "ratio", "average", "avg", "mean", "temperature", "percent", "per")
+).union(("cpc", "cpm", "cpa", "cpl", "cac", "ctr", "cvr", "roas", "aov", "arpu", "nps"))
 """Words in names of numbers of outcomes that are levels, not amounts: two rows of a week with a price of 5 are a week with a price of 5."""
 
 WEIGHTS = {"sales": "units", "orders": "quantity"}

@@ -65,3 +65,9 @@ def test_prices_and_other_levels_of_outcomes_do_not_add_up():
     made, facts = combine(frame, schema, "outcomes")
     assert made.sort("date").rows() == [("1", 200.0, 5.0, 3.0), ("2", 90.0, 6.0, 3.0)]
     assert {one.name: one.value for one in facts}["rows_averaged"] == "price, value_per_conversion"
+
+
+def test_ratios_known_by_their_letters_are_averaged_as_well():
+    frame = pl.DataFrame({"date": ["1", "1"], "clicks": [10.0, 30.0], "CPC": [0.5, 0.7], "Blended ROAS": [3.0, 5.0]})
+    schema = TABLES["outcomes"].with_columns(*(Column(name) for name in frame.columns[1:])).select(frame.columns)
+    assert combine(frame, schema, "outcomes")[0].rows() == [("1", 40.0, 0.6, 4.0)]
