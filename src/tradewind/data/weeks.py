@@ -24,6 +24,8 @@ def begun(frame: pl.DataFrame, name: str, theirs: str) -> tuple[pl.DataFrame, tu
     steps = days.diff().dt.total_days().drop_nulls()
     if not len(days) or (len(steps) and (steps % 28 == 0).all()):
         return frame, ()
+    if (steps % 7 != 0).any() and "period" in fold(theirs):  # of months, or of days
+        return frame, ()
     if (steps % 7 != 0).any():
         return frame, (
             Fact("mixed_week_ends", str(days[0]), "", f"{theirs} speaks of ends of weeks, its dates are not weeks apart: kept as they are"),

@@ -39,3 +39,4 @@ def test_other_dates_stay(header: str, days: list[str]) -> None:
 
 def test_weeks_that_end_on_several_weekdays_stay_and_are_told() -> None:
     assert "mixed_week_ends" in dates("week_ending", ["2023-01-08", "2023-01-09"])[1]
+    assert "mixed_week_ends" not in dates("period_ending", ["2023-01-31", "2023-02-28", "2023-03-31"])[1], "these are months"
