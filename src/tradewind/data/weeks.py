@@ -24,7 +24,7 @@ def begun(frame: pl.DataFrame, name: str, theirs: str) -> tuple[pl.DataFrame, tu
     steps = days.diff().dt.total_days().drop_nulls()
     if not len(days) or (len(steps) and (steps % 28 == 0).all()):
         return frame, ()
-    if (steps % 7 != 0).any() and "period" in fold(theirs):  # of months, or of days
+    if len(steps) and steps.min() != 7 and "period" in fold(theirs):  # of two weeks, of months
         return frame, ()
     if (steps % 7 != 0).any():
         return frame, (

@@ -30,6 +30,7 @@ def test_the_last_day_of_a_week_becomes_its_first(header: str) -> None:
         ("week_starting", ["2023-01-08", "2023-01-15"]),
         ("week_ending", ["2023-01-08", "2023-01-09"]),
         ("period_ending", ["2023-01-28", "2023-02-25"]),
+        ("period_ending", ["2023-01-14", "2023-01-28", "2023-02-11"]),
     ],
 )
 def test_other_dates_stay(header: str, days: list[str]) -> None:
