@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -112,16 +112,26 @@ def _sold(field: Field, price: Array, some: slice, *, second: bool) -> Array:
     return found
 
 
-def _shared(field: Field, price: Array, some: slice) -> tuple[Array, Array]:
-    """Return draws of units (D x P) where customers choose among the products of a category, and their log slopes (D x P x P).
+@dataclass(frozen=True, slots=True)
+class _Choosing:
+    """What customers of one category do, in draws: its products are `here`, all others `away`."""
+
+    here: Array
+    away: Array
+    size: float  # units of the category today
+    whole: Array  # log units of the category by each price of its own (D x n)
+    pull: Array  # log attraction of each product by its own price (D x n)
+    share: Array  # of each product in the category (D x n)
+    beside: Array  # log units by each price of other categories (D x rest)
+
+
+def _choosing(field: Field, matrix: Array, moved: Array) -> Iterator[_Choosing]:
+    """Yield each category as it is where customers choose among its products, at prices moved by so much in logs.
 
     A category sells what its price index has it sell, and its products share that by attraction. Near today's prices a product answers as
     under the first form; but who goes to a cheaper sibling leaves another one, while forms in logs make customers where some prices fall
     and others rise.
     """
-    inside = np.minimum(price, REACH * field.price)
-    matrix, moved = field.matrix[some], np.log(inside / field.price)
-    sold, slope = np.zeros(matrix.shape[:2]), np.zeros_like(matrix)
     for number in np.unique(field.group):
         here, away = np.flatnonzero(field.group == number), np.flatnonzero(field.group != number)
         size = float(field.units[here].sum())
@@ -132,11 +142,30 @@ def _shared(field: Field, price: Array, some: slice) -> tuple[Array, Array]:
         pull = np.minimum((own - whole) / np.maximum(1 - part, 1e-9), 0.0) if len(here) > 1 else own - whole
         liked = part * np.exp(np.clip(pull * moved[here], -20, 20))
         share = liked / np.maximum(liked.sum(1, keepdims=True), 1e-12)
-        beside = matrix[:, here[0], away]
-        sold[:, here] = share * size * np.exp(np.clip(whole @ moved[here] + beside @ moved[away], -5, 5))[:, None]
-        slope[:, here[:, None], here] = (whole - pull * share)[:, None, :] + pull[:, None, :] * np.eye(len(here))
-        slope[:, here[:, None], away] = beside[:, None, :]
-    return sold * np.exp(_beyond(matrix, price, inside)), slope
+        yield _Choosing(here, away, size, whole, pull, share, matrix[:, here[0], away])
+
+
+def _shared(field: Field, price: Array, some: slice) -> Array:
+    """Return draws of units (D x P) where customers choose among the products of a category."""
+    inside = np.minimum(price, REACH * field.price)
+    matrix, moved = field.matrix[some], np.log(inside / field.price)
+    sold = np.zeros(matrix.shape[:2])
+    for one in _choosing(field, matrix, moved):
+        grown = np.clip(one.whole @ moved[one.here] + one.beside @ moved[one.away], -5, 5)
+        sold[:, one.here] = one.share * one.size * np.exp(grown)[:, None]
+    found: Array = sold * np.exp(_beyond(matrix, price, inside))
+    return found
+
+
+def _shared_slopes(field: Field, price: Array, some: slice) -> Array:
+    """Return draws of the log slopes of these units by log price (D x P x P)."""
+    matrix = field.matrix[some]
+    slope = np.zeros_like(matrix)
+    for one in _choosing(field, matrix, np.log(np.minimum(price, REACH * field.price) / field.price)):
+        among = (one.whole - one.pull * one.share)[:, None, :] + one.pull[:, None, :] * np.eye(len(one.here))
+        slope[:, one.here[:, None], one.here] = among
+        slope[:, one.here[:, None], one.away] = one.beside[:, None, :]
+    return slope
 
 
 def _beyond(matrix: Array, price: Array, inside: Array) -> Array:
@@ -146,18 +175,30 @@ def _beyond(matrix: Array, price: Array, inside: Array) -> Array:
 
 
 def _looked(field: Field, price: Array, some: slice) -> list[tuple[float, Array, Array, bool]]:
-    """Return of each form its weight in what is expected, draws of units, their slopes, and whether these are by relative change."""
+    """Return of each form that counts its weight, draws of units, their slopes, and whether these are by relative change."""
     found = []
     for second in (False, True):
-        share = (1 - field.shares) * (field.weight if second else 1 - field.weight)
         matrix = (field.matrix_second if second else field.matrix)[some]
-        found.append((share, _sold(field, price, some, second=second), matrix, second))
-    return [*found, (field.shares, *_shared(field, price, some), False)]
+        found.append((_weight(field, second=second), _sold(field, price, some, second=second), matrix, second))
+    if field.shares:
+        found.append((field.shares, _shared(field, price, some), _shared_slopes(field, price, some), False))
+    return found
+
+
+def _weight(field: Field, *, second: bool) -> float:
+    """Return the weight of a form in logs in what is expected."""
+    return (1 - field.shares) * (field.weight if second else 1 - field.weight)
 
 
 def units(field: Field, price: Array) -> Array:
     """Return expected units of each product, all forms by their weight."""
-    return np.asarray(sum(share * sold.mean(0) for share, sold, _, _ in _looked(field, price, slice(None))))
+    return np.asarray(sum(share * sold.mean(0) for share, sold in _all_sold(field, price, every=bool(field.shares))))
+
+
+def _all_sold(field: Field, price: Array, *, every: bool) -> list[tuple[float, Array]]:
+    """Return of each form its weight in what is expected and all draws of units: of the form in shares only where `every` one is asked."""
+    found = [(_weight(field, second=second), _sold(field, price, slice(None), second=second)) for second in (False, True)]
+    return [*found, (field.shares, _shared(field, price, slice(None)))] if every else found
 
 
 def _some(field: Field) -> slice:
@@ -288,19 +329,19 @@ def _worth(field: Field, price: Array, owner: Array, tried: Array) -> Array:
     return out
 
 
-def _margins(field: Field, price: Array) -> list[tuple[float, Array]]:
-    """Return the weight of each form and draws of the margin under it."""
-    return [(share, (sold * (price - field.cost)).sum(1)) for share, sold, _, _ in _looked(field, price, slice(None))]
+def _margins(field: Field, price: Array, *, every: bool = True) -> list[tuple[float, Array]]:
+    """Return the weight of each form and draws of the margin under it: of every form, or of those that count."""
+    return [(share, (sold * (price - field.cost)).sum(1)) for share, sold in _all_sold(field, price, every=every or field.shares > 0)]
 
 
 def unsure(field: Field, price: Array, sure: float) -> Array:
     """Tell which changed prices do not gain surely by themselves, the others as planned, under every form that counts."""
     out = np.zeros(len(price), bool)
-    whole = _margins(field, price)[: 3 if field.shares else 2]
+    whole = _margins(field, price, every=False)
     for at in np.flatnonzero(np.abs(price / field.price - 1) > 1e-6).tolist():
         back = price.copy()
         back[at] = field.price[at]
-        out[at] = any((all_ > part).mean() < sure for (_, all_), (_, part) in zip(whole, _margins(field, back), strict=False))
+        out[at] = any((all_ > part).mean() < sure for (_, all_), (_, part) in zip(whole, _margins(field, back, every=False), strict=True))
     return out
 
 
@@ -312,8 +353,8 @@ def agreed(field: Field, price: Array, sure: float) -> bool:
 
 
 def chances(field: Field, price: Array, still: Array) -> list[float]:
-    """Return the probability, under each form, that a plan earns more than other prices; 1 where both are the same."""
-    both = zip(_margins(field, price), _margins(field, still), strict=True)
+    """Return the probability, under each form that counts, that a plan earns more than other prices; 1 where both are the same."""
+    both = zip(_margins(field, price, every=False), _margins(field, still, every=False), strict=True)
     return [1.0 if np.allclose(price, still) else float((one > other).mean()) for (_, one), (_, other) in both]
 
 

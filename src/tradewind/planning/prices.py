@@ -226,7 +226,7 @@ def _settled(field: Field, limits: Limits, sure: float) -> tuple[Array, Planned]
         fixed = np.where(weak, field.price, kept.limits.fixed)
         kept = _searched(field, replace(limits, fixed=fixed))
     still = np.where(np.isfinite(limits.fixed), limits.fixed, field.price)
-    if min(price_search.chances(field, kept.price, still)[: 3 if field.shares else 2]) < sure:
+    if min(price_search.chances(field, kept.price, still)) < sure:
         return still, _said(field, still, price_search.outcome(field, still), asked=kept.outcome, objective=limits.objective)
     return kept.price, _said(field, kept.price, kept.outcome)
 
@@ -261,9 +261,10 @@ def _said(field: Field, price: Array, outcome: Outcome, *, asked: Outcome | None
             words = f"Do not change any price: those with the most {objective} earn too little. The limit front shows what can be had."
         more = (Fact("chance_refused", round(asked.chance, 4), "", "of the best plan found, which was not sure enough"),) if asked else ()
         return Planned(table, (*facts, *more), words)
+    least = min(outcome.chance, outcome.chance_second, outcome.chance_shares)
     words = (
         f"Change {int(changed.sum())} prices: margin {100 * outcome.gain:+.1f} % per period"
-        f" ({100 * outcome.low:+.1f} to {100 * outcome.high:+.1f} %), with a chance of {100 * outcome.chance:.0f} % to gain."
+        f" ({100 * outcome.low:+.1f} to {100 * outcome.high:+.1f} %), with a chance of at least {100 * least:.0f} % to gain."
     )
     return Planned(table, facts, words)
 
