@@ -103,7 +103,7 @@ def read(respond: Respond, wishes: Mapping[str, Any]) -> Wishes:
     low, high, said = _bounds(limits, lock, total, budget if target is None else None, channels, held=held)
     rules = _rules(limits, channels)
     if budget is not None:
-        rules.insert(0, _budget(budget, target is not None, low, high, len(channels)))
+        rules.insert(0, _budget(budget, target is not None, low, high, upper))
     locked = tuple(name in lock for name in channels)
     names = channels
     if free:
@@ -275,19 +275,25 @@ def _bounds(
         rest, usual = budget - sum(lock.values()), float(total[others].sum())
         if rest > 0 and usual > 0:
             low[others] = total[others] * rest / usual * max(1 - change, 0.0)
-            high[others] = np.where(total[others] > 0, total[others] * rest / usual * (1 + up[others]), high[others])
+            risen = np.where(
+                held, np.minimum(rest / usual, level), rest / usual * (1 + up)
+            )  # what is held takes nothing of what others gave up
+            high[others] = np.where(total > 0, total * risen, high)[others]
+            low[others] = np.minimum(low, high)[others]
     return low, high, said
 
 
-def _budget(budget: float, most: bool, low: Array, high: Array, count: int) -> tuple[Array, float, bool, str]:
-    """Return the budget as a rule; raises BadValue where the limits leave no room for it."""
+def _budget(budget: float, most: bool, low: Array, high: Array, upper: list[str]) -> tuple[Array, float, bool, str]:
+    """Return the budget as a rule; raises BadValue where the limits, and what `upper` says of channels, leave no room for it."""
+    count = len(low)
     if low.sum() > budget * (1 + 1e-9):
         raise BadValue(
             f"the least that may be spent is {low.sum():,.0f}, more than the budget of {budget:,.0f}", hint="unlock a channel or raise it"
         )
     if not most and high.sum() < budget * (1 - 1e-9):
         raise BadValue(
-            f"the most that may be spent is {high.sum():,.0f}, less than the budget of {budget:,.0f}", hint="widen the limits or lower it"
+            f"the most that may be spent is {high.sum():,.0f}, less than the budget of {budget:,.0f}",
+            hint="; ".join(["widen the limits or lower it", *upper, *(["limits or a lock of its own set it free"] if upper else [])]),
         )
     return (-np.ones(count), -budget, False, "the budget") if most else (np.ones(count), budget, True, "the budget")
 

@@ -212,3 +212,24 @@ def test_rules_that_leave_no_plan_are_refused_before_any_search() -> None:
         with pytest.raises(LearnFailed, match="no plan keeps all limits"):
             ask(model, limits={"rules": [{"weights": {"tv": 1}, "at_most": 50}]}, **given)
     assert model.asked <= 2
+
+
+class Followed(Roots):
+    """The same, where the spend of search follows demand."""
+
+    def __call__(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
+        said = super().__call__(request)
+        return {**said, "responds": np.array([0.0, 1.0, 0.0])} if request["about"] == "usual" else said
+
+
+def test_what_others_are_locked_out_of_goes_to_no_channel_that_follows_demand() -> None:
+    made = ask(Followed(), lock={"tv": 300.0})
+    assert spend_of(made)["search"] <= 400.0 + 1e-6
+    assert "Search is not given a larger share" in made.words
+    assert spend_of(ask(Followed(), lock={"tv": 900.0}))["search"] <= 150.0 + 1e-6  # less for all others
+
+
+def test_a_budget_that_only_such_a_channel_could_take_is_refused_with_the_reason() -> None:
+    with pytest.raises(BadValue) as refused:
+        ask(Followed(), lock={"tv": 0.0, "radio": 0.0})
+    assert "search is not given a larger share" in str(refused.value.hint)
