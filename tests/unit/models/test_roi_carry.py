@@ -49,7 +49,9 @@ def test_a_late_peak_is_found_and_told() -> None:
     low, middle, high = np.quantile(returns(state)[:, state.channels.index("tv")], [0.05, 0.5, 0.95])
     assert low < truth < high
     assert abs(middle / truth - 1) < 0.25
-    assert FAST.update(state, assemble(tables)).carry == "delayed"
+    after = FAST.update(FAST.load(FAST.dump(state)), assemble(tables))
+    assert after.carry == "delayed"
+    assert LATE in after.notes
 
 
 def test_what_fades_at_once_is_left_so() -> None:

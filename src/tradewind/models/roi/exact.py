@@ -41,7 +41,7 @@ def learn(table: Table, params: Mapping[str, Any], seed: int, before: Learned | 
     if not installed():
         raise MissingExtra(MISSING, hint="pip install 'tradewind[bayes]'")
     media = read(table, exposure=bool(params["exposure"]))
-    params, late = settled(media, params)
+    params, late = settled(media, params, before)
     return sampled(media, params, seed, before, notes=[*health.gate(media), *late])
 
 

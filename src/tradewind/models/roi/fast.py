@@ -29,7 +29,7 @@ def learn(table: Table, params: Mapping[str, Any], seed: int, before: Learned | 
     from tradewind.models.roi.setup import KEPT, learned, setup, start
 
     media = read(table, exposure=bool(params["exposure"]))
-    params, late = settled(media, params)
+    params, late = settled(media, params, before)
     notes = [*health.gate(media), *late]
     if len(media.geos) > 1:
         if exact.installed():
