@@ -103,11 +103,14 @@ def test_promotions_that_nobody_planned_are_said_to_be_missing(shop, as_table):
 def test_a_price_that_goes_back_after_sales_end_is_said_where_nothing_tells_promotions(shop, as_table):
     maker = recipe("demand", "naive")
     late = pl.int_range(pl.len()).over("product", "store") >= pl.col("units").is_not_null().sum().over("product", "store")
-    frame = shop(products=2, stores=1).drop("promotion").with_columns(price=pl.when(late).then(2.0).otherwise(1.6))
+    first = pl.int_range(pl.len()).over("product", "store") < 40
+    frame = shop(products=2, stores=1).drop("promotion").with_columns(price=pl.when(late | first).then(2.0).otherwise(1.6))
     state = maker.fit(as_table(frame), {}, 0)
     back = "2 series go back from the price at which sales ended to a higher one (such as 1.6 to 2)"
     assert any(back in note for note in maker.notes(state, maker.expand(state, 5, {})))
     assert not any("go back from the price" in note for note in ask(maker, state, price=1.6)[1]), "who says a price means it"
+    dearer = maker.fit(as_table(frame.with_columns(price=pl.when(late).then(2.5).otherwise("price"))), {}, 0)
+    assert not any("go back from the price" in note for note in maker.notes(dearer, maker.expand(dearer, 5, {}))), "a rise is a plan"
     same = maker.fit(as_table(frame.with_columns(price=pl.lit(2.0))), {}, 0)
     assert not any("go back from the price" in note for note in maker.notes(same, maker.expand(same, 5, {})))
 

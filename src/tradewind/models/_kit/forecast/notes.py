@@ -149,13 +149,16 @@ def _unplanned(panel: Panel, where: Asked, seen: Seen, longest: int) -> list[str
 
 
 def _moved(panel: Panel, where: Asked, seen: Seen, longest: int) -> list[str]:
-    """Say where nobody tells promotions and the plan goes back from a price at which sales ended: it is more likely a cut than to stay."""
+    """Say where nobody tells promotions and the plan goes back from a price at which sales ended: it is more likely a cut than to stay.
+
+    A price above all that was seen is no going back: it was loaded as a plan.
+    """
     if "promotion" in seen.pulled or "price" in where.plan or "price" not in panel.ahead or not panel.cut:
         return []
-    price = panel.ahead["price"][:, panel.cut - 1 : panel.cut + longest]
-    price = price[np.unique(where.series)] if len(price) > 1 else price
+    price, dearest = panel.ahead["price"][:, panel.cut - 1 : panel.cut + longest], seen.high
+    price, dearest = (part[np.unique(where.series)] if len(part) > 1 else part for part in (price, dearest))
     highest = np.nan_to_num(price).max(1)
-    back = np.flatnonzero(highest > 1.05 * price[:, 0])
+    back = np.flatnonzero((highest > 1.05 * price[:, 0]) & (highest <= 1.01 * dearest))
     if not len(back):
         return []
     example = f"such as {price[back[0], 0]:.4g} to {highest[back[0]]:.4g}"
