@@ -318,7 +318,7 @@ def seasons(months, *, depth=0.3, series=8, growth=0.1, seed=0):
     return level * np.exp(draw.normal(0, 0.03, (series, months)))
 
 
-@pytest.mark.parametrize("known", [14, 20, 26])
+@pytest.mark.parametrize("known", [14, 20, 25])
 def test_months_of_less_than_two_years_go_as_they_went_a_year_before(known):
     units = seasons(known + 6)
     whole = panel(units, "month", cut=known)
@@ -326,6 +326,15 @@ def test_months_of_less_than_two_years_go_as_they_went_a_year_before(known):
     assert set(model.facts["families"]) == {"last year"}
     said = error(model.say(look(whole, 6)).mean, units[:, known:])
     assert said < 0.8 * error(units[:, known - 12 : known - 6], units[:, known:])
+
+
+@pytest.mark.parametrize("known", [27, 33])
+def test_months_of_two_years_are_told_by_families_that_hold_a_season(known):
+    units = seasons(known + 6)
+    whole = panel(units, "month", cut=known)
+    model = learned(whole, 6)
+    assert "last year" not in model.facts["families"]
+    assert error(model.say(look(whole, 6)).mean, units[:, known:]) < 0.8 * error(units[:, known - 12 : known - 6], units[:, known:])
 
 
 def test_months_without_a_season_do_not():

@@ -61,7 +61,7 @@ def repeats(past: Array, grain: Grain) -> bool:
     they vary twice as much. Of a single series hardly older than a year it is taken to be so.
     """
     season, width = grain.season, past.shape[1]
-    if grain.cycle > 1 or not 1 < season <= MOST_STATES or not season <= width < 3 * season + 2:
+    if grain.cycle > 1 or not 1 < season <= MOST_STATES or not season <= width < 2 * season + 2:
         return False
     known = np.isfinite(past) & (past > 0)
     logged = np.where(known, np.log(np.where(known, past, 1.0)), np.nan)
