@@ -261,10 +261,10 @@ def _said(field: Field, price: Array, outcome: Outcome, *, asked: Outcome | None
             words = f"Do not change any price: those with the most {objective} earn too little. The limit front shows what can be had."
         more = (Fact("chance_refused", round(asked.chance, 4), "", "of the best plan found, which was not sure enough"),) if asked else ()
         return Planned(table, (*facts, *more), words)
-    least = min(outcome.chance, outcome.chance_second, outcome.chance_shares)
+    least = min(outcome.chance, outcome.chance_second, outcome.chance_shares)  # of the forms of demand, the one that sees least
     words = (
         f"Change {int(changed.sum())} prices: margin {100 * outcome.gain:+.1f} % per period"
-        f" ({100 * outcome.low:+.1f} to {100 * outcome.high:+.1f} %), with a chance of at least {100 * least:.0f} % to gain."
+        f" ({100 * outcome.low:+.1f} to {100 * outcome.high:+.1f} %), with a chance of {100 * least:.0f} % to gain."
     )
     return Planned(table, facts, words)
 

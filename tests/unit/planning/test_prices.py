@@ -212,3 +212,11 @@ def test_a_product_asked_about_twice_is_refused():
     rows = Table.from_columns({"product": np.array(["P0", "P0"], object), "floor": np.array([10.2, np.nan])})
     with pytest.raises(BadValue, match="more than once: P0"):
         prices.plan(shop(), wishes(asked=rows))
+
+
+def test_words_give_the_least_chance_of_all_forms():
+    """A locked price that loses: they gave the first form's chance, "margin -0.1 %, with a chance of 99 % to gain"."""
+    planned = prices.plan(shop(), wishes(lock={"P0": 8.0}))
+    least = min(fact.value for fact in planned.facts if fact.name in ("chance", "chance_second", "chance_shares"))
+    assert least < 0.2
+    assert f"with a chance of {100 * least:.0f} % to gain" in planned.words
