@@ -62,3 +62,17 @@ def test_a_year_that_came_late_is_told_with_what_is_left_of_it():
 
 def test_errors_known_from_few_figures_are_wider():
     np.testing.assert_allclose([1.96 * work.few(free) for free in (5, 15, 60)], [2.571, 2.131, 2.000], rtol=0.01)  # Student's t, 97.5 %
+
+
+@pytest.mark.parametrize("days", [21, 60, 200])
+def test_a_trend_seen_for_days_is_not_carried_on_for_months(days):
+    made, seen = recipe("seasonality", "regression"), []
+    for seed in range(12):
+        rng = np.random.default_rng(seed)
+        dates = [dt.date(2024, 1, 1) + dt.timedelta(days=at) for at in range(days)]
+        frame = pl.DataFrame({"date": dates, "product": ["a"] * days, "units": rng.poisson(100, days).astype(float)})
+        state = made.fit(align(assemble({"sales": Table.from_frame(frame)}))[0], {}, 0)
+        trend, error = state.trend_at(np.array([0]), np.array([state.last + 365]))
+        seen.append((float(np.exp(trend[0])), abs(float(trend[0]) - np.log(100)) <= 1.2816 * float(error[0])))
+    assert min(level for level, _ in seen) > 60 and max(level for level, _ in seen) < 160
+    assert np.mean([inside for _, inside in seen]) >= 0.6

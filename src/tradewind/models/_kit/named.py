@@ -43,9 +43,12 @@ def named(columns: Iterable[str], wanted: Sequence[str]) -> str | None:
     return next((tight[_tight(name)] for name in wanted if _tight(name) in tight), None)
 
 
-def whole(columns: Sequence[str]) -> str | None:
+def whole(frame: Any, columns: Sequence[str]) -> str | None:
     """Return the only column, or the one that all others are parts of: `Sales` beside `Sales Direct` and `Sales Email`."""
-    return next((name for name in columns if all(other == name or other.startswith(f"{name} ") for other in columns)), None)
+    if len(columns) == 1:
+        return columns[0]
+    rest = set(columns) - parts(frame, columns)
+    return rest.pop() if len(rest) == 1 else None
 
 
 def parts(frame: Any, columns: Sequence[str]) -> set[str]:

@@ -61,7 +61,7 @@ def _kpi(table: Table) -> str:
     told = [name for name in table.schema.of(Role.TARGET) if name in table]
     called = named(table.names, NAMES)
     numbers = [name for name in table.names if name not in ("date", "geo") and table.frame.schema[name].is_numeric()]
-    found = told[0] if told else called or whole(numbers)
+    found = told[0] if told else called or whole(table.frame, numbers)
     if found is None:
         hint = f"name the column one of {', '.join(NAMES[:4])}; there are: {', '.join(numbers) or 'no numbers'}"
         raise MissingColumn("outcomes have no column of new customers or conversions", hint=hint)

@@ -89,7 +89,7 @@ def _clock(outcomes: Table) -> Clock:
 def _target(outcomes: Table) -> str:
     marked = [column.name for column in outcomes.schema if column.role is Role.TARGET and column.name in outcomes]
     numbers = [name for name in outcomes.names if name not in ("date", "geo") and outcomes.frame.schema[name].is_numeric()]
-    found = marked[0] if marked else named(outcomes.names, OUTCOMES) or whole(numbers)
+    found = marked[0] if marked else named(outcomes.names, OUTCOMES) or whole(outcomes.frame, numbers)
     if found is None:
         there = ", ".join(name for name in outcomes.names if name not in ("date", "geo")) or "none"
         hint = f"load it with --map YOURS={OUTCOMES[2]}, or name it one of {', '.join(OUTCOMES[:5])}, conversions; there are: {there}"

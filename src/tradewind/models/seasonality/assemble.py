@@ -204,7 +204,7 @@ def _of_outcomes(outcomes: Table) -> tuple[Any, dict[str, Column], Clock, Any]:
     _needed(outcomes, "outcomes", "date")
     numbers = [name for name in outcomes.names if name not in ("date", "geo") and outcomes.frame.schema[name].is_numeric()]
     told = [name for name in outcomes.schema.of(Role.TARGET) if name in numbers]
-    target = told[0] if told else named(numbers, NAMES) or whole(numbers)
+    target = told[0] if told else named(numbers, NAMES) or whole(outcomes.frame, numbers)
     if not target:
         raise MissingColumn(
             "outcomes have no column whose season is meant", hint=f"name it {' or '.join(NAMES[:3])}; there are: {', '.join(numbers)}"

@@ -13,7 +13,7 @@ from tradewind.core.errors import Incompatible
 from tradewind.models._kit import tensors
 from tradewind.models._kit.calendar import GRAINS, Clock
 from tradewind.models._kit.intervals import TAUS
-from tradewind.models.seasonality.seasons import SEASONS, Season
+from tradewind.models.seasonality.seasons import BEND, SEASONS, YEARLY, Season
 
 Array = np.ndarray[Any, Any]
 FORMAT = 2
@@ -62,16 +62,22 @@ class Components:
         return self.first + int(self.trend.shape[1]) - 1
 
     def trend_at(self, series: Array, numbers: Array) -> tuple[Array, Array]:
-        """Return the trend and its standard error; after the history it goes on ever more slowly, before it stays as it began."""
-        at = np.clip(numbers - self.first, 0, self.trend.shape[1] - 1)
+        """Return the trend and its standard error; after the history it goes on ever more slowly, before it stays as it began.
+
+        A slope is believed for half a year or so, and for no longer than half of what was seen. Its own error is that of a straight line
+        through the last stretch of the trend, whose end is known with the trend's error.
+        """
+        width = self.trend.shape[1]
+        at = np.clip(numbers - self.first, 0, width - 1)
         found, error = self.trend[series, at].astype("f8"), self.trend_error[series, at].astype("f8")
         away = np.maximum(numbers - self.last, 0) + np.maximum(self.first - numbers, 0)
-        year = max(season.length for season in SEASONS[self.clock.grain.name])
-        ahead = np.maximum(numbers - self.last, 0)
-        kept = 0.5 * year * (1 - np.exp(-ahead / (0.5 * year)))  # a slope is believed for half a year or so
-        moved = found + self.slope[series] * kept
+        grain = self.clock.grain.name
+        believed = 0.5 * min(max(season.length for season in SEASONS[grain]), width)
+        kept = believed * (1 - np.exp(-np.maximum(numbers - self.last, 0) / believed))
+        stretch = min(width, YEARLY[grain] if "year" in self.index else BEND[grain])
+        turned = np.sqrt(0.75) * error * (1 + 2 * kept / stretch)
         drift = np.asarray(self.facts.get("drift", 0.0))
-        return moved, np.sqrt(error**2 + away * float(drift) ** 2)
+        return found + self.slope[series] * kept, np.sqrt(0.25 * error**2 + turned**2 + away * float(drift) ** 2)
 
     def arrays(self) -> dict[str, Array]:
         """Return the numbers by name."""
