@@ -66,7 +66,7 @@ def test_a_column_that_only_tells_places_apart_is_no_control() -> None:
 def test_a_control_that_rests_in_one_place_says_nothing_there() -> None:
     values = np.random.default_rng(1).normal(size=(GEOS, WEEKS))
     values[1] = 7e5
-    made = setup.setup(read(assemble(places(visits=lambda _: values))), PARAMS)
+    made = setup.setup(read(assemble(places(tourists=lambda _: values))), PARAMS)
     assert (made.problem.base[1, :, -1] == 0).all()
     assert made.problem.base[0, :, -1].std() == pytest.approx(0.3)
 

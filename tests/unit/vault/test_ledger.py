@@ -362,6 +362,7 @@ def test_another_database_and_a_newer_format_are_refused(tmp_path: Path, keys: K
 
 WRITER = """
 import sys
+import time
 from pathlib import Path
 from tradewind.core.event import Event
 from tradewind.vault.keys import Keys
@@ -376,6 +377,7 @@ for number in range(count):
         ledger.note(Event("predict", name, {"n": number * 3 + more}))
     if number % 10 == 0:
         print(number, flush=True)
+        time.sleep(0.005)  # lets the other one in, on a busy machine too
 ledger.close()
 """
 
