@@ -29,7 +29,7 @@ def spread(frame: pl.DataFrame, schema: Schema) -> tuple[pl.DataFrame, Schema, t
         return frame, schema, ()
     credited = pl.col(names[0]).str.strip_chars().fill_null(NOBODY)
     channels = frame.select(credited.unique().sort()).to_series().to_list()
-    amounts = [name for name in frame.columns if name not in key and _adds_up(schema.get(name) or Column(name))]
+    amounts = [name for name in frame.columns if name not in key and _is_amount(schema.get(name) or Column(name))]
     made = {f"{name} {channel}": (name, channel) for name in amounts for channel in channels}
     if not 2 <= len(channels) <= MOST or not amounts or set(made) & set(frame.columns):
         return frame, schema, ()
@@ -44,5 +44,5 @@ def spread(frame: pl.DataFrame, schema: Schema) -> tuple[pl.DataFrame, Schema, t
     return frame.with_columns(own).drop(names[0]), schema.with_columns(*described), (said,)
 
 
-def _adds_up(column: Column) -> bool:
+def _is_amount(column: Column) -> bool:
     return column.type is Type.NUMBER and column.role in (Role.INPUT, Role.TARGET) and not is_level(column.name)

@@ -20,7 +20,7 @@ LITTLE = 0.1  # variation of spend (deviation over mean) below which a curve can
 TOGETHER = 10.0  # variance inflation above which channels cannot be told apart
 PLACEBO = 0.5  # return of a shuffled channel above which something else is taken for media
 SLIP = 20.0  # times the ninth tenth of what is above zero, beyond which a figure is told: it may be a slip of the keyboard
-FOLLOWS = re.compile(
+AFTER_DEMAND = re.compile(
     r"brand.*(search|sea\b|sem\b|ppc|keyword|exact)|(search|sea\b|sem\b|ppc|keyword).*brand|retarget|remarket", re.IGNORECASE
 )
 MOVED = 0.15  # change of returns without the last quarter above which they are not stable
@@ -43,7 +43,7 @@ def gate(media: Media) -> list[str]:
         close = [name for name, one in zip(media.channels, inflated, strict=True) if one > TOGETHER]
         if close:
             out.append(f"spend moves together, so the returns can hardly be told apart: {', '.join(close)}")
-    likely = [name for name, known in zip(media.channels, media.responds, strict=True) if FOLLOWS.search(name) and not known]
+    likely = [name for name, known in zip(media.channels, media.responds, strict=True) if AFTER_DEMAND.search(name) and not known]
     if likely:
         out.append(f"{', '.join(likely)} may be paid when people look anyway: if so, mark it in a column responds_to_demand of marketing")
     columns = {media.name or "outcome": media.y, **{f"spend of {name}": media.money[..., at] for at, name in enumerate(media.channels)}}
